@@ -1,0 +1,237 @@
+//! Every metric that a node serves. `docs/reference/metrics.md` is generated from here.
+
+use std::fmt::Write as _;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// The declaration of one metric.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricInfo {
+    pub name: &'static str,
+    pub kind: MetricKind,
+    /// Base unit, or what is counted.
+    pub unit: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: MetricKind,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> MetricInfo {
+    MetricInfo {
+        name,
+        kind,
+        unit,
+        labels,
+        help,
+    }
+}
+
+use MetricKind::{Counter, Gauge, Histogram};
+
+pub const REQUESTS: MetricInfo = metric(
+    "seawall_requests_total",
+    Counter,
+    "requests",
+    &["outcome", "status"],
+    "Requests answered, by what happened to them and by class of status (2xx, 3xx, 4xx, 5xx).",
+);
+pub const RESPONSE_BYTES: MetricInfo = metric(
+    "seawall_response_bytes_total",
+    Counter,
+    "bytes",
+    &["outcome"],
+    "Bytes of response bodies sent, by what happened to the request.",
+);
+pub const REQUEST_SECONDS: MetricInfo = metric(
+    "seawall_request_seconds",
+    Histogram,
+    "seconds",
+    &[],
+    "Time from a request's head to the end of its answer. Plain hits written by the connection's loop are not timed: reading the clock would cost more than it tells.",
+);
+pub const CONNECTIONS_OPEN: MetricInfo = metric(
+    "seawall_connections_open",
+    Gauge,
+    "connections",
+    &[],
+    "Client connections open now.",
+);
+pub const CONNECTIONS: MetricInfo = metric(
+    "seawall_connections_total",
+    Counter,
+    "connections",
+    &[],
+    "Client connections accepted.",
+);
+pub const CONNECTIONS_REFUSED: MetricInfo = metric(
+    "seawall_connections_refused_total",
+    Counter,
+    "connections",
+    &[],
+    "Client connections closed at once, because as many as are allowed were open.",
+);
+pub const TLS_FAILURES: MetricInfo = metric(
+    "seawall_tls_handshake_failures_total",
+    Counter,
+    "handshakes",
+    &[],
+    "TLS handshakes with clients that failed or took too long.",
+);
+pub const REJECTED: MetricInfo = metric(
+    "seawall_rejected_requests_total",
+    Counter,
+    "requests",
+    &["status"],
+    "Requests refused by the codec before they were looked at: malformed, too large, too slow.",
+);
+pub const CACHE_OBJECTS: MetricInfo = metric(
+    "seawall_cache_entries",
+    Gauge,
+    "entries",
+    &[],
+    "Heads, variant records and chunks in memory.",
+);
+pub const CACHE_BYTES: MetricInfo = metric(
+    "seawall_cache_bytes",
+    Gauge,
+    "bytes",
+    &[],
+    "Memory that these entries are charged with.",
+);
+pub const CACHE_EVICTIONS: MetricInfo = metric(
+    "seawall_cache_evictions_total",
+    Counter,
+    "entries",
+    &[],
+    "Entries that left memory to make room for others.",
+);
+pub const FILLS: MetricInfo = metric(
+    "seawall_fills_total",
+    Counter,
+    "fills",
+    &["result"],
+    "Fills by result: stored, revalidated (a 304 refreshed the stored copy), failed (no complete answer).",
+);
+pub const FILLS_IN_FLIGHT: MetricInfo = metric(
+    "seawall_fills_in_flight",
+    Gauge,
+    "fills",
+    &[],
+    "Fills running now.",
+);
+pub const FILL_BYTES: MetricInfo = metric(
+    "seawall_fill_bytes",
+    Gauge,
+    "bytes",
+    &[],
+    "Bytes held by copies that are being written.",
+);
+pub const COMPRESSIONS: MetricInfo = metric(
+    "seawall_compressions_total",
+    Counter,
+    "copies",
+    &[],
+    "Copies that were gzipped and stored; each is coded once.",
+);
+pub const UPSTREAM_REQUESTS: MetricInfo = metric(
+    "seawall_upstream_requests_total",
+    Counter,
+    "requests",
+    &["role", "result"],
+    "Exchanges with the next server (role: shield or origin) by result: ok, or the phase that failed.",
+);
+pub const UPSTREAM_RETRIES: MetricInfo = metric(
+    "seawall_upstream_retries_total",
+    Counter,
+    "attempts",
+    &[],
+    "Further attempts of one exchange, at the same or another address.",
+);
+pub const UPSTREAM_CONNECTIONS: MetricInfo = metric(
+    "seawall_upstream_connections_total",
+    Counter,
+    "connections",
+    &["reused"],
+    "Connections used for exchanges with the next server, new ones and reused ones.",
+);
+pub const UPSTREAM_SECONDS: MetricInfo = metric(
+    "seawall_upstream_seconds",
+    Histogram,
+    "seconds",
+    &["phase"],
+    "Time until the next server was connected (connect) and until its head came (first_byte).",
+);
+pub const ACCESS_LOG_DROPPED: MetricInfo = metric(
+    "seawall_access_log_dropped_total",
+    Counter,
+    "lines",
+    &[],
+    "Access log lines dropped because the queue was full.",
+);
+pub const RELOADS: MetricInfo = metric(
+    "seawall_reloads_total",
+    Counter,
+    "reloads",
+    &["result"],
+    "Reloads of files and certificates: ok, or refused (the old state stayed in force).",
+);
+
+/// All of them, in the order of the reference page.
+pub const CATALOGUE: &[MetricInfo] = &[
+    REQUESTS,
+    RESPONSE_BYTES,
+    REQUEST_SECONDS,
+    CONNECTIONS_OPEN,
+    CONNECTIONS,
+    CONNECTIONS_REFUSED,
+    TLS_FAILURES,
+    REJECTED,
+    CACHE_OBJECTS,
+    CACHE_BYTES,
+    CACHE_EVICTIONS,
+    FILLS,
+    FILLS_IN_FLIGHT,
+    FILL_BYTES,
+    COMPRESSIONS,
+    UPSTREAM_REQUESTS,
+    UPSTREAM_RETRIES,
+    UPSTREAM_CONNECTIONS,
+    UPSTREAM_SECONDS,
+    ACCESS_LOG_DROPPED,
+    RELOADS,
+];
+
+/// The reference page, from the declarations.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nEvery node serves these at `/metrics` of its admin address (Prometheus text format). This page is\n\
+         generated from `crates/telemetry/src/catalogue.rs`.\n\n| name | kind | unit | labels | what it tells |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    for m in CATALOGUE {
+        let kind = format!("{:?}", m.kind).to_lowercase();
+        let _ = writeln!(
+            page,
+            "| `{}` | {kind} | {} | {} | {} |",
+            m.name,
+            m.unit,
+            m.labels.join(", "),
+            m.help
+        );
+    }
+    page.push_str("\n## Outcomes\n\nThe label `outcome`, the log field of the same name and `Cache-Status` come from one list.\n\n| outcome | meaning |\n| --- | --- |\n");
+    for outcome in seawall_http_cache::Outcome::ALL {
+        let _ = writeln!(page, "| `{}` | {} |", outcome.as_str(), outcome.describe());
+    }
+    page
+}

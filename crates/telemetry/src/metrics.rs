@@ -1,0 +1,268 @@
+//! One node's metrics. There are no globals: several nodes live in one process.
+
+use crate::catalogue::{self, MetricInfo};
+use crate::requests::{CLASSES, RequestCounters};
+use prometheus::core::Collector;
+use prometheus::proto::{Counter, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+use seawall_http_cache::Outcome;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    Edge,
+    Shield,
+}
+
+impl NodeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Shield => "shield",
+        }
+    }
+}
+
+/// A gauge that can be held: it counts what exists at the moment.
+#[derive(Clone, Debug)]
+pub struct Gauge(IntGauge);
+
+/// Counts for as long as it lives.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Gauge {
+    pub fn guard(&self) -> InFlight {
+        self.0.inc();
+        InFlight(self.0.clone())
+    }
+
+    pub fn get(&self) -> i64 {
+        self.0.get()
+    }
+
+    pub fn set(&self, value: i64) {
+        self.0.set(value);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Fills by result.
+#[derive(Debug)]
+pub struct FillCounters {
+    pub stored: IntCounter,
+    pub revalidated: IntCounter,
+    pub failed: IntCounter,
+}
+
+/// All metrics of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub requests: Arc<RequestCounters>,
+    request_seconds: Histogram,
+    pub connections_open: Gauge,
+    pub connections: IntCounter,
+    pub connections_refused: IntCounter,
+    pub tls_failures: IntCounter,
+    pub rejected: IntCounterVec,
+    pub cache_objects: Gauge,
+    pub cache_bytes: Gauge,
+    pub cache_evictions: IntCounter,
+    pub fills: FillCounters,
+    pub fills_in_flight: Gauge,
+    pub fill_bytes_in_flight: Gauge,
+    pub compressions: IntCounter,
+    pub upstream_requests: IntCounterVec,
+    pub upstream_retries: IntCounter,
+    pub upstream_connections: IntCounterVec,
+    pub upstream_seconds: HistogramVec,
+    pub access_log_dropped: IntCounter,
+    pub reloads: IntCounterVec,
+}
+
+/// Seconds: from a tenth of a millisecond to half a minute.
+const BUCKETS: [f64; 14] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+];
+
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn put<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let made = made.expect("the catalogue's names and labels are legal");
+        self.0
+            .register(Box::new(made.clone()))
+            .expect("the catalogue's names are unique");
+        made
+    }
+
+    fn counter(&self, info: MetricInfo) -> IntCounter {
+        self.put(IntCounter::new(info.name, info.help))
+    }
+
+    fn counters(&self, info: MetricInfo) -> IntCounterVec {
+        self.put(IntCounterVec::new(
+            Opts::new(info.name, info.help),
+            info.labels,
+        ))
+    }
+
+    fn gauge(&self, info: MetricInfo) -> Gauge {
+        Gauge(self.put(IntGauge::new(info.name, info.help)))
+    }
+
+    fn histograms(&self, info: MetricInfo) -> HistogramVec {
+        let opts = HistogramOpts::new(info.name, info.help).buckets(BUCKETS.to_vec());
+        self.put(HistogramVec::new(opts, info.labels))
+    }
+}
+
+impl Metrics {
+    /// The metrics of a node of `kind`; each line carries the label `node_kind`.
+    pub fn new(kind: NodeKind) -> Arc<Self> {
+        let labels = [("node_kind".to_owned(), kind.as_str().to_owned())].into();
+        let registry =
+            Registry::new_custom(None, Some(labels)).expect("one constant label is legal");
+        let register = Register(&registry);
+        let requests = Arc::new(RequestCounters::default());
+        let collector = Requests::new(requests.clone());
+        registry
+            .register(Box::new(collector))
+            .expect("the catalogue's names are unique");
+        let fills = register.counters(catalogue::FILLS);
+        let fill = |result| fills.with_label_values(&[result]);
+        let opts = HistogramOpts::new(
+            catalogue::REQUEST_SECONDS.name,
+            catalogue::REQUEST_SECONDS.help,
+        );
+        Arc::new(Self {
+            requests,
+            request_seconds: register.put(Histogram::with_opts(opts.buckets(BUCKETS.to_vec()))),
+            connections_open: register.gauge(catalogue::CONNECTIONS_OPEN),
+            connections: register.counter(catalogue::CONNECTIONS),
+            connections_refused: register.counter(catalogue::CONNECTIONS_REFUSED),
+            tls_failures: register.counter(catalogue::TLS_FAILURES),
+            rejected: register.counters(catalogue::REJECTED),
+            cache_objects: register.gauge(catalogue::CACHE_OBJECTS),
+            cache_bytes: register.gauge(catalogue::CACHE_BYTES),
+            cache_evictions: register.counter(catalogue::CACHE_EVICTIONS),
+            fills: FillCounters {
+                stored: fill("stored"),
+                revalidated: fill("revalidated"),
+                failed: fill("failed"),
+            },
+            fills_in_flight: register.gauge(catalogue::FILLS_IN_FLIGHT),
+            fill_bytes_in_flight: register.gauge(catalogue::FILL_BYTES),
+            compressions: register.counter(catalogue::COMPRESSIONS),
+            upstream_requests: register.counters(catalogue::UPSTREAM_REQUESTS),
+            upstream_retries: register.counter(catalogue::UPSTREAM_RETRIES),
+            upstream_connections: register.counters(catalogue::UPSTREAM_CONNECTIONS),
+            upstream_seconds: register.histograms(catalogue::UPSTREAM_SECONDS),
+            access_log_dropped: register.counter(catalogue::ACCESS_LOG_DROPPED),
+            reloads: register.counters(catalogue::RELOADS),
+            registry,
+        })
+    }
+
+    /// Counts one finished request. `seconds` is 0 where it was not timed.
+    pub fn request(&self, outcome: Outcome, status: u16, bytes: u64, seconds: f64) {
+        self.requests.count(outcome, status, bytes);
+        if seconds > 0.0 {
+            self.request_seconds.observe(seconds);
+        }
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn gather(&self) -> String {
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("# metrics could not be encoded: {error}\n"),
+        }
+    }
+}
+
+/// Reads the request counters when metrics are gathered.
+struct Requests {
+    counters: Arc<RequestCounters>,
+    descs: Vec<prometheus::core::Desc>,
+}
+
+const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+impl Requests {
+    fn new(counters: Arc<RequestCounters>) -> Self {
+        let descs = [catalogue::REQUESTS, catalogue::RESPONSE_BYTES].map(|info| {
+            let labels = info.labels.iter().map(|&l| l.to_owned()).collect();
+            prometheus::core::Desc::new(info.name.into(), info.help.into(), labels, [].into())
+                .expect("the catalogue's names and labels are legal")
+        });
+        Self {
+            counters,
+            descs: descs.into(),
+        }
+    }
+}
+
+fn sample(labels: &[(&str, &str)], value: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    });
+    let mut metric = Metric::from_label(pairs.collect());
+    metric.set_counter(counter);
+    metric
+}
+
+fn family(info: MetricInfo, samples: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(info.name.to_owned());
+    family.set_help(info.help.to_owned());
+    family.set_field_type(MetricType::COUNTER);
+    family.set_metric(samples);
+    family
+}
+
+impl Collector for Requests {
+    fn desc(&self) -> Vec<&prometheus::core::Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut counts = Vec::new();
+        let mut bytes = Vec::new();
+        for &outcome in Outcome::ALL {
+            for (class, name) in CLASS_NAMES.iter().enumerate() {
+                let n = self.counters.requests(outcome, class);
+                // outcomes that can come are shown at zero, odd classes only once they came
+                if n > 0 || *name == "2xx" {
+                    counts.push(sample(
+                        &[("outcome", outcome.as_str()), ("status", name)],
+                        n,
+                    ));
+                }
+            }
+            bytes.push(sample(
+                &[("outcome", outcome.as_str())],
+                self.counters.bytes(outcome),
+            ));
+        }
+        vec![
+            family(catalogue::REQUESTS, counts),
+            family(catalogue::RESPONSE_BYTES, bytes),
+        ]
+    }
+}
