@@ -1,1 +1,26 @@
-//! (in work)
+//! Bytes at rest: heads, variants and chunks over foyer's caches.
+//!
+//! A *head* is a response's status and fields, serialised once as they go to clients, with what is needed to judge it;
+//! bodies up to [`INLINE_MAX`] bytes lie in the same allocation. Longer bodies are *chunks* of [`CHUNK_BYTES`]. A head
+//! names its chunks by its [`Generation`], which is never used twice, so that parts of two versions never mix.
+//!
+//! This crate must never judge a response, read a clock or talk to a network: what is fresh says `seawall-http-cache`,
+//! what is purged says `seawall-purge`, and both are asked by `seawall-cache-proxy`.
+//!
+//! - [`head`]: a head and its serialised record
+//! - [`variants`]: the Vary lists and variants seen under one key
+//! - [`minimum`]: generations below which heads of a key are dead
+//! - [`store`]: the store itself
+
+pub mod head;
+pub mod minimum;
+pub mod store;
+pub mod variants;
+
+pub use head::{Body, Coding, Head, HeadFields, HeadParts};
+pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE};
+
+/// Bodies up to this length lie beside their head (64 KiB).
+pub const INLINE_MAX: u64 = 64 * 1024;
+/// Length of every chunk but the last (256 KiB).
+pub const CHUNK_BYTES: u64 = 256 * 1024;

@@ -1,0 +1,182 @@
+//! A stored response: one serialised record and a compact index into it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use seawall_http_cache::Freshness;
+use seawall_purge::{Generation, Label, ScopeId};
+
+/// Where a copy's body is.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Behind the head, in the same record.
+    Inline,
+    /// Under the store's chunk keys of (`object`, the head's generation).
+    Chunks { object: u128, count: u32 },
+}
+
+/// What the edge may do about a copy's content coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Delivered as it is to everybody.
+    AsIs,
+    /// Plain text that clients who accept gzip get coded, from a copy of its own.
+    Negotiable,
+    /// The gzip coding of the negotiable copy with this generation and revision.
+    GzipOf(Generation, u32),
+}
+
+/// What a head is made from. `fields` are the fields as stored: end-to-end ones only, `Date` included, no `Age`.
+#[derive(Debug)]
+pub struct HeadParts<'a> {
+    pub generation: Generation,
+    /// Counts refreshments (304) of one generation.
+    pub revision: u32,
+    pub label: Label,
+    pub status: StatusCode,
+    pub fields: &'a HeaderMap,
+    /// `Cache-Status` members of the tiers behind this node, without this node's own.
+    pub upstream_cache_status: &'a [u8],
+    pub freshness: Freshness,
+    pub length: u64,
+    pub scopes: Box<[ScopeId]>,
+    pub coding: Coding,
+    /// When this answer was asked for, for validations that compare times (Unix seconds).
+    pub object: u128,
+}
+
+/// A stored response. Cheap to share; never changed after it was made.
+#[derive(Debug)]
+pub struct Head {
+    pub generation: Generation,
+    pub revision: u32,
+    pub label: Label,
+    pub status: StatusCode,
+    pub freshness: Freshness,
+    pub length: u64,
+    pub body: Body,
+    pub scopes: Box<[ScopeId]>,
+    pub coding: Coding,
+    fields_len: u32,
+    status_len: u32,
+    record: Bytes,
+}
+
+/// The fields of a stored head, taken apart again for the paths that change them.
+#[derive(Debug, Clone)]
+pub struct HeadFields {
+    pub status: StatusCode,
+    pub fields: HeaderMap,
+    pub upstream_cache_status: Bytes,
+}
+
+const CACHE_STATUS: &[u8] = b"cache-status: ";
+
+impl Head {
+    /// Serialises `parts`; `inline` is the whole body when it is at most [`crate::INLINE_MAX`] bytes, else `None` (its
+    /// chunks are then stored under `parts.object`).
+    pub fn new(parts: HeadParts<'_>, inline: Option<&[&[u8]]>) -> Self {
+        let inline_len = inline.map_or(0, |b| b.iter().map(|p| p.len()).sum::<usize>());
+        let estimate: usize = parts
+            .fields
+            .iter()
+            .map(|(n, v)| n.as_str().len() + v.len() + 4)
+            .sum::<usize>()
+            + 64;
+        let mut record =
+            BytesMut::with_capacity(estimate + parts.upstream_cache_status.len() + 16 + inline_len);
+        record.put_slice(b"HTTP/1.1 ");
+        record.put_slice(parts.status.as_str().as_bytes());
+        record.put_u8(b' ');
+        record.put_slice(parts.status.canonical_reason().unwrap_or("").as_bytes());
+        record.put_slice(b"\r\n");
+        for (name, value) in parts.fields {
+            record.put_slice(name.as_str().as_bytes());
+            record.put_slice(b": ");
+            record.put_slice(value.as_bytes());
+            record.put_slice(b"\r\n");
+        }
+        let fields_len = record.len();
+        record.put_slice(CACHE_STATUS);
+        if !parts.upstream_cache_status.is_empty() {
+            record.put_slice(parts.upstream_cache_status);
+            record.put_slice(b", ");
+        }
+        let status_len = record.len() - fields_len;
+        for part in inline.unwrap_or_default() {
+            record.put_slice(part);
+        }
+        let body = match inline {
+            Some(_) => Body::Inline,
+            None => Body::Chunks {
+                object: parts.object,
+                count: parts.length.div_ceil(crate::CHUNK_BYTES) as u32,
+            },
+        };
+        // a record lives long: what the estimate left over is given back
+        let record = if record.capacity() > record.len() + record.len() / 16 {
+            Bytes::copy_from_slice(&record)
+        } else {
+            record.freeze()
+        };
+        Self {
+            generation: parts.generation,
+            revision: parts.revision,
+            label: parts.label,
+            status: parts.status,
+            freshness: parts.freshness,
+            length: parts.length,
+            body,
+            scopes: parts.scopes,
+            coding: parts.coding,
+            fields_len: fields_len as u32,
+            status_len: status_len as u32,
+            record,
+        }
+    }
+
+    /// Status line and fields, each line ended, without the empty one.
+    pub fn serialised(&self) -> &[u8] {
+        &self.record[..self.fields_len as usize]
+    }
+
+    /// `cache-status: ` and the members of the tiers behind, ready for this node's own member; the line is not ended.
+    pub fn cache_status_prefix(&self) -> &[u8] {
+        &self.record[self.fields_len as usize..(self.fields_len + self.status_len) as usize]
+    }
+
+    /// The body that lies beside the head; empty where it is in chunks.
+    pub fn inline_body(&self) -> Bytes {
+        self.record
+            .slice((self.fields_len + self.status_len) as usize..)
+    }
+
+    /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.
+    pub fn weight(&self) -> usize {
+        self.record.len() + self.scopes.len() * size_of::<ScopeId>() + size_of::<Self>() + 160
+    }
+
+    /// Takes the record apart. What was serialised here parses; a field that does not is left out.
+    pub fn fields(&self) -> HeadFields {
+        let mut fields = HeaderMap::with_capacity(16);
+        // the status line needs no second reading: the index has the status
+        for line in self.serialised().split(|&b| b == b'\n').skip(1) {
+            let Some(colon) = line.iter().position(|&b| b == b':') else {
+                continue;
+            };
+            let value = line[colon + 1..].trim_ascii();
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(&line[..colon]),
+                HeaderValue::from_bytes(value),
+            ) {
+                fields.append(name, value);
+            }
+        }
+        let prefix = &self.cache_status_prefix()[CACHE_STATUS.len()..];
+        let members = prefix.strip_suffix(b", ").unwrap_or(prefix);
+        HeadFields {
+            status: self.status,
+            fields,
+            upstream_cache_status: Bytes::copy_from_slice(members),
+        }
+    }
+}
