@@ -1,1 +1,16 @@
-//! (in work)
+//! What edge and shield share as members of the fleet.
+//!
+//! - [`data_dir`]: the node's directory: one process at a time, a boot id that is never used twice, the fleet's secret
+//! - [`readiness`]: whether the node wants traffic
+//! - [`admin`]: the admin listener: health, readiness, metrics
+//!
+//! Sync with the control plane and the last good state join them here. This crate must never know how a request is
+//! answered.
+
+pub mod admin;
+pub mod data_dir;
+pub mod readiness;
+
+pub use admin::{AdminError, AdminServer, AdminState};
+pub use data_dir::{DataDir, DataDirError};
+pub use readiness::Readiness;
