@@ -1,1 +1,59 @@
-//! (in work)
+//! What the caching RFCs say, as functions of a request, a response, a stored copy and the time.
+//!
+//! The crate judges: may an answer be stored, for how long is it fresh, may a copy answer a request, what does a
+//! condition or a range select, what does a 304 change. Judging cannot fail: a field that cannot be understood gets the
+//! conservative reading (not stored, stale, the whole representation).
+//!
+//! It must never know a socket, a file, a clock, a task, a configuration file, a purge or a service: time comes in as
+//! [`Timestamp`], an operator's wishes as [`StoragePolicy`].
+//!
+//! | where | what |
+//! | --- | --- |
+//! | `time`, `fields`, `list` | seconds and HTTP dates; read access to a message's fields; comma lists |
+//! | `outcome`, `cache_status` | the one enum of what happened to a request; its RFC 9211 member |
+//! | `cache_control`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; `Age` |
+//! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
+//! | `vary` | RFC 9111 §4.1: the selecting fields and their digest |
+//! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
+//! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
+//! | `hop`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; RFC 8586 |
+//! | `coding` | RFC 9110 §12.5.3: whether an answer is worth gzip and may have it |
+
+mod age;
+mod cache_control;
+mod cache_status;
+mod cdn_loop;
+mod coding;
+mod conditions;
+mod entity_tag;
+mod fields;
+mod freshen;
+mod freshness;
+mod hop;
+mod list;
+mod method;
+mod outcome;
+mod ranges;
+mod reuse;
+mod storable;
+mod time;
+mod vary;
+
+pub use age::age_value;
+pub use cache_control::{CacheControl, DELTA_SECONDS_MAX, RequestDirectives};
+pub use cache_status::{CacheStatus, Forward};
+pub use cdn_loop::cdn_loop_count;
+pub use coding::{accepts_gzip, add_vary, compressible, may_compress, weaken_etag};
+pub use conditions::{Precondition, evaluate};
+pub use entity_tag::strong_etag;
+pub use fields::Fields;
+pub use freshen::{freshen, not_modified_fields, update_applies, validation_fields};
+pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
+pub use hop::{stored_fields, strip_hop_by_hop};
+pub use method::{is_cacheable_method, is_unsafe_method};
+pub use outcome::Outcome;
+pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
+pub use reuse::{Reuse, reuse};
+pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
+pub use time::Timestamp;
+pub use vary::{VARY_FIELDS_MAX, Vary, variant_digest, vary};

@@ -1,0 +1,117 @@
+//! Validation (RFC 9111 §4.3): asking with a copy's validators, merging the 304, and writing one.
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::entity_tag::weak_match;
+use crate::hop::{is_hop_by_hop, strip_hop_by_hop};
+use crate::list::trim;
+
+/// Metadata of the representation that neither a 304 carries (RFC 9110 §15.4.5) nor an update changes (RFC 9111 §3.2):
+/// they describe the bytes that stay as they are.
+const OF_THE_BYTES: [&str; 11] = [
+    "accept-ranges",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-md5",
+    "content-range",
+    "content-type",
+    "digest",
+    "repr-digest",
+];
+
+/// Conditions and ranges of the client's that a validation replaces.
+const CONDITIONS: [HeaderName; 6] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::RANGE,
+];
+
+/// The fields that a 304 carries of a stored head (RFC 9110 §15.4.5).
+///
+/// All but the metadata of the representation and cookies; `Last-Modified` only where there is no `ETag`. What remains
+/// (caching, dates, tags, CORS) updates the receiver's copy. `Age` is the caller's to add.
+pub fn not_modified_fields(stored: &HeaderMap) -> HeaderMap {
+    let tagged = stored.contains_key(header::ETAG);
+    let mut fields = HeaderMap::with_capacity(stored.len());
+    for (name, value) in stored {
+        let dropped = is_of_the_bytes(name)
+            || is_hop_by_hop(name)
+            || *name == header::SET_COOKIE
+            || (tagged && *name == header::LAST_MODIFIED);
+        if !dropped {
+            fields.append(name, value.clone());
+        }
+    }
+    fields
+}
+
+/// Merges the fields of a 304 (or of a HEAD's 200) into the stored ones (RFC 9111 §3.2).
+///
+/// Each field of the update replaces all stored ones of its name, except those of the connection and those that
+/// describe the stored bytes. `Set-Cookie` is replaced only where the copy already has one: otherwise a validation would
+/// put one client's cookie into a copy. `Age` and `Date` become the update's, or absent. Judge the result with
+/// [`crate::storable`] for its new freshness, then store [`crate::stored_fields`] of it.
+pub fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
+    let mut update = update.clone();
+    strip_hop_by_hop(&mut update);
+    stored.remove(header::AGE);
+    stored.remove(header::DATE);
+    for name in update.keys() {
+        if is_of_the_bytes(name) || (*name == header::SET_COOKIE && !stored.contains_key(name)) {
+            continue;
+        }
+        stored.remove(name);
+        for value in update.get_all(name) {
+            stored.append(name, value.clone());
+        }
+    }
+}
+
+/// Whether a 304 speaks of this copy (RFC 9111 §4.3.4): the validators it repeats are the copy's.
+///
+/// Where the update has a tag it must be the copy's, but for `W/`; without one, `Last-Modified` must be. An update
+/// without validators, or with one that the copy lacks, is taken at its word: it answers the question about this copy.
+pub fn update_applies(stored: &HeaderMap, update: &HeaderMap) -> bool {
+    let both = |name: HeaderName| {
+        let (update, stored) = (update.get(&name)?, stored.get(&name)?);
+        Some((trim(update.as_bytes()), trim(stored.as_bytes())))
+    };
+    if let Some((update, stored)) = both(header::ETAG) {
+        return weak_match(update, stored);
+    }
+    both(header::LAST_MODIFIED).is_none_or(|(update, stored)| update == stored)
+}
+
+/// Turns a request into a validation of a copy: its `ETag` as `If-None-Match`, its `Last-Modified` as
+/// `If-Modified-Since` (RFC 9111 §4.3.1). Returns false if the copy has neither.
+///
+/// The request's own conditions and ranges are removed in any case.
+pub fn validation_fields(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
+    for name in CONDITIONS {
+        request.remove(name);
+    }
+    let mut any = false;
+    for (validator, condition) in [
+        (header::ETAG, header::IF_NONE_MATCH),
+        (header::LAST_MODIFIED, header::IF_MODIFIED_SINCE),
+    ] {
+        if let Some(value) = stored.get(validator) {
+            request.insert(condition, value.clone());
+            any = true;
+        }
+    }
+    any
+}
+
+fn is_of_the_bytes(name: &HeaderName) -> bool {
+    OF_THE_BYTES.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests;

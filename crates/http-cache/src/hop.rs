@@ -1,0 +1,178 @@
+//! Fields that belong to one connection (RFC 9110 §7.6.1), and what of a response is stored (RFC 9111 §3.1).
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::cache_control::CacheControl;
+use crate::fields::Fields;
+use crate::list::for_each_element;
+
+/// Fields of one connection, named in `Connection` or not; the Proxy- fields belong to the next proxy only.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Fields meant for every recipient, which `Connection` may not name (RFC 9110 §7.6.1).
+///
+/// A client that names them wants something removed that origins or later caches rely on: identity, framing, the guard
+/// against loops.
+const END_TO_END: [&str; 24] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expires",
+    "forwarded",
+    "host",
+    "last-modified",
+    "location",
+    "pragma",
+    "set-cookie",
+    "vary",
+    "via",
+    "www-authenticate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// Removes what belongs to the connection that a message came over, the fields named in `Connection` included.
+///
+/// For every message that is forwarded or stored; an upgrade that is passed on must be noted before and written anew.
+pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
+    if fields.contains_key(header::CONNECTION) {
+        let mut named = Vec::new();
+        fields.each("connection", &mut |line| {
+            for_each_element(line, |option| named.extend(HeaderName::from_bytes(option)));
+        });
+        for name in named {
+            if !END_TO_END.contains(&name.as_str()) {
+                fields.remove(name);
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        fields.remove(name);
+    }
+}
+
+/// The head to store of a response that may be stored (RFC 9111 §3.1).
+///
+/// Without hop-by-hop fields, without those that `private="..."` and `no-cache="..."` name, and without `Age`, which
+/// [`crate::Freshness`] keeps and each delivery writes anew.
+pub fn stored_fields(response: &HeaderMap) -> HeaderMap {
+    let mut stored = response.clone();
+    strip_hop_by_hop(&mut stored);
+    let cc = CacheControl::parse(response);
+    for name in cc.private_fields.iter().chain(&cc.no_cache_fields) {
+        stored.remove(name);
+    }
+    stored.remove(header::AGE);
+    stored
+}
+
+/// Whether the field is one of [`HOP_BY_HOP`].
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines {
+            fields.append(*name, HeaderValue::from_static(value));
+        }
+        fields
+    }
+
+    fn names(fields: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn fields_of_the_connection_go_and_all_others_stay() {
+        let mut fields = head(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two"),
+            ("x-one", "1"),
+            ("x-one", "2"),
+            ("x-two", "1"),
+            ("x-three", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("content-length", "5"),
+        ]);
+        strip_hop_by_hop(&mut fields);
+        assert_eq!(names(&fields), ["content-length", "x-three"]);
+    }
+
+    #[test]
+    fn connection_cannot_name_a_field_meant_for_all() {
+        let mut fields = head(&[
+            (
+                "connection",
+                "cookie, Authorization, CDN-Loop, host, bad name, via",
+            ),
+            ("cookie", "a=b"),
+            ("authorization", "Basic x"),
+            ("cdn-loop", "x"),
+            ("host", "a"),
+            ("via", "1.1 a"),
+        ]);
+        strip_hop_by_hop(&mut fields);
+        assert_eq!(
+            names(&fields),
+            ["authorization", "cdn-loop", "cookie", "host", "via"]
+        );
+    }
+
+    #[test]
+    fn a_stored_head_lacks_what_qualified_directives_name() {
+        let fields = head(&[
+            (
+                "cache-control",
+                "max-age=60, private=\"X-User, set-cookie\"",
+            ),
+            ("cache-control", "no-cache=\"x-token\""),
+            ("x-user", "1"),
+            ("x-token", "1"),
+            ("set-cookie", "a=b"),
+            ("age", "7"),
+            ("etag", "\"1\""),
+            ("trailer", "x"),
+        ]);
+        assert_eq!(names(&stored_fields(&fields)), ["cache-control", "etag"]);
+        let kept = head(&[("set-cookie", "a=b"), ("cache-control", "public")]);
+        assert_eq!(
+            names(&stored_fields(&kept)),
+            ["cache-control", "set-cookie"]
+        );
+    }
+}

@@ -1,0 +1,214 @@
+use super::*;
+use crate::freshness::LifetimeSource;
+
+const RECEIVED: Timestamp = Timestamp(1_000_000);
+
+/// Fresh for 60 s, 10 s old when received; windows of 30 s and 120 s.
+fn copy() -> Freshness {
+    Freshness {
+        lifetime: 60,
+        source: LifetimeSource::MaxAge,
+        initial_age: 10,
+        received: RECEIVED,
+        stale_while_revalidate: 30,
+        stale_if_error: 120,
+        no_cache: false,
+        must_revalidate: false,
+    }
+}
+
+const SWR: Reuse = Reuse::StaleWhileRevalidate;
+const OR_ELSE: Reuse = Reuse::Validate {
+    may_serve_on_error: true,
+};
+const NEVER: Reuse = Reuse::Validate {
+    may_serve_on_error: false,
+};
+
+fn check(id: &str, copy: &Freshness, asked: RequestDirectives, age: u64, expect: Reuse) {
+    let now = Timestamp(RECEIVED.0 + age - copy.initial_age);
+    assert_eq!(copy.age(now), age, "{id}");
+    assert_eq!(
+        reuse(copy, &asked, now),
+        expect,
+        "{id}: age {age}, {asked:?}"
+    );
+}
+
+#[test]
+fn a_copy_is_fresh_then_stale_then_an_answer_to_errors_then_nothing() {
+    let none = RequestDirectives::default();
+    for (age, expect) in [
+        (10, Reuse::Fresh),
+        (59, Reuse::Fresh),
+        (60, SWR),
+        (89, SWR),
+        (90, OR_ELSE),
+        (179, OR_ELSE),
+        (180, NEVER),
+        (1_000_000, NEVER),
+    ] {
+        check("RFC 5861 §3, §4", &copy(), none, age, expect);
+    }
+    let bare = Freshness {
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        ..copy()
+    };
+    check("RFC 9111 §4.2: fresh", &bare, none, 59, Reuse::Fresh);
+    check("RFC 9111 §4.2.4: nothing granted", &bare, none, 60, NEVER);
+    let endless = Freshness {
+        stale_while_revalidate: u64::MAX,
+        ..copy()
+    };
+    check("no overflow", &endless, none, 1 << 40, SWR);
+}
+
+#[test]
+fn what_forbids_staleness_goes_before_every_window() {
+    let none = RequestDirectives::default();
+    let must = Freshness {
+        must_revalidate: true,
+        ..copy()
+    };
+    check("RFC 9111 §5.2.2.2: fresh", &must, none, 59, Reuse::Fresh);
+    check("RFC 9111 §5.2.2.2: stale", &must, none, 60, NEVER);
+    let asked = RequestDirectives {
+        max_stale: Some(u64::MAX),
+        ..none
+    };
+    check("RFC 9111 §4.2.4: max-stale", &must, asked, 60, NEVER);
+    let no_cache = Freshness {
+        no_cache: true,
+        ..copy()
+    };
+    check("RFC 9111 §5.2.2.4: fresh", &no_cache, none, 10, NEVER);
+    check("RFC 9111 §5.2.2.4: stale", &no_cache, none, 60, NEVER);
+}
+
+#[test]
+fn a_request_narrows_what_a_copy_may_do() {
+    let none = RequestDirectives::default();
+    let no_cache = RequestDirectives {
+        no_cache: true,
+        ..none
+    };
+    check("5.2.1.4 fresh", &copy(), no_cache, 10, NEVER);
+    check("5.2.1.4 stale", &copy(), no_cache, 60, NEVER);
+
+    let max_age = |n| RequestDirectives {
+        max_age: Some(n),
+        ..none
+    };
+    check("5.2.1.1 young", &copy(), max_age(20), 20, Reuse::Fresh);
+    check("5.2.1.1 old", &copy(), max_age(20), 21, OR_ELSE);
+    check("5.2.1.1 zero", &copy(), max_age(0), 10, OR_ELSE);
+    check(
+        "5.2.1.1 wants nothing stale",
+        &copy(),
+        max_age(500),
+        60,
+        OR_ELSE,
+    );
+    let old_ok = RequestDirectives {
+        max_stale: Some(10),
+        ..max_age(500)
+    };
+    check("5.2.1.1 but with max-stale", &copy(), old_ok, 60, SWR);
+    let both = RequestDirectives {
+        max_stale: Some(100),
+        ..max_age(65)
+    };
+    check("5.2.1.1 max-stale, young", &copy(), both, 65, SWR);
+    check("5.2.1.1 max-stale, old", &copy(), both, 66, OR_ELSE);
+
+    let min_fresh = |n| RequestDirectives {
+        min_fresh: Some(n),
+        ..none
+    };
+    check("5.2.1.3 enough", &copy(), min_fresh(20), 40, Reuse::Fresh);
+    check("5.2.1.3 too little", &copy(), min_fresh(20), 41, OR_ELSE);
+    check("5.2.1.3 stale", &copy(), min_fresh(0), 60, OR_ELSE);
+
+    let max_stale = |n| RequestDirectives {
+        max_stale: Some(n),
+        ..none
+    };
+    check("5.2.1.2 fresh", &copy(), max_stale(5), 59, Reuse::Fresh);
+    check("5.2.1.2 within", &copy(), max_stale(5), 65, SWR);
+    check(
+        "5.2.1.2 narrows the window",
+        &copy(),
+        max_stale(5),
+        66,
+        OR_ELSE,
+    );
+    check(
+        "5.2.1.2 does not widen it",
+        &copy(),
+        max_stale(u64::MAX),
+        90,
+        OR_ELSE,
+    );
+
+    let others = RequestDirectives {
+        no_store: true,
+        only_if_cached: true,
+        no_transform: true,
+        ..none
+    };
+    check("5.2.1.5, 5.2.1.7 fresh", &copy(), others, 59, Reuse::Fresh);
+    check("5.2.1.5, 5.2.1.7 stale", &copy(), others, 60, SWR);
+
+    let bare = Freshness {
+        stale_if_error: 0,
+        ..copy()
+    };
+    check("no window for errors", &bare, max_age(0), 10, NEVER);
+}
+
+#[test]
+fn age_ttl_and_the_end_of_freshness_agree() {
+    let copy = copy();
+    let at = |secs| RECEIVED.plus(secs);
+    assert_eq!((copy.age(at(0)), copy.ttl(at(0))), (10, 50));
+    assert_eq!((copy.age(at(50)), copy.ttl(at(50))), (60, 0));
+    assert_eq!((copy.age(at(55)), copy.ttl(at(55))), (65, -5));
+    assert_eq!(
+        copy.age(Timestamp(0)),
+        10,
+        "a clock that went back makes nothing younger than received"
+    );
+    assert_eq!(copy.fresh_until(), at(50));
+    assert_eq!(
+        Freshness {
+            no_cache: true,
+            ..copy.clone()
+        }
+        .fresh_until(),
+        RECEIVED
+    );
+    assert_eq!(
+        Freshness {
+            initial_age: 61,
+            ..copy.clone()
+        }
+        .fresh_until(),
+        RECEIVED
+    );
+    let huge = Freshness {
+        lifetime: u64::MAX,
+        initial_age: 0,
+        ..copy.clone()
+    };
+    assert_eq!(huge.ttl(at(1)), i64::MAX);
+    assert_eq!(
+        Freshness {
+            lifetime: 0,
+            initial_age: u64::MAX,
+            ..copy
+        }
+        .ttl(at(1)),
+        i64::MIN
+    );
+}

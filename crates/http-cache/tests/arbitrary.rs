@@ -1,0 +1,230 @@
+//! Whatever bytes the fields hold, judging ends with an answer, and the answers keep their promises.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use proptest::prelude::*;
+use seawall_http_cache::*;
+
+const NAMES: [&str; 22] = [
+    "accept-encoding",
+    "age",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-modified",
+    "pragma",
+    "range",
+    "set-cookie",
+    "vary",
+    "x-one",
+    "te",
+];
+
+/// Pieces that the parsers branch on, so that arbitrary bytes get past the first token.
+const PIECES: [&str; 32] = [
+    "max-age",
+    "s-maxage",
+    "no-cache",
+    "no-store",
+    "private",
+    "public",
+    "must-understand",
+    "stale-if-error",
+    "stale-while-revalidate",
+    "=",
+    "\"",
+    "\\",
+    ",",
+    ";",
+    " ",
+    "\t",
+    "bytes=",
+    "-",
+    "0",
+    "18446744073709551615",
+    "99999999999999999999",
+    "W/\"a\"",
+    "\"a\"",
+    "*",
+    "gzip",
+    "q=0.5",
+    "Sun, 06 Nov 1994 08:49:37 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Sunday, 06-Nov-94 08:49:37 GMT",
+    "x-one",
+    "min-fresh",
+    "max-stale",
+];
+
+fn value() -> impl Strategy<Value = HeaderValue> {
+    let piece = prop_oneof![
+        4 => proptest::sample::select(&PIECES[..]).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..8),
+    ];
+    proptest::collection::vec(piece, 0..12)
+        .prop_map(|pieces| pieces.concat())
+        .prop_filter_map("not a field value", |bytes| {
+            HeaderValue::from_bytes(&bytes).ok()
+        })
+}
+
+fn head() -> impl Strategy<Value = HeaderMap> {
+    proptest::collection::vec((proptest::sample::select(&NAMES[..]), value()), 0..12).prop_map(
+        |lines| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in lines {
+                fields.append(HeaderName::from_static(name), value);
+            }
+            fields
+        },
+    )
+}
+
+fn seconds() -> impl Strategy<Value = u64> {
+    prop_oneof![0_u64..1000, 1_700_000_000_u64..1_700_001_000, any::<u64>()]
+}
+
+fn policy() -> impl Strategy<Value = StoragePolicy> {
+    let maybe = || proptest::option::of(seconds());
+    (
+        maybe(),
+        maybe(),
+        maybe(),
+        maybe(),
+        maybe(),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(
+                ttl_override,
+                ttl_default,
+                stale_while_revalidate,
+                stale_if_error,
+                ttl_max,
+                store_set_cookie,
+                heuristic,
+            )| {
+                StoragePolicy {
+                    ttl_override,
+                    ttl_default,
+                    stale_while_revalidate,
+                    stale_if_error,
+                    store_set_cookie,
+                    heuristic,
+                    ttl_max,
+                }
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn storing_and_reusing_never_panic_and_agree(
+        request in head(),
+        response in head(),
+        policy in policy(),
+        status in 100_u16..1000,
+        asked in seconds(),
+        received in seconds(),
+        now in seconds(),
+    ) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let (asked, received, now) = (Timestamp(asked), Timestamp(received), Timestamp(now));
+        let directives = RequestDirectives::parse(&request);
+        if let Storable::Yes(fresh) =
+            storable(&Method::GET, &request, status, &response, &policy, asked, received)
+        {
+            let cc = CacheControl::parse(&response);
+            prop_assert!(!cc.private && !directives.no_store);
+            prop_assert!(vary(&response) != Vary::Star);
+            prop_assert!(policy.ttl_max.is_none_or(|max| fresh.lifetime <= max));
+            let plain = reuse(&fresh, &RequestDirectives::default(), now);
+            prop_assert_eq!(plain == Reuse::Fresh, now < fresh.fresh_until());
+            if plain == Reuse::Fresh && now >= received {
+                prop_assert!(fresh.ttl(now) > 0);
+                prop_assert!(!fresh.no_cache);
+            }
+            if fresh.must_revalidate || fresh.no_cache {
+                prop_assert!(plain != Reuse::StaleWhileRevalidate);
+            }
+            // A request only narrows.
+            if reuse(&fresh, &directives, now) == Reuse::Fresh {
+                prop_assert_eq!(plain, Reuse::Fresh);
+            }
+            let stored = stored_fields(&response);
+            prop_assert!(!stored.contains_key("connection") && !stored.contains_key("age"));
+        }
+    }
+
+    #[test]
+    fn selecting_never_panics_and_parts_lie_inside(
+        request in head(),
+        response in head(),
+        len in prop_oneof![0_u64..100, any::<u64>()],
+    ) {
+        let first = |name: &str| response.get(name).map(HeaderValue::as_bytes);
+        let (etag, modified, date) = (first("etag"), first("last-modified"), first("date"));
+        evaluate(&Method::GET, &request, etag, modified, date);
+        if let Ranges::Parts(parts) = ranges(&request, etag, modified, date, len) {
+            prop_assert!(!parts.is_empty() && parts.len() <= RANGES_MAX);
+            prop_assert!(parts.iter().all(|part| part.start < part.end && part.end <= len));
+            prop_assert!(parts.windows(2).all(|pair| pair[0].end < pair[1].start));
+        }
+        if let Vary::Fields(names) = vary(&response) {
+            prop_assert!(variant_digest(&names, &request) > 1);
+        }
+        accepts_gzip(first("accept-encoding"));
+        may_compress(&response);
+        cdn_loop_count(&request, "seawall");
+    }
+
+    #[test]
+    fn merging_never_panics_and_is_stable(stored in head(), update in head()) {
+        let mut once = stored.clone();
+        freshen(&mut once, &update);
+        let mut twice = once.clone();
+        freshen(&mut twice, &update);
+        prop_assert_eq!(&once, &twice);
+        let answer = not_modified_fields(&once);
+        prop_assert!(!answer.contains_key("content-type") && !answer.contains_key("connection"));
+        update_applies(&stored, &update);
+        let mut request = update;
+        let any = validation_fields(&stored, &mut request);
+        prop_assert_eq!(any, stored.contains_key("etag") || stored.contains_key("last-modified"));
+        weaken_etag(&mut once);
+        strip_hop_by_hop(&mut once);
+    }
+
+    #[test]
+    fn any_bytes_are_a_date_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        Timestamp::parse_http_date(&bytes);
+    }
+
+    #[test]
+    fn a_cache_status_member_is_always_a_field_value(
+        cache in ".{0,20}", key in ".{0,20}", detail in ".{0,20}", ttl in any::<i64>(),
+    ) {
+        let mut fields = HeaderMap::new();
+        let status = CacheStatus {
+            cache: &cache,
+            ttl: Some(ttl),
+            key: Some(&key),
+            detail: Some(&detail),
+            ..CacheStatus::default()
+        };
+        status.append(&mut fields);
+        prop_assert_eq!(fields.len(), 1);
+    }
+}
