@@ -65,16 +65,24 @@ const PIECES: [&str; 32] = [
     "max-stale",
 ];
 
+/// Any byte that a field value can hold. Made, not filtered: rejected cases would use up the run.
+fn field_byte() -> impl Strategy<Value = u8> {
+    any::<u8>().prop_map(|byte| {
+        if byte.is_ascii_control() && byte != b'\t' {
+            byte | 0x80
+        } else {
+            byte
+        }
+    })
+}
+
 fn value() -> impl Strategy<Value = HeaderValue> {
     let piece = prop_oneof![
         4 => proptest::sample::select(&PIECES[..]).prop_map(|piece| piece.as_bytes().to_vec()),
-        1 => proptest::collection::vec(any::<u8>(), 0..8),
+        1 => proptest::collection::vec(field_byte(), 0..8),
     ];
     proptest::collection::vec(piece, 0..12)
-        .prop_map(|pieces| pieces.concat())
-        .prop_filter_map("not a field value", |bytes| {
-            HeaderValue::from_bytes(&bytes).ok()
-        })
+        .prop_map(|pieces| HeaderValue::from_bytes(&pieces.concat()).unwrap())
 }
 
 fn head() -> impl Strategy<Value = HeaderMap> {
