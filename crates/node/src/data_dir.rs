@@ -1,8 +1,9 @@
 //! A node's directory on disk.
 
 use seawall_purge::BootId;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -158,7 +159,13 @@ pub fn load_or_create_secret(path: &Path) -> Result<String, DataDirError> {
             fs::create_dir_all(dir).map_err(cannot)?;
             let mut bytes = [0; SECRET_BYTES];
             getrandom::fill(&mut bytes).map_err(|e| refuse(format!("cannot be made: {e}")))?;
-            let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            let secret =
+                bytes
+                    .iter()
+                    .fold(String::with_capacity(2 * SECRET_BYTES), |mut text, byte| {
+                        let _ = write!(text, "{byte:02x}");
+                        text
+                    });
             // made whole, then put in place without replacing one that came meanwhile: all nodes use the first
             let temporary = dir.join(format!(".secret-{}", &secret[..16]));
             let put = (|| {
