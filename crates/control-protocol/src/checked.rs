@@ -1,0 +1,146 @@
+//! Messages whose promises were checked.
+
+use crate::wire;
+use seawall_purge::{Epoch, PurgeSeq};
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// Why a message is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    #[error("field {0} is missing")]
+    Missing(&'static str),
+    #[error("node id {0:?} is not 1 to 64 letters, digits, dots, dashes or underscores")]
+    NodeId(String),
+    #[error("no common protocol version: the node speaks {theirs:?}, this side {ours:?}")]
+    Versions {
+        theirs: Vec<u32>,
+        ours: &'static [u32],
+    },
+}
+
+/// A node's first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub node_id: String,
+    /// The best version that both sides speak.
+    pub version: u32,
+    pub purged: PurgeSeq,
+    pub term: u64,
+    pub documents: HashMap<String, u64>,
+}
+
+/// Whether `id` may name a node: 1 to 64 characters that need no quoting anywhere.
+pub fn is_node_id(id: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (1..=64).contains(&id.len()) && id.bytes().all(legal)
+}
+
+pub fn sequence(wire: Option<&wire::Sequence>) -> Result<PurgeSeq, ProtocolError> {
+    let wire = wire.ok_or(ProtocolError::Missing("purged"))?;
+    Ok(PurgeSeq::new(Epoch(wire.epoch), wire.n))
+}
+
+pub fn wire_sequence(sequence: PurgeSeq) -> wire::Sequence {
+    wire::Sequence {
+        epoch: sequence.epoch.0,
+        n: sequence.n,
+    }
+}
+
+impl TryFrom<wire::Hello> for Hello {
+    type Error = ProtocolError;
+
+    fn try_from(wire: wire::Hello) -> Result<Self, ProtocolError> {
+        if !is_node_id(&wire.node_id) {
+            return Err(ProtocolError::NodeId(
+                wire.node_id.chars().take(80).collect(),
+            ));
+        }
+        let version = crate::VERSIONS
+            .iter()
+            .copied()
+            .find(|v| wire.versions.contains(v));
+        let Some(version) = version else {
+            return Err(ProtocolError::Versions {
+                theirs: wire.versions,
+                ours: crate::VERSIONS,
+            });
+        };
+        Ok(Self {
+            version,
+            purged: sequence(wire.purged.as_ref())?,
+            term: wire.term,
+            documents: wire.documents,
+            node_id: wire.node_id,
+        })
+    }
+}
+
+impl From<&Hello> for wire::Hello {
+    fn from(hello: &Hello) -> Self {
+        Self {
+            node_id: hello.node_id.clone(),
+            versions: vec![hello.version],
+            purged: Some(wire_sequence(hello.purged)),
+            term: hello.term,
+            documents: hello.documents.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    fn hello() -> Hello {
+        Hello {
+            node_id: "edge-1.ams".into(),
+            version: 1,
+            purged: PurgeSeq::new(Epoch(7), 42),
+            term: 99,
+            documents: HashMap::from([("services".into(), 3)]),
+        }
+    }
+
+    #[test]
+    fn a_hello_survives_the_wire() {
+        let bytes = wire::Hello::from(&hello()).encode_to_vec();
+        let read = Hello::try_from(wire::Hello::decode(&bytes[..]).unwrap()).unwrap();
+        assert_eq!(read, hello());
+    }
+
+    #[test]
+    fn a_hello_without_a_position_is_refused() {
+        let wire = wire::Hello {
+            purged: None,
+            ..wire::Hello::from(&hello())
+        };
+        assert_eq!(Hello::try_from(wire), Err(ProtocolError::Missing("purged")));
+    }
+
+    #[test]
+    fn a_node_that_speaks_no_common_version_is_told_which_there_are() {
+        let wire = wire::Hello {
+            versions: vec![8, 9],
+            ..wire::Hello::from(&hello())
+        };
+        let error = Hello::try_from(wire).unwrap_err().to_string();
+        assert!(error.contains("[8, 9]") && error.contains("[1]"), "{error}");
+    }
+
+    #[test]
+    fn a_node_id_that_would_need_quoting_is_refused() {
+        for id in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
+            let wire = wire::Hello {
+                node_id: id.into(),
+                ..wire::Hello::from(&hello())
+            };
+            assert!(
+                matches!(Hello::try_from(wire), Err(ProtocolError::NodeId(_))),
+                "{id:?}"
+            );
+        }
+    }
+}
