@@ -1,1 +1,30 @@
-//! (in work)
+//! Compiled services: which service, rule and key a request belongs to, and which scopes its copies have.
+//!
+//! Edges, shields and the control plane compute all of this alike, bit for bit: keys and scope ids are digests of framed
+//! parts, fixed by golden vectors. Pure: no files, no sockets, no clock. What an operator types is `seawall-config`'s;
+//! it makes these values from it.
+//!
+//! - [`service`]: a service, its origins, limits, timeouts
+//! - [`host`], [`set`]: host patterns, and finding the service of a host
+//! - [`rule`]: what a rule matches, and the policy it gives
+//! - [`key`]: the cache key
+//! - [`scopes`]: scope ids and tags of copies
+//! - [`edit`]: fields to set and remove
+
+pub mod edit;
+pub mod host;
+pub mod key;
+pub mod rule;
+pub mod scopes;
+pub mod service;
+pub mod set;
+
+pub use edit::FieldEdits;
+pub use host::{HostPattern, ParseHostError, canonical_host};
+pub use key::{CacheKey, KeyRules, QueryRule, cache_key};
+pub use rule::{CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
+pub use scopes::{TooManySegments, TooManyTags, scope_ids, tags};
+pub use service::{
+    Limits, Origin, OriginTls, ResponseOptions, Scheme, Service, ServiceId, Timeouts,
+};
+pub use set::{ServiceSet, SetError};

@@ -1,0 +1,137 @@
+//! The cache key: a 128-bit digest of framed parts.
+
+use crate::host::canonical_host;
+use crate::service::{Scheme, Service};
+use http::HeaderName;
+use seawall_http_cache::Fields;
+use std::borrow::Cow;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Which query parameters are part of the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum QueryRule {
+    /// The query as it was sent.
+    #[default]
+    Keep,
+    Drop,
+    /// These names alone.
+    Only(Vec<String>),
+    /// All but these names.
+    Except(Vec<String>),
+}
+
+/// What the key is made of beside service, scheme, host and path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRules {
+    pub query: QueryRule,
+    /// Parameters are sorted by name; those of one name keep their order.
+    pub sort_query: bool,
+    pub headers: Vec<HeaderName>,
+    pub cookies: Vec<String>,
+    /// http and https share a copy.
+    pub ignore_scheme: bool,
+}
+
+/// Identity of what is cached, before Vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CacheKey(pub u128);
+
+impl CacheKey {
+    /// For placement.
+    pub fn hash64(self) -> u64 {
+        (self.0 >> 64) as u64 ^ self.0 as u64
+    }
+}
+
+/// Path and query of an origin-form target. A question mark alone is an empty query, which differs from none.
+pub(crate) fn split_target(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+/// The query after the key's rules. Borrowed where the rules change nothing.
+pub(crate) fn key_query<'q>(query: Option<&'q str>, rules: &KeyRules) -> Option<Cow<'q, str>> {
+    let query = query?;
+    let keeps = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        match &rules.query {
+            QueryRule::Keep => true,
+            QueryRule::Drop => false,
+            QueryRule::Only(names) => names.iter().any(|n| n == name),
+            QueryRule::Except(names) => !names.iter().any(|n| n == name),
+        }
+    };
+    if rules.query == QueryRule::Keep && !rules.sort_query {
+        return Some(Cow::Borrowed(query));
+    }
+    let mut parameters: Vec<&str> = query.split('&').filter(keeps).collect();
+    if rules.sort_query {
+        parameters.sort_by_key(|p| p.split('=').next().unwrap_or_default());
+    }
+    // a query of which nothing is left is none
+    if parameters.is_empty() {
+        None
+    } else {
+        Some(Cow::Owned(parameters.join("&")))
+    }
+}
+
+/// The value of one cookie in a request, the first where there are several.
+fn cookie<'f>(name: &str, line: &'f [u8]) -> Option<&'f [u8]> {
+    line.split(|&b| b == b';')
+        .map(<[u8]>::trim_ascii)
+        .find_map(|pair| {
+            let at = pair.iter().position(|&b| b == b'=')?;
+            (&pair[..at] == name.as_bytes()).then(|| &pair[at + 1..])
+        })
+}
+
+/// Computes the key of a request. `host` as sent, `target` in origin form. Nothing is allocated where the rules are
+/// the default ones.
+pub fn cache_key(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+) -> CacheKey {
+    let (path, query) = split_target(target);
+    let query = key_query(query, rules);
+    let host = canonical_host(host, scheme);
+    let mut hash = Xxh3::new();
+    let mut frame = |kind: u8, bytes: &[u8]| {
+        let mut head = [0; 9];
+        head[0] = kind;
+        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        hash.update(&head);
+        hash.update(bytes);
+    };
+    frame(b's', service.id.0.as_bytes());
+    if !rules.ignore_scheme {
+        frame(b'c', scheme.as_str().as_bytes());
+    }
+    frame(b'h', &host);
+    frame(b'p', path.as_bytes());
+    if let Some(query) = query {
+        frame(b'q', query.as_bytes());
+    }
+    for name in &rules.headers {
+        frame(b'n', name.as_str().as_bytes());
+        // several lines are several parts; absent is no part, which differs from an empty one
+        fields.each(name.as_str(), &mut |line| frame(b'v', line));
+    }
+    for name in &rules.cookies {
+        frame(b'k', name.as_bytes());
+        let mut first = true;
+        fields.each("cookie", &mut |line| {
+            if let Some(value) = cookie(name, line).filter(|_| first) {
+                first = false;
+                frame(b'v', value);
+            }
+        });
+    }
+    CacheKey(hash.digest128())
+}

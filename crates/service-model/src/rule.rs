@@ -1,0 +1,160 @@
+//! Rules: what they match, and the policy they give.
+
+use crate::edit::FieldEdits;
+use crate::key::KeyRules;
+use http::HeaderName;
+use seawall_http_cache::{Fields, StoragePolicy};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    #[default]
+    Cache,
+    /// Neither looked up nor stored.
+    Bypass,
+}
+
+/// Everything that is decided for a request before it is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub cache: CacheMode,
+    pub storage: StoragePolicy,
+    pub key: KeyRules,
+    /// Text that the origin left plain is gzipped at the edge.
+    pub gzip: bool,
+    /// Shorter bodies are left alone, in bytes.
+    pub gzip_min: u64,
+    /// Changed on the way to the origin.
+    pub request_headers: FieldEdits,
+    /// Changed on the way to clients.
+    pub response_headers: FieldEdits,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            cache: CacheMode::Cache,
+            storage: StoragePolicy {
+                heuristic: true,
+                ..StoragePolicy::default()
+            },
+            key: KeyRules::default(),
+            gzip: true,
+            gzip_min: 1024,
+            request_headers: FieldEdits::default(),
+            response_headers: FieldEdits::default(),
+        }
+    }
+}
+
+/// A pattern over whole paths: `*` stands for any characters but `/`, `**` for any characters at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    text: String,
+}
+
+impl PathPattern {
+    /// `None` where the text does not start with `/` or `*`.
+    pub fn new(text: &str) -> Option<Self> {
+        (text.starts_with('/') || text.starts_with('*')).then(|| Self {
+            text: text.to_owned(),
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Time is bounded by pattern length times path length: each star keeps one place to return to.
+    pub fn matches(&self, path: &str) -> bool {
+        let (pattern, path) = (self.text.as_bytes(), path.as_bytes());
+        let (mut p, mut s) = (0, 0);
+        // where to go on when nothing fits: (pattern behind the star, path, whether it may take a slash)
+        let mut single: Option<(usize, usize)> = None;
+        let mut double: Option<(usize, usize)> = None;
+        loop {
+            if p < pattern.len() && pattern[p] == b'*' {
+                if pattern.get(p + 1) == Some(&b'*') {
+                    p += 2;
+                    double = Some((p, s));
+                    single = None;
+                } else {
+                    p += 1;
+                    single = Some((p, s));
+                }
+                continue;
+            }
+            if p < pattern.len() && s < path.len() && pattern[p] == path[s] {
+                p += 1;
+                s += 1;
+                continue;
+            }
+            if p == pattern.len() && s == path.len() {
+                return true;
+            }
+            if let Some((behind, at)) =
+                single.filter(|(_, at)| path.get(*at).is_some_and(|b| *b != b'/'))
+            {
+                single = Some((behind, at + 1));
+                (p, s) = (behind, at + 1);
+            } else if let Some((behind, at)) = double.filter(|(_, at)| *at < path.len()) {
+                double = Some((behind, at + 1));
+                single = None;
+                (p, s) = (behind, at + 1);
+            } else {
+                return false;
+            }
+        }
+    }
+}
+
+/// A condition on a request's field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldCondition {
+    Present(HeaderName),
+    Absent(HeaderName),
+    /// One of its lines is this, letter by letter.
+    Equals(HeaderName, String),
+}
+
+impl FieldCondition {
+    fn holds(&self, fields: &dyn Fields) -> bool {
+        match self {
+            Self::Present(name) => fields.first(name.as_str()).is_some(),
+            Self::Absent(name) => fields.first(name.as_str()).is_none(),
+            Self::Equals(name, value) => {
+                let mut found = false;
+                fields.each(name.as_str(), &mut |line| found |= line == value.as_bytes());
+                found
+            }
+        }
+    }
+}
+
+/// All that is given must hold; what is empty holds always.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matcher {
+    /// One of these.
+    pub paths: Vec<PathPattern>,
+    /// One of these, in upper case.
+    pub methods: Vec<String>,
+    /// All of these.
+    pub fields: Vec<FieldCondition>,
+}
+
+impl Matcher {
+    pub fn matches(&self, method: &str, path: &str, fields: &dyn Fields) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|m| m == method))
+            && (self.paths.is_empty() || self.paths.iter().any(|p| p.matches(path)))
+            && self.fields.iter().all(|f| f.holds(fields))
+    }
+}
+
+/// One rule of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// For people and `Cache-Status`; need not be unique.
+    pub name: String,
+    pub matcher: Matcher,
+    /// Complete: what the rule does not say comes from the service's default.
+    pub policy: Policy,
+}

@@ -1,0 +1,136 @@
+//! The scopes of a copy: what a purge may name to cover it.
+
+use crate::host::canonical_host;
+use crate::key::{KeyRules, key_query, split_target};
+use crate::service::{Scheme, Service};
+use http::HeaderMap;
+use seawall_purge::{Scope, ScopeId};
+use thiserror::Error;
+
+/// Path segments of an object that is stored.
+pub const SEGMENTS_MAX: usize = 32;
+/// Tags of an object that is stored, and bytes of each.
+pub const TAGS_MAX: usize = 256;
+pub const TAG_BYTES_MAX: usize = 256;
+
+/// A path is too deep: an object beyond the bound is not stored, never covered in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the path has more than {SEGMENTS_MAX} segments")]
+pub struct TooManySegments;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the response has more than {TAGS_MAX} tags, or one longer than {TAG_BYTES_MAX} bytes")]
+pub struct TooManyTags;
+
+/// Appends the ids of all scopes of a copy but its tags: the URL as asked and after the key's query rules, every prefix
+/// of its path, host, service, everything.
+pub fn scope_ids(
+    service: &Service,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    out: &mut Vec<ScopeId>,
+) -> Result<(), TooManySegments> {
+    // purges name both schemes: a host's id has the port unless it is one of the two default ones
+    let host = canonical_host(host, Scheme::Http);
+    let host = canonical_host(&host, Scheme::Https);
+    let host = String::from_utf8_lossy(&host);
+    let (path, query) = split_target(target);
+    out.push(
+        Scope::Url {
+            host: &host,
+            path,
+            query,
+        }
+        .id(),
+    );
+    let keyed = key_query(query, rules);
+    if keyed.as_deref() != query {
+        out.push(
+            Scope::Url {
+                host: &host,
+                path,
+                query: keyed.as_deref(),
+            }
+            .id(),
+        );
+    }
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let ends = bare
+        .bytes()
+        .enumerate()
+        .filter(|(at, b)| *b == b'/' && *at > 0)
+        .map(|(at, _)| at);
+    let mut segments = 0;
+    // the root, each whole segment on the way, the path itself
+    let root = (!bare.is_empty()).then_some(0);
+    for end in root.into_iter().chain(ends).chain([bare.len()]) {
+        segments += 1;
+        if segments > SEGMENTS_MAX + 1 {
+            return Err(TooManySegments);
+        }
+        out.push(
+            Scope::Prefix {
+                host: &host,
+                path: &bare[..end],
+            }
+            .id(),
+        );
+    }
+    out.push(Scope::Host { host: &host }.id());
+    out.push(
+        Scope::Service {
+            service: &service.id.0,
+        }
+        .id(),
+    );
+    out.push(Scope::Everything.id());
+    Ok(())
+}
+
+/// The tags that a response gives itself: `Surrogate-Key` and `xkey` (separated by spaces), `Cache-Tag` (by commas),
+/// `Cache-Groups` (RFC 9875, strings in a list).
+pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TooManyTags> {
+    let mut tags = Vec::new();
+    let mut add = |tag: &[u8]| {
+        let tag = tag.trim_ascii();
+        if tag.is_empty() {
+            return Ok(());
+        }
+        if tags.len() >= TAGS_MAX || tag.len() > TAG_BYTES_MAX {
+            return Err(TooManyTags);
+        }
+        tags.push(tag.to_vec());
+        Ok(())
+    };
+    for name in ["surrogate-key", "xkey"] {
+        for line in response.get_all(name) {
+            line.as_bytes()
+                .split(u8::is_ascii_whitespace)
+                .try_for_each(&mut add)?;
+        }
+    }
+    for line in response.get_all("cache-tag") {
+        line.as_bytes()
+            .split(|&b| b == b',')
+            .try_for_each(&mut add)?;
+    }
+    for line in response.get_all("cache-groups") {
+        // the strings of a structured-field list; what is no string is not a group
+        for member in line.as_bytes().split(|&b| b == b',') {
+            let member = member.trim_ascii();
+            let member = member
+                .split(|&b| b == b';')
+                .next()
+                .unwrap_or_default()
+                .trim_ascii();
+            if let Some(group) = member
+                .strip_prefix(b"\"")
+                .and_then(|m| m.strip_suffix(b"\""))
+            {
+                add(group)?;
+            }
+        }
+    }
+    Ok(tags)
+}

@@ -1,0 +1,185 @@
+//! A service: hosts, origins and rules that belong together.
+
+use crate::host::HostPattern;
+use crate::rule::{Policy, Rule};
+use http::HeaderMap;
+use seawall_http_cache::Fields;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A service's name: letters, digits, dots, dashes and underscores.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceId(pub Arc<str>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// How an https origin is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OriginTls {
+    /// Name that is asked for and verified.
+    pub sni: String,
+    /// Certificate authorities in PEM; the system's where `None`.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+}
+
+/// A server that the content comes from. Several of them are tried in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Name or address; every address that a name has is tried.
+    pub host: String,
+    pub port: u16,
+    pub tls: Option<OriginTls>,
+    /// `Host` towards this origin; the client's where `None`.
+    pub host_header: Option<String>,
+}
+
+/// Sizes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A longer request body is refused with 413.
+    pub request_body_bytes_max: u64,
+    /// A longer body is not stored.
+    pub object_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_body_bytes_max: 1 << 30,
+            object_bytes_max: 5 << 30,
+        }
+    }
+}
+
+/// How long each phase of an exchange with the next server may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// TCP and TLS together.
+    pub tls: Duration,
+    /// From the request's end to the answer's head.
+    pub first_byte: Duration,
+    /// Between two reads of the body.
+    pub between_bytes: Duration,
+    /// A pooled connection is kept this long.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            tls: Duration::from_secs(6),
+            first_byte: Duration::from_secs(30),
+            between_bytes: Duration::from_secs(30),
+            idle: Duration::from_secs(50),
+        }
+    }
+}
+
+/// What clients are told beside the response itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseOptions {
+    /// `Cache-Status` (RFC 9211).
+    pub cache_status: bool,
+    /// `Via`.
+    pub via: bool,
+    /// `Surrogate-Key`, `xkey` and `Cache-Tag` stay in answers.
+    pub keep_surrogate_key: bool,
+}
+
+impl Default for ResponseOptions {
+    fn default() -> Self {
+        Self {
+            cache_status: true,
+            via: true,
+            keep_surrogate_key: false,
+        }
+    }
+}
+
+/// One service, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub id: ServiceId,
+    /// Counts changes; it is no part of keys or scopes.
+    pub version: u64,
+    pub hosts: Vec<HostPattern>,
+    /// At least one.
+    pub origins: Vec<Origin>,
+    /// Whether edges ask a shield; else they ask the origin themselves.
+    pub shield: bool,
+    /// The first that matches decides.
+    pub rules: Vec<Rule>,
+    /// Where no rule matches.
+    pub default: Policy,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    pub response: ResponseOptions,
+}
+
+impl Service {
+    /// A service with nothing but its name, its hosts and one origin.
+    pub fn new(id: &str, hosts: Vec<HostPattern>, origin: Origin) -> Self {
+        Self {
+            id: ServiceId(id.into()),
+            version: 1,
+            hosts,
+            origins: vec![origin],
+            shield: true,
+            rules: Vec::new(),
+            default: Policy::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            response: ResponseOptions::default(),
+        }
+    }
+
+    /// The policy of the first rule that matches, with its index; else the default.
+    pub fn policy(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &dyn Fields,
+    ) -> (&Policy, Option<usize>) {
+        for (index, rule) in self.rules.iter().enumerate() {
+            if rule.matcher.matches(method, path, fields) {
+                return (&rule.policy, Some(index));
+            }
+        }
+        (&self.default, None)
+    }
+
+    /// The same for fields in a map.
+    pub fn policy_of(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &HeaderMap,
+    ) -> (&Policy, Option<usize>) {
+        self.policy(method, path, fields)
+    }
+}
