@@ -1,5 +1,6 @@
 //! What edge and shield share as members of the fleet.
 //!
+//! - [`node`]: the life of a node: starting, ready, draining; reloads
 //! - [`data_dir`]: the node's directory: one process at a time, a boot id that is never used twice, the fleet's secret
 //! - [`readiness`]: whether the node wants traffic
 //! - [`admin`]: the admin listener: health, readiness, metrics
@@ -9,8 +10,10 @@
 
 pub mod admin;
 pub mod data_dir;
+pub mod node;
 pub mod readiness;
 
 pub use admin::{AdminError, AdminServer, AdminState};
 pub use data_dir::{DataDir, DataDirError};
+pub use node::{Node, Reload};
 pub use readiness::Readiness;

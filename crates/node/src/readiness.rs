@@ -24,15 +24,20 @@ impl Readiness {
     }
 
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire) == READY
+        self.tell().0
     }
 
-    /// In a word, for `/readyz`.
-    pub fn as_str(&self) -> &'static str {
+    /// Whether the node wants traffic, and the word for it, for `/readyz`: both of one moment.
+    pub fn tell(&self) -> (bool, &'static str) {
         match self.0.load(Ordering::Acquire) {
-            READY => "ready",
-            DRAINING => "draining",
-            _ => "starting",
+            READY => (true, "ready"),
+            DRAINING => (false, "draining"),
+            _ => (false, "starting"),
         }
+    }
+
+    /// The word alone.
+    pub fn as_str(&self) -> &'static str {
+        self.tell().1
     }
 }
