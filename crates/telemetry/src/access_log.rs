@@ -1,15 +1,17 @@
 //! One JSON line for each request, written by a thread of its own.
 
+use parking_lot::Mutex;
 use prometheus::IntCounter;
 use seawall_http_cache::Outcome;
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +39,6 @@ pub struct AccessEntry {
     #[serde(serialize_with = "hex128", skip_serializing_if = "Option::is_none")]
     pub key: Option<u128>,
     pub total_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,10 +75,6 @@ pub const FIELDS: &[(&str, &str)] = &[
         "total_us",
         "microseconds from the head of the request to the end of the answer; 0 for plain hits",
     ),
-    (
-        "first_byte_us",
-        "microseconds until the next server's head came, where it was asked",
-    ),
     ("user_agent", "User-Agent, where sent"),
     ("referer", "Referer, where sent"),
 ];
@@ -97,24 +93,33 @@ fn outcome<S: serde::Serializer>(outcome: &Outcome, s: S) -> Result<S::Ok, S::Er
 
 enum Message {
     Entry(Box<AccessEntry>),
-    Reopen,
-    End,
+    /// Something changed beside the queue: look.
+    Wake,
 }
+
+/// Bytes that are gathered before they are written, while more lines wait.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// How long the end of the log waits for lines to be written: a destination that takes nothing does not hold up a stop.
+const END_WAIT: Duration = Duration::from_secs(5);
 
 /// The log. Writing a line never waits: when the queue is full the line is dropped and counted.
 #[derive(Debug)]
 pub struct AccessLog {
-    queue: SyncSender<Message>,
+    /// There until the log ends.
+    queue: Option<SyncSender<Message>>,
     dropped: IntCounter,
-    writer: Option<JoinHandle<()>>,
+    reopen: Arc<AtomicBool>,
+    /// Disconnected once the writer has ended.
+    ended: Mutex<Receiver<()>>,
 }
 
-fn open(destination: &Destination) -> io::Result<Box<dyn Write + Send>> {
+type Out = Box<dyn Write + Send>;
+
+fn open(destination: &Destination) -> io::Result<Out> {
     Ok(match destination {
         Destination::Stdout => Box::new(io::stdout()),
         Destination::File(path) => {
-            let file: File = OpenOptions::new().create(true).append(true).open(path)?;
-            Box::new(file)
+            Box::new(OpenOptions::new().create(true).append(true).open(path)?)
         }
     })
 }
@@ -126,83 +131,151 @@ impl AccessLog {
         queue_max: usize,
         dropped: IntCounter,
     ) -> io::Result<Self> {
-        let first = open(&destination)?;
+        let out = open(&destination)?;
+        Self::start(out, destination, queue_max, dropped)
+    }
+
+    fn start(
+        out: Out,
+        destination: Destination,
+        queue_max: usize,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
         let (queue, lines) = sync_channel(queue_max.max(1));
-        let writer = std::thread::Builder::new()
+        let (end, ended) = sync_channel::<()>(0);
+        let reopen = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            out,
+            destination,
+            reopen: reopen.clone(),
+            dropped: dropped.clone(),
+            batch: Vec::new(),
+            lines: 0,
+            failed: false,
+        };
+        std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_lines(&lines, first, &destination))?;
+            .spawn(move || {
+                writer.run(&lines);
+                drop(end);
+            })?;
         Ok(Self {
-            queue,
+            queue: Some(queue),
             dropped,
-            writer: Some(writer),
+            reopen,
+            ended: Mutex::new(ended),
         })
     }
 
     pub fn log(&self, entry: AccessEntry) {
-        match self.queue.try_send(Message::Entry(Box::new(entry))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped.inc(),
+        let message = Message::Entry(Box::new(entry));
+        let sent = self.queue.as_ref().map(|queue| queue.try_send(message));
+        if !matches!(sent, Some(Ok(()))) {
+            self.dropped.inc();
         }
     }
 
-    /// Opens the file anew, after it was rotated. Waits for room in the queue.
+    /// Opens the file anew, after it was rotated: lines that are not written yet go to the new one. Never waits.
     pub fn reopen(&self) {
-        // an error means that the writer has ended, and with it the log
-        let _ = self.queue.send(Message::Reopen);
+        self.reopen.store(true, Ordering::Release);
+        if let Some(queue) = &self.queue {
+            // no room means that the writer is about to take a message anyway, and then looks at the flag
+            let _ = queue.try_send(Message::Wake);
+        }
     }
 }
 
-fn write_lines(lines: &Receiver<Message>, first: Box<dyn Write + Send>, destination: &Destination) {
-    let mut out = BufWriter::new(first);
-    let mut failed = false;
-    loop {
-        // what is written goes out as soon as nothing more waits
-        let message = match lines.try_recv() {
-            Ok(message) => message,
-            Err(_) => {
-                let _ = out.flush();
-                match lines.recv() {
-                    Ok(message) => message,
-                    Err(_) => break,
-                }
-            }
-        };
-        match message {
-            Message::Entry(entry) => {
-                let written = serde_json::to_writer(&mut out, &entry)
-                    .map_err(io::Error::from)
-                    .and_then(|()| out.write_all(b"\n"));
-                if let Err(error) = written
-                    && !std::mem::replace(&mut failed, true)
-                {
-                    tracing::error!(%error, "the access log cannot be written");
-                }
-            }
-            Message::Reopen => {
-                let _ = out.flush();
-                match open(destination) {
-                    Ok(file) => {
-                        out = BufWriter::new(file);
-                        failed = false;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "the access log cannot be opened anew; the old file stays");
+/// The writing side, on a thread of its own.
+struct Writer {
+    out: Out,
+    destination: Destination,
+    reopen: Arc<AtomicBool>,
+    dropped: IntCounter,
+    /// Whole lines, and how many.
+    batch: Vec<u8>,
+    lines: u64,
+    /// The last write failed: it may have left a part of a line.
+    failed: bool,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Message>) {
+        loop {
+            // what is gathered goes out as soon as nothing more waits
+            let message = match queue.try_recv() {
+                Ok(message) => message,
+                Err(_) => {
+                    self.write();
+                    match queue.recv() {
+                        Ok(message) => message,
+                        Err(_) => return,
                     }
                 }
+            };
+            if self.reopen.swap(false, Ordering::AcqRel) {
+                self.open_anew();
             }
-            Message::End => break,
+            if let Message::Entry(entry) = message {
+                self.gather(&entry);
+            }
         }
     }
-    let _ = out.flush();
+
+    fn gather(&mut self, entry: &AccessEntry) {
+        let whole = self.batch.len();
+        if serde_json::to_writer(&mut self.batch, entry).is_err() {
+            self.batch.truncate(whole);
+            self.dropped.inc();
+            return;
+        }
+        self.batch.push(b'\n');
+        self.lines += 1;
+        if self.batch.len() >= BATCH_BYTES_MAX {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        if self.lines == 0 {
+            return;
+        }
+        // ends the part of a line that a failed write may have left, so that it spoils no other
+        let start = if self.failed { &b"\n"[..] } else { b"" };
+        let written = self
+            .out
+            .write_all(start)
+            .and_then(|()| self.out.write_all(&self.batch))
+            .and_then(|()| self.out.flush());
+        if let Err(error) = &written {
+            self.dropped.inc_by(self.lines);
+            // said once, until it works again
+            if !self.failed {
+                tracing::error!(%error, "the access log cannot be written, lines are dropped");
+            }
+        }
+        self.failed = written.is_err();
+        self.batch.clear();
+        self.lines = 0;
+    }
+
+    fn open_anew(&mut self) {
+        match open(&self.destination) {
+            Ok(out) => {
+                self.out = out;
+                self.failed = false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the access log cannot be opened anew, the old file stays");
+            }
+        }
+    }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        // lines that wait are written first: the queue keeps its order
-        let _ = self.queue.send(Message::End);
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        // the writer ends once it has written what waits
+        self.queue = None;
+        let _ = self.ended.get_mut().recv_timeout(END_WAIT);
     }
 }
 
@@ -218,3 +291,6 @@ pub fn reference() -> String {
     }
     page
 }
+
+#[cfg(test)]
+mod tests;

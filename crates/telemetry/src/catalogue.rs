@@ -176,7 +176,7 @@ pub const ACCESS_LOG_DROPPED: MetricInfo = metric(
     Counter,
     "lines",
     &[],
-    "Access log lines dropped because the queue was full.",
+    "Access log lines dropped because the queue was full or the file could not be written.",
 );
 pub const RELOADS: MetricInfo = metric(
     "seawall_reloads_total",

@@ -29,9 +29,21 @@ impl Default for Cells {
     }
 }
 
-/// Requests and bytes by outcome. Cells of threads that have ended stay counted.
+impl Cells {
+    /// Adds what another thread has counted.
+    fn take_over(&self, other: &Cells) {
+        let (ours, theirs) = (self.counts.as_flattened(), other.counts.as_flattened());
+        let pairs = ours.iter().zip(theirs);
+        for (ours, theirs) in pairs.chain(self.bytes.iter().zip(&other.bytes)) {
+            ours.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Requests and bytes by outcome. What threads that have ended counted stays counted; their cells do not stay.
 #[derive(Debug, Default)]
 pub struct RequestCounters {
+    /// The first ones are nobody's: the sum over threads that have ended.
     cells: Mutex<Vec<Arc<Cells>>>,
 }
 
@@ -62,8 +74,7 @@ impl RequestCounters {
                 Some(at) => at,
                 None => {
                     mine.retain(|(owner, _)| owner.strong_count() > 0);
-                    let cells = Arc::new(Cells::default());
-                    self.cells.lock().push(cells.clone());
+                    let cells = self.enlist();
                     mine.push((Arc::downgrade(self), cells));
                     mine.len() - 1
                 }
@@ -73,6 +84,24 @@ impl RequestCounters {
             add(&cells.counts[outcome.index()][class], 1);
             add(&cells.bytes[outcome.index()], bytes);
         });
+    }
+
+    /// Cells for a thread that counts its first request here.
+    fn enlist(&self) -> Arc<Cells> {
+        let mut cells = self.cells.lock();
+        let mut kept = vec![Arc::new(Cells::default())];
+        for mut old in cells.drain(..) {
+            // held by nobody else: its thread has ended, and all that it wrote can be seen
+            if let Some(left) = Arc::get_mut(&mut old) {
+                kept[0].take_over(left);
+            } else {
+                kept.push(old);
+            }
+        }
+        let mine = Arc::new(Cells::default());
+        kept.push(mine.clone());
+        *cells = kept;
+        mine
     }
 
     /// Requests of `outcome` whose status is of the class `class` (0: 1xx).
@@ -110,6 +139,20 @@ mod tests {
         assert_eq!(counters.requests(Outcome::Hit, 1), 4000);
         assert_eq!(counters.requests(Outcome::Hit, 2), 1);
         assert_eq!(counters.bytes(Outcome::Hit), 40_000);
+    }
+
+    #[test]
+    fn cells_of_threads_that_ended_do_not_pile_up() {
+        let counters = Arc::new(RequestCounters::default());
+        for _ in 0..50 {
+            let counters = counters.clone();
+            let thread = std::thread::spawn(move || counters.count(Outcome::Hit, 200, 3));
+            thread.join().unwrap();
+        }
+        counters.count(Outcome::Hit, 200, 3);
+        assert_eq!(counters.requests(Outcome::Hit, 1), 51);
+        assert_eq!(counters.bytes(Outcome::Hit), 153);
+        assert!(counters.cells.lock().len() <= 3);
     }
 
     #[test]
