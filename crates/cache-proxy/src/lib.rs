@@ -1,1 +1,40 @@
-//! (in work)
+//! The life of one exchange, for edges and shields alike: lookup, judge, fill, deliver.
+//!
+//! A fill writes a copy; clients read copies. What to do with a request decide `seawall-service-model` (which service,
+//! rule and key) and `seawall-http-cache` (may this copy be used); where bytes lie knows `seawall-cache-store`; how the
+//! next server is asked knows `seawall-upstream`. This crate orders the steps. It must never know how a shield is
+//! chosen or who may ask (that is [`Tier`], implemented by edge and shield), nor read a configuration file.
+//!
+//! In the order of an exchange:
+//! - [`mod@quick`]: the plain fresh hit, without anything allocated
+//! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
+//! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
+//! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
+//! - `pass`: everything else
+//! - `outbound`, `link`, `message`: the request as it goes on, and what tiers tell each other
+
+mod asked;
+mod coder;
+mod copy;
+mod deliver;
+mod exchange;
+mod fill;
+mod fills;
+mod growing;
+pub mod link;
+mod message;
+mod outbound;
+mod pass;
+mod proxy;
+mod quick;
+mod refusal;
+mod sink;
+mod snapshot;
+mod source;
+mod tier;
+mod unstorable;
+
+pub use proxy::{CacheProxy, ProxyConfig};
+pub use refusal::Refusal;
+pub use snapshot::Snapshot;
+pub use tier::{Link, Tier, TierKind};

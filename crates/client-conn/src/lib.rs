@@ -1,1 +1,47 @@
-//! (in work)
+//! A client's connection: accept, strict framing, HTTP/1.1 and HTTP/2, TLS, and the hand-over of an exchange to pingora.
+//!
+//! A connection shows each plain head, still in its read buffer, to [`Handler::quick`]; what is not answered on the spot
+//! becomes an [`Exchange`] over a [`Wire`]. The handler writes to the wire itself, or turns the exchange into a
+//! [`ClientSession`] and gives that to pingora's `HttpProxy`; when either is dropped the wire is back with its connection.
+//! This crate must never know caching, services or upstreams.
+//!
+//! - [`head`], [`target`], [`body`]: what a request must look like (RFC 9112, strictly); [`framing`]: response heads
+//! - [`wire`], [`session`], [`exchange`]: one exchange, whatever the protocol
+//! - `conn`, `h1`: an HTTP/1 connection and its loop; `h2`: HTTP/2 over the h2 crate
+//! - [`tls`], [`listener`], [`server`]: certificates, sockets, workers and draining
+//! - [`limits`], [`clock`], [`answer`]: bounds, coarse time, error answers of our own
+
+pub mod answer;
+pub mod body;
+mod buffers;
+pub mod clock;
+mod conn;
+pub mod exchange;
+pub mod framing;
+mod h1;
+mod h2;
+pub mod head;
+pub mod info;
+mod io;
+pub mod limits;
+pub mod listener;
+pub mod server;
+pub mod session;
+pub mod target;
+pub mod tls;
+pub mod wire;
+
+pub use answer::error_head;
+pub use clock::{now, with_date};
+pub use exchange::{Exchange, Handler, QuickBody};
+pub use head::RequestHead;
+pub use info::{ConnInfo, PeerIdentity, Protocol, Scheme};
+pub use limits::ConnLimits;
+pub use listener::{Bound, bind};
+pub use server::{Listen, Server, ServerSpec, start};
+pub use session::{ClientSession, Slot, Tally};
+pub use tls::{CertFiles, ClientAuth, TlsError, TlsSettings};
+pub use wire::Wire;
+
+/// Turns true when connections should end after what they are doing.
+pub type ShutdownWatch = tokio::sync::watch::Receiver<bool>;

@@ -80,10 +80,10 @@ pub struct Timeouts {
     pub connect: Duration,
     /// TCP and TLS together.
     pub tls: Duration,
-    /// From the request's end to the answer's head.
-    pub first_byte: Duration,
-    /// Between two reads of the body.
-    pub between_bytes: Duration,
+    /// From the request's end to the answer's head, and between two reads of the answer.
+    pub read: Duration,
+    /// Without progress while the request is sent.
+    pub write: Duration,
     /// A pooled connection is kept this long.
     pub idle: Duration,
 }
@@ -93,8 +93,8 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(3),
             tls: Duration::from_secs(6),
-            first_byte: Duration::from_secs(30),
-            between_bytes: Duration::from_secs(30),
+            read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
             idle: Duration::from_secs(50),
         }
     }

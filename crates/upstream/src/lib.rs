@@ -1,1 +1,22 @@
-//! (in work)
+//! Whoever is asked next: addresses, pools, health, timeouts, safe retries; by pingora's `HttpProxy`.
+//!
+//! An exchange comes as a [`ClientSession`](seawall_client_conn::ClientSession) and an [`Ask`]: which servers, how long,
+//! and what is to be done with each attempt. The answer is written to the session. This crate must never know caching,
+//! or how a server was chosen.
+//!
+//! - [`ask`]: the question, its report, failures with the phase they happened in
+//! - [`target`]: one server: its addresses by DNS, their health, its TLS
+//! - `resolve`, `health`, `tls`: the parts of a target
+//! - [`upstream`]: targets and the proxy of a node; `app`: pingora's hooks
+
+mod app;
+pub mod ask;
+mod health;
+mod resolve;
+pub mod target;
+mod tls;
+pub mod upstream;
+
+pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role};
+pub use target::{Target, TargetError, TargetSpec, TargetTls};
+pub use upstream::{Upstream, UpstreamError, origin_hops};

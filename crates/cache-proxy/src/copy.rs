@@ -1,0 +1,62 @@
+//! A response on its way to clients: its head as they get it, whatever holds its body.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use seawall_cache_store::{Coding, Head};
+use seawall_http_cache::{Freshness, weaken_etag};
+use seawall_purge::{Generation, Label};
+
+/// The head of a copy, stored or growing. `fields` are end-to-end fields, without `Age` and `Cache-Status`.
+#[derive(Clone, Debug)]
+pub(crate) struct CopyHead {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    /// `Cache-Status` members of the tiers behind.
+    pub(crate) upstream_cache_status: Bytes,
+    pub(crate) length: Option<u64>,
+    pub(crate) freshness: Option<Freshness>,
+    /// It is stored, or will be when it is complete.
+    pub(crate) stored: bool,
+    pub(crate) coding: Coding,
+    pub(crate) generation: Generation,
+    pub(crate) label: Label,
+    /// The origin was asked for this answer.
+    pub(crate) fetched: bool,
+    /// Why it was not stored, for `Cache-Status`.
+    pub(crate) detail: Option<&'static str>,
+    /// It is an error answer of our own, because the next server failed.
+    pub(crate) failed: bool,
+}
+
+impl CopyHead {
+    /// The head of a stored copy, taken apart.
+    pub(crate) fn of_stored(head: &Head) -> Self {
+        let parts = head.fields();
+        Self {
+            status: parts.status,
+            fields: parts.fields,
+            upstream_cache_status: parts.upstream_cache_status,
+            length: Some(head.length),
+            freshness: Some(head.freshness.clone()),
+            stored: true,
+            coding: head.coding,
+            generation: head.generation,
+            label: head.label,
+            fetched: false,
+            detail: None,
+            failed: false,
+        }
+    }
+}
+
+/// Turns the head of a plain response into that of its gzip coding: the coding is named, the length is not known, a
+/// strong validator becomes weak (RFC 9110 §8.8.1: the bytes differ), ranges are not offered.
+pub(crate) fn gzip_fields(fields: &mut HeaderMap) {
+    fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    fields.remove(header::CONTENT_LENGTH);
+    fields.remove(header::ACCEPT_RANGES);
+    for digest in ["content-md5", "digest", "content-digest"] {
+        fields.remove(digest);
+    }
+    weaken_etag(fields);
+}

@@ -1,0 +1,290 @@
+//! A copy goes to a client. Stored or still growing, whole, in parts, as a 304 or to HEAD: all by this code.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::copy::CopyHead;
+use crate::link;
+use crate::message;
+use crate::source::{Broken, Source};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use seawall_client_conn::Wire;
+use seawall_http_cache::{
+    ByteRange, CacheStatus, Forward, Outcome, Precondition, Ranges, Timestamp, evaluate,
+    not_modified_fields, ranges,
+};
+use std::ops::Range;
+
+/// How the exchange came to this copy, for `Cache-Status` and the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Story {
+    pub(crate) outcome: Outcome,
+    /// Why the next server was asked; `None` where it was not.
+    pub(crate) forward: Option<Forward>,
+    /// Its answer's status.
+    pub(crate) forward_status: Option<u16>,
+    pub(crate) collapsed: bool,
+    pub(crate) detail: Option<&'static str>,
+}
+
+impl Story {
+    pub(crate) fn hit(outcome: Outcome) -> Self {
+        Self { outcome, forward: None, forward_status: None, collapsed: false, detail: None }
+    }
+}
+
+/// What a client got.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+}
+
+const BOUNDARY_DIGITS: usize = 24;
+
+/// Sends the copy (`head`, `source`) as the answer to `asked`.
+pub(crate) async fn deliver<W: Wire>(
+    proxy: &CacheProxy,
+    wire: &mut W,
+    asked: &Asked,
+    head: &CopyHead,
+    source: Source,
+    story: Story,
+) -> Delivered {
+    let now = seawall_client_conn::now();
+    let (status, length, mut fields) = (head.status, head.length, head.fields.clone());
+    if let Some(freshness) = &head.freshness {
+        let age = freshness.age(now);
+        // an answer that was just fetched and has no age says nothing of it
+        if story.forward.is_none() || age > 0 || story.outcome == Outcome::Revalidated {
+            fields.insert(header::AGE, HeaderValue::from(age));
+        }
+    }
+    cache_status(proxy, asked, &mut fields, head, &story, now);
+    if asked.from_fleet() {
+        link::write_answer(&mut fields, head.label, head.fetched && !story.collapsed);
+    }
+    let ready = matches!(source, Source::Ready(_));
+    let plan = plan(asked, status, fields, length, ready);
+    let mut sending = Sending { wire, sent: 0 };
+    let status = plan.status.as_u16();
+    let complete = sending.run(plan, source).await;
+    if complete.is_err() {
+        sending.wire.abort();
+    }
+    Delivered { outcome: story.outcome, status, bytes: sending.sent }
+}
+
+fn cache_status(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    fields: &mut HeaderMap,
+    head: &CopyHead,
+    story: &Story,
+    now: Timestamp,
+) {
+    if !asked.service.response.cache_status && !asked.from_fleet() {
+        return;
+    }
+    let name = proxy.tier().kind().cache_name();
+    let ttl = head.freshness.as_ref().filter(|_| head.stored).map(|f| f.ttl(now));
+    let member = CacheStatus {
+        cache: name,
+        hit: story.forward.is_none(),
+        forward: story.forward,
+        forward_status: story.forward_status,
+        ttl,
+        stored: head.stored && story.forward.is_some(),
+        collapsed: story.collapsed,
+        key: None,
+        detail: story.detail.or(head.detail),
+    };
+    let mut value = head.upstream_cache_status.to_vec();
+    if !value.is_empty() {
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(member.to_string().as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
+        fields.insert("cache-status", value);
+    }
+}
+
+/// What will be sent.
+struct Plan {
+    status: StatusCode,
+    fields: HeaderMap,
+    body: Send,
+}
+
+enum Send {
+    Nothing,
+    Whole,
+    One(Range<u64>),
+    /// Each part with the head that goes before it, and the closing boundary.
+    Many(Vec<(Bytes, Range<u64>)>, Bytes),
+}
+
+/// Judges conditions and ranges against the copy (RFC 9110 §13.2.2, §14).
+///
+/// Several ranges of a copy that is still growing are answered with the whole: a server may ignore Range.
+fn plan(
+    asked: &Asked,
+    status: StatusCode,
+    mut fields: HeaderMap,
+    length: Option<u64>,
+    ready: bool,
+) -> Plan {
+    let request = &*asked.fields;
+    let validator = |name: header::HeaderName, fields: &HeaderMap| {
+        fields.get(name).map(|v| v.as_bytes().to_vec())
+    };
+    let etag = validator(header::ETAG, &fields);
+    let modified = validator(header::LAST_MODIFIED, &fields);
+    let date = validator(header::DATE, &fields);
+    let (etag, modified, date) = (etag.as_deref(), modified.as_deref(), date.as_deref());
+    let head_only = asked.method == Method::HEAD;
+    if status == StatusCode::OK {
+        match evaluate(&asked.method, request, etag, modified, date) {
+            Precondition::NotModified => {
+                let mut kept = not_modified_fields(&fields);
+                for name in ["age", "cache-status", "via", "seawall-label", "seawall-fetched"] {
+                    if let Some(value) = fields.get(name) {
+                        kept.insert(header::HeaderName::from_static(name), value.clone());
+                    }
+                }
+                return Plan { status: StatusCode::NOT_MODIFIED, fields: kept, body: Send::Nothing };
+            }
+            Precondition::Failed => {
+                fields.remove(header::CONTENT_TYPE);
+                fields.remove(header::CONTENT_ENCODING);
+                fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                return Plan {
+                    status: StatusCode::PRECONDITION_FAILED,
+                    fields,
+                    body: Send::Nothing,
+                };
+            }
+            Precondition::None | Precondition::Proceed => {}
+        }
+        if let (Some(length), false) = (length, head_only) {
+            match ranges(request, etag, modified, date, length) {
+                Ranges::Whole => {}
+                Ranges::Unsatisfiable => {
+                    fields.remove(header::CONTENT_TYPE);
+                    fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                    insert(&mut fields, header::CONTENT_RANGE, &format!("bytes */{length}"));
+                    return Plan {
+                        status: StatusCode::RANGE_NOT_SATISFIABLE,
+                        fields,
+                        body: Send::Nothing,
+                    };
+                }
+                Ranges::Parts(parts) if ready || parts.len() == 1 => {
+                    return partial(asked, fields, &parts, length);
+                }
+                Ranges::Parts(_) => {}
+            }
+        }
+    }
+    let body = if head_only { Send::Nothing } else { Send::Whole };
+    Plan { status, fields, body }
+}
+
+fn insert(fields: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        fields.insert(name, value);
+    }
+}
+
+fn partial(asked: &Asked, mut fields: HeaderMap, parts: &[ByteRange], length: u64) -> Plan {
+    let content_range = |r: &ByteRange| format!("bytes {}-{}/{length}", r.start, r.end - 1);
+    if let [one] = parts {
+        insert(&mut fields, header::CONTENT_RANGE, &content_range(one));
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(one.end - one.start));
+        return Plan {
+            status: StatusCode::PARTIAL_CONTENT,
+            fields,
+            body: Send::One(one.start..one.end),
+        };
+    }
+    let boundary = format!("{:0width$x}", asked.key.0 ^ u128::from(asked.id), width = BOUNDARY_DIGITS);
+    let kind = fields
+        .get(header::CONTENT_TYPE)
+        .map(|v| format!("content-type: {}\r\n", String::from_utf8_lossy(v.as_bytes())))
+        .unwrap_or_default();
+    let mut total = 0;
+    let body: Vec<(Bytes, Range<u64>)> = parts
+        .iter()
+        .map(|range| {
+            let head = format!(
+                "\r\n--{boundary}\r\n{kind}content-range: {}\r\n\r\n",
+                content_range(range)
+            );
+            total += head.len() as u64 + (range.end - range.start);
+            (Bytes::from(head), range.start..range.end)
+        })
+        .collect();
+    let closing = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    total += closing.len() as u64;
+    insert(
+        &mut fields,
+        header::CONTENT_TYPE,
+        &format!("multipart/byteranges; boundary={boundary}"),
+    );
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
+    Plan { status: StatusCode::PARTIAL_CONTENT, fields, body: Send::Many(body, closing) }
+}
+
+struct Sending<'a, W: Wire> {
+    wire: &'a mut W,
+    sent: u64,
+}
+
+impl<W: Wire> Sending<'_, W> {
+    async fn run(&mut self, plan: Plan, mut source: Source) -> Result<(), Broken> {
+        let response = message::response(plan.status, plan.fields);
+        let ends = matches!(plan.body, Send::Nothing);
+        self.wire.head(&response, ends).await.map_err(|_| Broken::Client)?;
+        match plan.body {
+            Send::Nothing => {}
+            Send::Whole => {
+                while let Some(data) = source.next(self.wire).await? {
+                    self.data(data).await?;
+                }
+            }
+            Send::One(range) => self.range(&mut source, range).await?,
+            Send::Many(parts, closing) => {
+                let Source::Ready(whole) = source else { return Err(Broken::Fill) };
+                for (head, range) in parts {
+                    self.data(head).await?;
+                    // parts come as asked, also backwards: each reads the body from its start
+                    self.range(&mut Source::Ready(whole.clone()), range).await?;
+                }
+                self.data(closing).await?;
+            }
+        }
+        self.wire.end(None).await.map_err(|_| Broken::Client)?;
+        self.wire.flush().await.map_err(|_| Broken::Client)
+    }
+
+    async fn data(&mut self, data: Bytes) -> Result<(), Broken> {
+        self.sent += data.len() as u64;
+        self.wire.data(data, false).await.map_err(|_| Broken::Client)
+    }
+
+    /// Sends `range` of a body that is read from its start.
+    async fn range(&mut self, source: &mut Source, range: Range<u64>) -> Result<(), Broken> {
+        let mut at = 0;
+        while at < range.end {
+            let Some(data) = source.next(self.wire).await? else { return Err(Broken::Fill) };
+            let (start, end) = (at, at + data.len() as u64);
+            at = end;
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            if from < to {
+                self.data(data.slice((from - start) as usize..(to - start) as usize)).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! The life of one exchange: place, look up, judge, then deliver, fill or pass.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::coder;
+use crate::copy::CopyHead;
+use crate::deliver::{Delivered, Story, deliver};
+use crate::fill::{self, Stored};
+use crate::fills::{FillKey, Join};
+use crate::growing::{Answer, First, Reader, Share};
+use crate::pass;
+use crate::refusal::Refusal;
+use crate::source::Source;
+use crate::tier::TierKind;
+use http::{Method, header};
+use seawall_cache_store::{Coding, Found, Head};
+use seawall_client_conn::{Exchange, Wire};
+use seawall_http_cache::{
+    Forward, Outcome, RequestDirectives, Reuse, accepts_gzip, reuse, variant_digest,
+};
+use seawall_service_model::CacheMode;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Looks that find something else each time, before a request asks for itself.
+const LOOKS_MAX: usize = 4;
+
+/// Answers one request, whatever it takes.
+pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>) {
+    let asked = match proxy.place(&mut x) {
+        Ok(asked) => Arc::new(asked),
+        Err(refusal) => return proxy.refuse(&mut x, None, &refusal).await,
+    };
+    let policy = asked.policy();
+    let cacheable_method = asked.method == Method::GET || asked.method == Method::HEAD;
+    let with_body = !x.wire().body_done();
+    if x.upgrade || with_body || !cacheable_method || policy.cache == CacheMode::Bypass {
+        let forward =
+            if policy.cache == CacheMode::Bypass { Forward::Bypass } else { Forward::Method };
+        return pass::pass(proxy, x, asked, forward).await;
+    }
+    match cached(proxy, &mut x, &asked).await {
+        Way::Delivered(delivered) => proxy.finished(&asked, delivered),
+        Way::Refused(refusal) => proxy.refuse(&mut x, Some(&asked), &refusal).await,
+        Way::Pass(forward) => pass::pass(proxy, x, asked, forward).await,
+    }
+}
+
+enum Way {
+    Delivered(Delivered),
+    Refused(Refusal),
+    Pass(Forward),
+}
+
+/// GET and HEAD, from the cache where that may be.
+async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &Arc<Asked>) -> Way {
+    let directives = RequestDirectives::parse(&*asked.fields);
+    let key = asked.key.0;
+    for _ in 0..LOOKS_MAX {
+        let now = seawall_client_conn::now();
+        let (stored, forward) = match proxy.store().lookup(key, &*asked.fields) {
+            Found::Nothing => (None, Forward::UriMiss),
+            Found::OtherVariants => (None, Forward::VaryMiss),
+            Found::Copy { head, .. } if asked.snapshot.covers(&head) => (None, Forward::UriMiss),
+            Found::Copy { head, variant } => match reuse(&head.freshness, &directives, now) {
+                Reuse::Fresh => {
+                    match stored_copy(proxy, x, asked, &head, variant, Outcome::Hit).await {
+                        Some(delivered) => return Way::Delivered(delivered),
+                        None => (None, Forward::Miss),
+                    }
+                }
+                Reuse::StaleWhileRevalidate => {
+                    let stored = Stored { head: head.clone(), variant };
+                    refresh(proxy, asked, stored, x.stop());
+                    match stored_copy(proxy, x, asked, &head, variant, Outcome::Stale).await {
+                        Some(delivered) => return Way::Delivered(delivered),
+                        None => (None, Forward::Miss),
+                    }
+                }
+                Reuse::Validate { .. } => {
+                    let why = if head.freshness.ttl(now) > 0 { Forward::Request } else { Forward::Stale };
+                    (Some(Stored { head, variant }), why)
+                }
+            },
+        };
+        if directives.only_if_cached {
+            return Way::Refused(Refusal::new(504, "not in cache, and only-if-cached was asked"));
+        }
+        if asked.method == Method::HEAD {
+            return Way::Pass(forward);
+        }
+        let seen = stored.as_ref().map(|s| (s.head.generation, s.head.revision));
+        let fill_key = FillKey {
+            key,
+            variant: proxy.store().fill_variant(key, &*asked.fields),
+            floor: asked.snapshot.purged,
+        };
+        let alone = stored.is_none() && proxy.unstorable().contains(key, now);
+        let join = if alone {
+            proxy.fills().alone(fill_key, &asked.fields)
+        } else {
+            proxy.fills().join(fill_key, &asked.fields, || {
+                match proxy.store().lookup(key, &*asked.fields) {
+                    Found::Copy { head, .. } if !asked.snapshot.covers(&head) => {
+                        Some((head.generation, head.revision)) != seen
+                    }
+                    _ => false,
+                }
+            })
+        };
+        let (mut reader, fill, led) = match join {
+            Join::Again => continue,
+            Join::Full => {
+                return Way::Refused(Refusal::new(503, "too many requests wait for the next server"));
+            }
+            Join::Follow(reader, fill) => (reader, fill, false),
+            Join::Lead(reader, fill) => {
+                fill::spawn(proxy, fill.clone(), asked.clone(), stored, x.stop());
+                (reader, fill, true)
+            }
+        };
+        let answer = match first(x.wire(), &mut reader).await {
+            Ok(First::Answer(answer)) => answer,
+            // a validation that led nowhere has retired its copy
+            Ok(First::Failed) if seen.is_some() => continue,
+            Ok(First::Interim(_) | First::Failed) => {
+                return Way::Refused(Refusal::new(502, "the fill ended without an answer"));
+            }
+            Err(Gone) => return Way::Delivered(Delivered { outcome: Outcome::Error, status: 499, bytes: 0 }),
+        };
+        match answer {
+            Answer::Stored { head, variant, outcome } => {
+                drop(reader);
+                let story = Story {
+                    outcome,
+                    forward: Some(forward),
+                    forward_status: (outcome == Outcome::Revalidated).then_some(304),
+                    collapsed: !led,
+                    detail: None,
+                };
+                match stored_story(proxy, x, asked, &head, variant, story).await {
+                    Some(delivered) => return Way::Delivered(delivered),
+                    None => continue,
+                }
+            }
+            Answer::Own { head, share } => {
+                let mine = led
+                    || match &share {
+                        Share::FirstOnly => false,
+                        Share::Selecting(names) => {
+                            names.is_empty()
+                                || variant_digest(names, &*fill.request)
+                                    == variant_digest(names, &*asked.fields)
+                        }
+                    };
+                if !mine {
+                    // not this one's answer: the key is remembered, or has its own variant by now
+                    continue;
+                }
+                let outcome = match (led, head.failed) {
+                    (_, true) => Outcome::Error,
+                    (true, _) if alone => Outcome::Unstorable,
+                    (true, _) => Outcome::Miss,
+                    (false, _) => Outcome::Collapsed,
+                };
+                let story = Story {
+                    outcome,
+                    forward: Some(forward),
+                    forward_status: (!head.failed).then(|| head.status.as_u16()),
+                    collapsed: !led,
+                    detail: None,
+                };
+                return Way::Delivered(growing(proxy, x, asked, &head, reader, story).await);
+            }
+        }
+    }
+    Way::Pass(Forward::Miss)
+}
+
+struct Gone;
+
+/// The answer of a fill; interim answers go to the client on the way.
+async fn first<W: Wire>(wire: &mut W, reader: &mut Reader) -> Result<First, Gone> {
+    loop {
+        let first = match reader.poll_first(None) {
+            Poll::Ready(first) => first,
+            Poll::Pending => {
+                wire.flush().await.map_err(|_| Gone)?;
+                tokio::select! { biased;
+                    first = poll_fn(|cx| reader.poll_first(Some(cx))) => first,
+                    _ = wire.idle() => return Err(Gone),
+                }
+            }
+        };
+        match first {
+            First::Interim(head) => wire.head(&head, false).await.map_err(|_| Gone)?,
+            other => return Ok(other),
+        }
+    }
+}
+
+/// Whether this client gets the gzip coding of `coding`'s copy.
+fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
+    coding == Coding::Negotiable
+        && proxy.tier().kind() == TierKind::Edge
+        && accepts_gzip(asked.fields.get(header::ACCEPT_ENCODING).map(|v| v.as_bytes()))
+}
+
+async fn stored_copy<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    head: &Arc<Head>,
+    variant: u64,
+    outcome: Outcome,
+) -> Option<Delivered> {
+    stored_story(proxy, x, asked, head, variant, Story::hit(outcome)).await
+}
+
+/// Delivers a stored copy. `None`: part of its body is gone; the copy is dead now.
+async fn stored_story<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    head: &Arc<Head>,
+    variant: u64,
+    story: Story,
+) -> Option<Delivered> {
+    let (store, key) = (proxy.store(), asked.key.0);
+    let Some(body) = store.body(head, 0..head.length) else {
+        store.invalidate(key);
+        return None;
+    };
+    let plain = CopyHead::of_stored(head);
+    if !wants_gzip(proxy, asked, head.coding) {
+        let source = Source::ready(body);
+        return Some(deliver(proxy, x.wire(), asked, &plain, source, story).await);
+    }
+    let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
+        let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
+        if current { coded } else { coder::refresh(proxy, key, variant, head, &coded) }
+    });
+    if let Some(coded) = coded
+        && let Some(body) = store.body(&coded, 0..coded.length)
+    {
+        let source = Source::ready(body);
+        return Some(deliver(proxy, x.wire(), asked, &CopyHead::of_stored(&coded), source, story).await);
+    }
+    let (head, source) = match coder::follow(proxy, asked, &plain, || Source::ready(body.clone())) {
+        Some((head, reader)) => (head, Source::Following(reader)),
+        None => (Arc::new(plain), Source::ready(body)),
+    };
+    Some(deliver(proxy, x.wire(), asked, &head, source, story).await)
+}
+
+/// Delivers a copy while it grows.
+async fn growing<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    head: &Arc<CopyHead>,
+    reader: Reader,
+    story: Story,
+) -> Delivered {
+    if wants_gzip(proxy, asked, head.coding)
+        && let Some((coded, coded_reader)) =
+            coder::follow(proxy, asked, head, || Source::Following(reader.another()))
+    {
+        drop(reader);
+        let source = Source::Following(coded_reader);
+        return deliver(proxy, x.wire(), asked, &coded, source, story).await;
+    }
+    deliver(proxy, x.wire(), asked, head, Source::Following(reader), story).await
+}
+
+/// Refreshes a stale copy in the background, once for all who are served from it.
+fn refresh(
+    proxy: &Arc<CacheProxy>,
+    asked: &Arc<Asked>,
+    stored: Stored,
+    stop: &seawall_client_conn::ShutdownWatch,
+) {
+    let key = FillKey {
+        key: asked.key.0,
+        variant: proxy.store().fill_variant(asked.key.0, &*asked.fields),
+        floor: asked.snapshot.purged,
+    };
+    if let Some(fill) = proxy.fills().begin(key, &asked.fields) {
+        fill::spawn(proxy, fill, asked.clone(), Some(stored), stop);
+    }
+}

@@ -1,0 +1,149 @@
+//! Fills in progress: one for each key, variant and purge floor.
+
+use crate::growing::{Budget, Growing, Reader};
+use parking_lot::Mutex;
+use seawall_purge::PurgeSeq;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const SHARDS: usize = 64;
+
+/// What two requests must agree in to wait for the same fill. The floor is the highest purge sequence known when the
+/// fill was begun: a request after a purge never joins a fill from before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FillKey {
+    pub(crate) key: u128,
+    pub(crate) variant: u64,
+    pub(crate) floor: PurgeSeq,
+}
+
+/// One fill: its copy, and the fields of the request that began it.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) key: FillKey,
+    pub(crate) growing: Arc<Growing>,
+    pub(crate) request: Arc<http::HeaderMap>,
+    /// Counted while it runs.
+    _slot: Slot,
+}
+
+#[derive(Debug)]
+struct Slot(Arc<AtomicUsize>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// All fills of a node.
+#[derive(Debug)]
+pub(crate) struct Fills {
+    shards: Vec<Mutex<HashMap<FillKey, Arc<Fill>>>>,
+    running: Arc<AtomicUsize>,
+    max: usize,
+    budget: Arc<Budget>,
+}
+
+/// How a request takes part in a fill.
+pub(crate) enum Join {
+    /// Somebody else's fill is followed.
+    Follow(Reader, Arc<Fill>),
+    /// This request begins it: the caller runs it.
+    Lead(Reader, Arc<Fill>),
+    /// What was looked up has changed since: look again.
+    Again,
+    /// As many fills as are allowed are running.
+    Full,
+}
+
+impl Fills {
+    pub(crate) fn new(max: usize, budget: Arc<Budget>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            running: Arc::default(),
+            max,
+            budget,
+        }
+    }
+
+    /// Fills running now.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, key: &FillKey) -> &Mutex<HashMap<FillKey, Arc<Fill>>> {
+        &self.shards[key.key as usize % SHARDS]
+    }
+
+    fn make(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Option<Arc<Fill>> {
+        if self.running.fetch_add(1, Ordering::AcqRel) >= self.max {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Arc::new(Fill {
+            key,
+            growing: Growing::new(self.budget.clone()),
+            request: request.clone(),
+            _slot: Slot(self.running.clone()),
+        }))
+    }
+
+    /// Follows the fill of `key`, or begins it. `changed` is asked under the lock before a fill begins: a fill stores
+    /// its copy before it leaves the map, so that no gap is left for a second fetch.
+    pub(crate) fn join(
+        &self,
+        key: FillKey,
+        request: &Arc<http::HeaderMap>,
+        changed: impl FnOnce() -> bool,
+    ) -> Join {
+        let mut shard = self.shard(&key).lock();
+        match shard.entry(key) {
+            Entry::Occupied(running) => {
+                let fill = running.get().clone();
+                Join::Follow(fill.growing.reader(), fill)
+            }
+            Entry::Vacant(place) => {
+                if changed() {
+                    return Join::Again;
+                }
+                let Some(fill) = self.make(key, request) else { return Join::Full };
+                place.insert(fill.clone());
+                Join::Lead(fill.growing.reader(), fill)
+            }
+        }
+    }
+
+    /// A fill that nobody can join: for answers that may not be shared.
+    pub(crate) fn alone(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Join {
+        match self.make(key, request) {
+            Some(fill) => Join::Lead(fill.growing.reader(), fill),
+            None => Join::Full,
+        }
+    }
+
+    /// Begins a fill that nobody reads yet, unless one is running.
+    pub(crate) fn begin(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Option<Arc<Fill>> {
+        let mut shard = self.shard(&key).lock();
+        match shard.entry(key) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                let fill = self.make(key, request)?;
+                place.insert(fill.clone());
+                Some(fill)
+            }
+        }
+    }
+
+    /// No further request joins `fill`.
+    pub(crate) fn leave(&self, fill: &Arc<Fill>) {
+        let mut shard = self.shard(&fill.key).lock();
+        if let Entry::Occupied(entry) = shard.entry(fill.key)
+            && Arc::ptr_eq(entry.get(), fill)
+        {
+            entry.remove();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What tiers of one fleet tell each other: the `Seawall-*` fields, honoured only on authenticated links.
+
+use crate::tier::Link;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use seawall_purge::{Label, PurgeSeq};
+use seawall_service_model::Scheme;
+
+/// Version of this dialect; a link that speaks another is refused.
+pub const VERSION: &str = "1";
+/// Hops inside the fleet before a request is taken for a loop.
+pub const HOPS_MAX: u8 = 8;
+
+pub const LINK: HeaderName = HeaderName::from_static("seawall-link");
+/// The fleet secret, on loopback links without mutual TLS.
+pub const FLEET: HeaderName = HeaderName::from_static("seawall-fleet");
+pub const SCHEME: HeaderName = HeaderName::from_static("seawall-scheme");
+pub const HOPS: HeaderName = HeaderName::from_static("seawall-hops");
+/// The purge sequence of the one who asks.
+pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
+/// The label of the answer, and whether the origin was asked for it after the request arrived.
+pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
+pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
+
+const PREFIX: &str = "seawall-";
+/// A field of the dialect of origins that is not ours to remove.
+const TARGETED: &str = "seawall-cache-control";
+
+/// Removes every field of the dialect.
+pub fn strip(fields: &mut HeaderMap) {
+    let ours: Vec<HeaderName> = fields
+        .keys()
+        .filter(|n| n.as_str().starts_with(PREFIX) && n.as_str() != TARGETED)
+        .cloned()
+        .collect();
+    for name in ours {
+        fields.remove(name);
+    }
+}
+
+/// Reads what an authenticated neighbour says of its request. `None`: not this dialect.
+pub fn read_request(fields: &HeaderMap) -> Option<Link> {
+    let text = |name: &HeaderName| fields.get(name).and_then(|v| v.to_str().ok());
+    if text(&LINK)? != VERSION {
+        return None;
+    }
+    Some(Link::Fleet {
+        scheme: match text(&SCHEME)? {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => return None,
+        },
+        hops: text(&HOPS)?.parse().ok()?,
+        sequence: text(&SEQUENCE)?.parse().ok()?,
+    })
+}
+
+/// Writes what a neighbour has to know of a request.
+pub fn write_request(fields: &mut HeaderMap, scheme: Scheme, hops: u8, sequence: PurgeSeq) {
+    strip(fields);
+    fields.insert(LINK, HeaderValue::from_static(VERSION));
+    let scheme = match scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    fields.insert(SCHEME, HeaderValue::from_static(scheme));
+    fields.insert(HOPS, HeaderValue::from(u16::from(hops)));
+    if let Ok(value) = HeaderValue::from_str(&sequence.to_string()) {
+        fields.insert(SEQUENCE, value);
+    }
+}
+
+/// Writes what the one who asked has to know of an answer.
+pub fn write_answer(fields: &mut HeaderMap, label: Label, fetched: bool) {
+    if let Ok(value) = HeaderValue::from_str(&label.0.to_string()) {
+        fields.insert(LABEL, value);
+    }
+    if fetched {
+        fields.insert(FETCHED, HeaderValue::from_static("1"));
+    }
+}
+
+/// What an answer of a neighbour says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stated {
+    pub label: Label,
+    pub fetched: bool,
+}
+
+/// Reads and removes it.
+pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
+    let label = fields.get(LABEL).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let fetched = fields.get(FETCHED).is_some_and(|v| v.as_bytes() == b"1");
+    strip(fields);
+    Some(Stated { label: Label(label?), fetched })
+}

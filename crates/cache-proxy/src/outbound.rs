@@ -1,0 +1,169 @@
+//! The request as it goes to the next server, for fills and passes alike.
+
+use crate::asked::Asked;
+use crate::link;
+use crate::tier::Tier;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use parking_lot::Mutex;
+use seawall_http_cache::Timestamp;
+use seawall_purge::Label;
+use seawall_upstream::{Attempt, Hop, Role};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// Adds `value` behind what a list field holds already.
+pub(crate) fn append_list(fields: &mut HeaderMap, name: &HeaderName, value: &str) {
+    let mut whole: Vec<u8> = Vec::new();
+    for part in fields.get_all(name) {
+        if !whole.is_empty() {
+            whole.extend_from_slice(b", ");
+        }
+        whole.extend_from_slice(part.as_bytes());
+    }
+    if !whole.is_empty() {
+        whole.extend_from_slice(b", ");
+    }
+    whole.extend_from_slice(value.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&whole) {
+        fields.insert(name, value);
+    }
+}
+
+/// Says who asks, as far as this tier knows it: `X-Forwarded-*`, `CDN-Loop` (RFC 8586), `Via` (RFC 9110 §7.6.3).
+pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) {
+    if !asked.from_fleet() {
+        let peer: IpAddr = asked.info.peer.ip().to_canonical();
+        if !tier.trusts_forwarded(peer) {
+            for name in [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED_HOST] {
+                fields.remove(name);
+            }
+            // one hop's word about another's address is as good as X-Forwarded-For's
+            fields.remove(header::FORWARDED);
+        }
+        append_list(fields, &FORWARDED_FOR, &peer.to_string());
+        if !fields.contains_key(FORWARDED_PROTO) {
+            let scheme = match asked.scheme {
+                seawall_service_model::Scheme::Http => "http",
+                seawall_service_model::Scheme::Https => "https",
+            };
+            fields.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        }
+        if !fields.contains_key(FORWARDED_HOST)
+            && let Ok(host) = HeaderValue::from_bytes(&asked.host)
+        {
+            fields.insert(FORWARDED_HOST, host);
+        }
+        append_list(fields, &CDN_LOOP, tier.fleet_id());
+    }
+    append_list(fields, &header::VIA, &format!("1.1 {}", tier.kind().cache_name()));
+}
+
+/// What an exchange learns about its question while it is asked: when, under which label, and what the answer states.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    inner: Mutex<Learned>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Learned {
+    /// When the last attempt began.
+    pub(crate) at: Timestamp,
+    /// The label of this node when it asked.
+    pub(crate) own: Label,
+    /// What a neighbour stated of its answer; `None` for origins.
+    pub(crate) stated: Option<link::Stated>,
+    pub(crate) role: Role,
+    /// Status of the final answer.
+    pub(crate) status: Option<u16>,
+}
+
+impl Learned {
+    /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one.
+    pub(crate) fn label(&self) -> Label {
+        match self.stated {
+            Some(link::Stated { label, fetched: false }) => label,
+            _ => self.own,
+        }
+    }
+
+    /// Whether the origin itself was asked.
+    pub(crate) fn fetched(&self) -> bool {
+        self.role == Role::Origin || self.stated.is_some_and(|s| s.fetched)
+    }
+}
+
+impl Asking {
+    pub(crate) fn new(asked: &Asked) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Learned {
+                at: asked.received_at,
+                own: asked.snapshot.label(),
+                stated: None,
+                role: Role::Origin,
+                status: None,
+            }),
+        })
+    }
+
+    pub(crate) fn learned(&self) -> Learned {
+        *self.inner.lock()
+    }
+}
+
+/// The hook that upstream calls before and after each attempt.
+pub(crate) struct Hook {
+    pub(crate) asked: Arc<Asked>,
+    pub(crate) asking: Arc<Asking>,
+    pub(crate) proxy: Arc<crate::CacheProxy>,
+    /// What else is done with a final head before it goes on to the client: passes have one, fills do it themselves.
+    pub(crate) answer: Option<AnswerHook>,
+}
+
+pub(crate) type AnswerHook = Box<dyn Fn(&Asked, &mut ResponseHeader) + Send + Sync>;
+
+impl Attempt for Hook {
+    fn before(&self, hop: &Hop, request: &mut RequestHeader) {
+        let snapshot = self.proxy.snapshot();
+        {
+            let mut learned = self.asking.inner.lock();
+            learned.at = seawall_client_conn::now();
+            learned.own = snapshot.label();
+            learned.stated = None;
+            learned.role = hop.role;
+        }
+        let mut fields = request.headers.clone();
+        link::strip(&mut fields);
+        match hop.role {
+            Role::Shield => {
+                let hops = self.asked.hops().saturating_add(1);
+                link::write_request(&mut fields, self.asked.scheme, hops, snapshot.purged);
+                self.proxy.tier().sign(hop, &mut fields);
+            }
+            Role::Origin => self.asked.policy().request_headers.apply(&mut fields),
+        }
+        crate::message::replace_request_fields(request, fields);
+    }
+
+    fn head(&self, _hop: &Hop, response: &mut ResponseHeader) {
+        let mut fields = response.headers.clone();
+        let stated = link::take_answer(&mut fields);
+        {
+            let mut learned = self.asking.inner.lock();
+            // an origin has no word in this
+            learned.stated = stated.filter(|_| learned.role == Role::Shield);
+            learned.status = Some(response.status.as_u16());
+        }
+        if fields.len() != response.headers.len() {
+            crate::message::replace_response_fields(response, fields);
+        }
+        if let Some(answer) = &self.answer {
+            answer(&self.asked, response);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is not cacheable passes through, streaming both ways, on the client's own session.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::deliver::Delivered;
+use crate::fill::ATTEMPTS_MAX;
+use crate::message;
+use crate::outbound::{Asking, Hook, append_list, introduce};
+use crate::refusal::Refusal;
+use crate::sink::{take_cache_status, withhold};
+use crate::tier::TierKind;
+use http::{HeaderValue, header};
+use seawall_client_conn::{Exchange, Wire};
+use seawall_http_cache::{CacheStatus, Forward, Outcome, is_unsafe_method};
+use seawall_upstream::Ask;
+use std::sync::Arc;
+
+/// Lets the exchange pass.
+pub(crate) async fn pass<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    mut x: Exchange<W>,
+    asked: Arc<Asked>,
+    forward: Forward,
+) {
+    let limit = asked.service.limits.request_body_bytes_max;
+    let announced =
+        asked.fields.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > limit) {
+        let refusal = Refusal::new(413, format!("the request body is longer than {limit} bytes"));
+        return proxy.refuse(&mut x, Some(&asked), &refusal).await;
+    }
+    x.wire().limit_body(limit);
+    let asking = Asking::new(&asked);
+    let kind = proxy.tier().kind();
+    let shown = asked.service.response.cache_status || asked.from_fleet();
+    let answering = asking.clone();
+    let ask = Arc::new(Ask::new(
+        proxy.tier().hops(&asked.service, asked.key.hash64()),
+        asked.service.timeouts.clone(),
+        ATTEMPTS_MAX,
+        Box::new(Hook {
+            asked: asked.clone(),
+            asking: asking.clone(),
+            proxy: proxy.clone(),
+            answer: Some(Box::new(move |asked, response| {
+                let mut fields = response.headers.clone();
+                let mut status = take_cache_status(&mut fields);
+                if shown {
+                    let member = CacheStatus {
+                        cache: kind.cache_name(),
+                        hit: false,
+                        forward: Some(forward),
+                        forward_status: Some(response.status.as_u16()),
+                        ttl: None,
+                        stored: false,
+                        collapsed: false,
+                        key: None,
+                        detail: None,
+                    };
+                    if !status.is_empty() {
+                        status.extend_from_slice(b", ");
+                    }
+                    status.extend_from_slice(member.to_string().as_bytes());
+                    if let Ok(value) = HeaderValue::from_bytes(&status) {
+                        fields.insert("cache-status", value);
+                    }
+                }
+                append_list(&mut fields, &header::VIA, &format!("1.1 {}", kind.cache_name()));
+                if kind == TierKind::Edge {
+                    withhold(asked, &mut fields);
+                }
+                if asked.from_fleet() {
+                    let learned = answering.learned();
+                    crate::link::write_answer(&mut fields, learned.label(), learned.fetched());
+                }
+                message::replace_response_fields(response, fields);
+            })),
+        }),
+    ));
+    let mut fields = (*asked.fields).clone();
+    introduce(&mut fields, &asked, proxy.tier());
+    message::replace_request_fields(&mut x.request, fields);
+    let stop = x.stop().clone();
+    let session = x.into_session();
+    let tally = session.tally();
+    proxy.upstream().exchange(session, ask.clone(), &stop).await;
+
+    let failed = ask.failure();
+    let status = failed
+        .as_ref()
+        .map(|f| f.status)
+        .or(asking.learned().status)
+        .unwrap_or(499);
+    if failed.is_none() && is_unsafe_method(&asked.method) && (200..400).contains(&status) {
+        // RFC 9111 §4.4, on the nodes that the request passed
+        proxy.store().invalidate(asked.key.0);
+    }
+    let outcome = if failed.is_some() { Outcome::Error } else { Outcome::Bypass };
+    proxy.finished(&asked, Delivered { outcome, status, bytes: tally.sent() });
+}

@@ -1,0 +1,345 @@
+//! What all exchanges of a node share, and the handler that connections call.
+
+use crate::asked::Asked;
+use crate::deliver::Delivered;
+use crate::fills::Fills;
+use crate::growing::Budget;
+use crate::link::{self, HOPS_MAX};
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+use crate::tier::{Link, Tier};
+use crate::unstorable::Unstorable;
+use crate::{exchange, quick};
+use arc_swap::{ArcSwap, Guard};
+use bytes::BytesMut;
+use http::{HeaderValue, Method, StatusCode, header};
+use seawall_cache_store::{CacheStore, Head};
+use seawall_client_conn::{
+    ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
+};
+use seawall_http_cache::{CacheStatus, Fields, Outcome, cdn_loop_count};
+use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
+use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
+use seawall_upstream::Upstream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bounds of one node's exchanges.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyConfig {
+    /// Fills running at the same time; a request that would begin one more gets a 503.
+    pub fills_max: usize,
+    /// Bytes held by copies in progress; beyond it further copies pass without being stored.
+    pub fill_bytes_max: u64,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self { fills_max: 16_384, fill_bytes_max: 256 << 20 }
+    }
+}
+
+/// What all exchanges of a node share.
+pub struct CacheProxy {
+    tier: Arc<dyn Tier>,
+    snapshot: ArcSwap<Snapshot>,
+    store: Arc<CacheStore>,
+    upstream: Arc<Upstream>,
+    fills: Fills,
+    budget: Arc<Budget>,
+    unstorable: Unstorable,
+    metrics: Arc<Metrics>,
+    access_log: Option<Arc<AccessLog>>,
+    requests: AtomicU64,
+}
+
+impl std::fmt::Debug for CacheProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheProxy").field("tier", &self.tier.kind()).finish_non_exhaustive()
+    }
+}
+
+impl CacheProxy {
+    pub fn new(
+        tier: Arc<dyn Tier>,
+        snapshot: Snapshot,
+        store: Arc<CacheStore>,
+        upstream: Arc<Upstream>,
+        metrics: Arc<Metrics>,
+        access_log: Option<Arc<AccessLog>>,
+        config: ProxyConfig,
+    ) -> Arc<Self> {
+        let budget = Arc::new(Budget::new(config.fill_bytes_max));
+        Arc::new(Self {
+            tier,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            store,
+            upstream,
+            fills: Fills::new(config.fills_max, budget.clone()),
+            budget,
+            unstorable: Unstorable::default(),
+            metrics,
+            access_log,
+            requests: AtomicU64::new(1),
+        })
+    }
+
+    /// From the next request on the services are these.
+    pub fn install_services(&self, services: ServiceSet) {
+        let purged = self.snapshot.load().purged;
+        self.snapshot.store(Arc::new(Snapshot { services, purged }));
+    }
+
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(crate) fn tier(&self) -> &dyn Tier {
+        &*self.tier
+    }
+
+    pub(crate) fn store(&self) -> &CacheStore {
+        &self.store
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    pub(crate) fn fills(&self) -> &Fills {
+        &self.fills
+    }
+
+    pub(crate) fn unstorable(&self) -> &Unstorable {
+        &self.unstorable
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Brings the gauges that nobody keeps up to date to where they are; called before metrics are read.
+    pub fn refresh_gauges(&self) {
+        let (objects, bytes) = self.store.usage();
+        self.metrics.cache_objects.set(objects as i64);
+        self.metrics.cache_bytes.set(bytes as i64);
+        self.metrics.fill_bytes_in_flight.set(self.budget.used() as i64);
+    }
+
+    /// Fills running now; a drain waits for none.
+    pub fn fills_running(&self) -> usize {
+        self.fills.running()
+    }
+
+    /// Finds service, rule and key of a request, or says why it is not served.
+    pub(crate) fn place<W: Wire>(&self, x: &mut Exchange<W>) -> Result<Asked, Refusal> {
+        let snapshot = self.snapshot.load_full();
+        let mut fields = x.request.headers.clone();
+        let mut link = self.tier.admit(&x.info, &fields)?;
+        link::strip(&mut fields);
+        if let Link::Fleet { hops, .. } = &mut link
+            && *hops > HOPS_MAX
+        {
+            return Err(Refusal::new(508, "the request goes round in circles inside the fleet"));
+        }
+        if link == Link::Client && cdn_loop_count(&fields, self.tier.fleet_id()) > 0 {
+            return Err(Refusal::new(508, "this fleet has seen the request before (CDN-Loop)"));
+        }
+        let host = fields
+            .get(header::HOST)
+            .map(|v| v.as_bytes().to_vec())
+            .ok_or_else(|| Refusal::new(400, "no host"))?;
+        let target = x.request.uri.path_and_query().map_or("/", |t| t.as_str());
+        let target = match std::str::from_utf8(x.request.raw_path()) {
+            Ok(raw) if !raw.is_empty() => raw,
+            _ => target,
+        };
+        let Some(service) = snapshot.services.find(&host).cloned() else {
+            let host = String::from_utf8_lossy(&host);
+            return Err(Refusal::new(421, format!("no service for host {host}")));
+        };
+        if x.request.method == Method::CONNECT || x.request.method == Method::TRACE {
+            return Err(Refusal::new(405, format!("method {} is not served", x.request.method)));
+        }
+        let scheme = match link {
+            Link::Fleet { scheme, .. } => scheme,
+            Link::Client => self.scheme(x, &fields),
+        };
+        let path = target.split('?').next().unwrap_or_default();
+        let (policy, rule) = service.policy(x.request.method.as_str(), path, &fields);
+        let key = cache_key(&service, scheme, &host, target, &policy.key, &fields);
+        let target = target.to_owned();
+        Ok(Asked {
+            info: x.info.clone(),
+            link,
+            service: service.clone(),
+            rule,
+            key,
+            scheme,
+            method: x.request.method.clone(),
+            host,
+            target,
+            fields: Arc::new(fields),
+            received: x.received,
+            received_at: seawall_client_conn::now(),
+            id: self.next_id(),
+            snapshot,
+        })
+    }
+
+    /// The scheme the client used: the connection's, or what a listed proxy says of it.
+    fn scheme<W: Wire>(&self, x: &Exchange<W>, fields: &http::HeaderMap) -> Scheme {
+        let stated = fields.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+        match (x.info.scheme, stated) {
+            (_, Some(stated)) if self.tier.trusts_forwarded(x.info.peer.ip().to_canonical()) => {
+                if stated.eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http }
+            }
+            (seawall_client_conn::Scheme::Https, _) => Scheme::Https,
+            (seawall_client_conn::Scheme::Http, _) => Scheme::Http,
+        }
+    }
+
+    fn next_id(&self) -> u64 {
+        // spread, so that ids of several nodes in one log rarely meet
+        self.requests.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Answers with a refusal of our own.
+    pub(crate) async fn refuse<W: Wire>(
+        &self,
+        x: &mut Exchange<W>,
+        asked: Option<&Asked>,
+        refusal: &Refusal,
+    ) {
+        let (mut head, body) = error_head(refusal.status, &refusal.reason);
+        let member = CacheStatus {
+            cache: self.tier.kind().cache_name(),
+            hit: false,
+            forward: None,
+            forward_status: None,
+            ttl: None,
+            stored: false,
+            collapsed: false,
+            key: None,
+            detail: Some("refused"),
+        };
+        if let Ok(value) = HeaderValue::from_str(&member.to_string()) {
+            let _ = head.insert_header("cache-status", value);
+        }
+        let wire = x.wire();
+        let length = body.len() as u64;
+        let sent = async {
+            wire.head(&head, false).await?;
+            wire.data(body, false).await?;
+            wire.end(None).await?;
+            wire.flush().await
+        };
+        if sent.await.is_err() {
+            x.wire().abort();
+        }
+        let outcome = if refusal.status < 500 { Outcome::Denied } else { Outcome::Error };
+        let delivered = Delivered { outcome, status: refusal.status, bytes: length };
+        match asked {
+            Some(asked) => self.finished(asked, delivered),
+            None => self.metrics.request(
+                outcome,
+                refusal.status,
+                length,
+                x.received.elapsed().as_secs_f64(),
+            ),
+        }
+    }
+
+    /// Counts and logs a finished request.
+    pub(crate) fn finished(&self, asked: &Asked, delivered: Delivered) {
+        let took = asked.received.elapsed();
+        let Delivered { outcome, status, bytes } = delivered;
+        self.metrics.request(outcome, status, bytes, took.as_secs_f64());
+        if let Some(log) = &self.access_log {
+            let text = |name| {
+                asked.fields.get(name).map(|v: &HeaderValue| lossy(v.as_bytes()))
+            };
+            log.log(AccessEntry {
+                time_ms: unix_ms(),
+                request_id: asked.id,
+                client: asked.info.peer.ip().to_canonical(),
+                protocol: asked.info.protocol.as_str(),
+                method: asked.method.as_str().to_owned(),
+                host: lossy(&asked.host),
+                path: asked.target.clone(),
+                status,
+                bytes,
+                outcome,
+                service: Some(asked.service.id.0.clone()),
+                key: Some(asked.key.0),
+                total_us: took.as_micros() as u64,
+                user_agent: text(header::USER_AGENT),
+                referer: text(header::REFERER),
+            });
+        }
+    }
+
+    /// The same for a quick hit, which is not timed.
+    pub(crate) fn finished_quick(
+        &self,
+        service: &Service,
+        head: &RequestHead<'_>,
+        info: &ConnInfo,
+        key: u128,
+        copy: &Head,
+    ) {
+        let (outcome, status) = (Outcome::Hit, copy.status.as_u16());
+        self.metrics.request(outcome, status, copy.length, 0.0);
+        if let Some(log) = &self.access_log {
+            log.log(AccessEntry {
+                time_ms: unix_ms(),
+                request_id: self.next_id(),
+                client: info.peer.ip().to_canonical(),
+                protocol: info.protocol.as_str(),
+                method: head.method.to_owned(),
+                host: lossy(head.host),
+                path: head.target.to_owned(),
+                status,
+                bytes: copy.length,
+                outcome,
+                service: Some(service.id.0.clone()),
+                key: Some(key),
+                total_us: 0,
+                user_agent: head.first("user-agent").map(lossy),
+                referer: head.first("referer").map(lossy),
+            });
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_millis() as u64
+}
+
+impl Handler for CacheProxy {
+    fn quick(
+        &self,
+        head: &RequestHead<'_>,
+        info: &ConnInfo,
+        out: &mut BytesMut,
+    ) -> Option<QuickBody> {
+        if self.tier.kind() != crate::TierKind::Edge {
+            return None;
+        }
+        quick::quick(self, head, info, out)
+    }
+
+    async fn exchange<W: Wire>(self: Arc<Self>, x: Exchange<W>) {
+        exchange::answer(&self, x).await;
+    }
+
+    fn rejected(&self, _info: &ConnInfo, status: u16, _reason: &'static str) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        self.metrics.request(Outcome::Denied, status.as_u16(), 0, 0.0);
+    }
+}

@@ -1,0 +1,63 @@
+//! The plain fresh hit, found and judged synchronously and written by the connection's own loop.
+
+use crate::CacheProxy;
+use bytes::{BufMut, BytesMut};
+use seawall_cache_store::{Coding, Found, INLINE_MAX};
+use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
+use seawall_http_cache::accepts_gzip;
+use seawall_service_model::{CacheMode, Scheme, cache_key};
+
+/// A longer body is not worth gathering in one go: the full path streams it.
+const BODY_MAX: u64 = 4 << 20;
+
+/// Writes the head of a fresh stored copy to `out` and returns its body, if there is nothing more to it than that.
+pub(crate) fn quick(
+    proxy: &CacheProxy,
+    head: &RequestHead<'_>,
+    info: &ConnInfo,
+    out: &mut BytesMut,
+) -> Option<QuickBody> {
+    let snapshot = proxy.snapshot();
+    let service = snapshot.services.find(head.host)?;
+    let path = head.target.split('?').next().unwrap_or_default();
+    let (policy, _) = service.policy(head.method, path, head);
+    if policy.cache == CacheMode::Bypass {
+        return None;
+    }
+    let scheme = match info.scheme {
+        seawall_client_conn::Scheme::Http => Scheme::Http,
+        seawall_client_conn::Scheme::Https => Scheme::Https,
+    };
+    let key = cache_key(service, scheme, head.host, head.target, &policy.key, head).0;
+    let Found::Copy { head: mut copy, variant } = proxy.store().lookup(key, head) else {
+        return None;
+    };
+    let now = seawall_client_conn::now();
+    if snapshot.covers(&copy) || now >= copy.freshness.fresh_until() || copy.length > BODY_MAX {
+        return None;
+    }
+    if copy.coding == Coding::Negotiable && accepts_gzip(head.accept_encoding) {
+        copy = proxy.store().gzip_of(key, variant, &copy)?;
+    }
+    let body = if copy.length <= INLINE_MAX {
+        QuickBody::One(copy.inline_body())
+    } else {
+        QuickBody::Many(proxy.store().body(&copy, 0..copy.length)?)
+    };
+    out.put_slice(copy.serialised());
+    if service.response.cache_status {
+        out.put_slice(copy.cache_status_prefix());
+        out.put_slice(b"seawall-edge; hit; ttl=");
+        put_number(out, copy.freshness.ttl(now).max(0) as u64);
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"age: ");
+    put_number(out, copy.freshness.age(now));
+    out.put_slice(b"\r\n");
+    proxy.finished_quick(service, head, info, key, &copy);
+    Some(body)
+}
+
+fn put_number(out: &mut BytesMut, number: u64) {
+    out.put_slice(itoa::Buffer::new().format(number).as_bytes());
+}

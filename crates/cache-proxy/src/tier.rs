@@ -1,0 +1,58 @@
+//! What differs between an edge and a shield, as far as one exchange goes.
+
+use crate::refusal::Refusal;
+use http::HeaderMap;
+use seawall_client_conn::ConnInfo;
+use seawall_purge::PurgeSeq;
+use seawall_service_model::Scheme;
+use seawall_upstream::{Hop, NextHop};
+use std::net::IpAddr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TierKind {
+    Edge,
+    Shield,
+}
+
+impl TierKind {
+    /// The name in `Cache-Status` and `Via`.
+    pub fn cache_name(self) -> &'static str {
+        match self {
+            Self::Edge => "seawall-edge",
+            Self::Shield => "seawall-shield",
+        }
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// From outside the fleet.
+    Client,
+    /// From an authenticated node of this fleet.
+    Fleet {
+        /// The scheme the client used.
+        scheme: Scheme,
+        /// Fleet links passed so far.
+        hops: u8,
+        /// The purge sequence of the one who asks.
+        sequence: PurgeSeq,
+    },
+}
+
+/// Implemented by edge and shield.
+pub trait Tier: NextHop {
+    fn kind(&self) -> TierKind;
+
+    /// Who is asking, and may they.
+    fn admit(&self, info: &ConnInfo, fields: &HeaderMap) -> Result<Link, Refusal>;
+
+    /// Proves this node's membership on a link to another node of the fleet.
+    fn sign(&self, hop: &Hop, fields: &mut HeaderMap);
+
+    /// The fleet's id in `CDN-Loop` (RFC 8586).
+    fn fleet_id(&self) -> &str;
+
+    /// Whether `X-Forwarded-*` from this address is believed.
+    fn trusts_forwarded(&self, address: IpAddr) -> bool;
+}

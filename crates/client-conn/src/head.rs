@@ -1,0 +1,288 @@
+//! The head of an HTTP/1 request, read strictly (RFC 9112 §2 to §6). What could be read in two ways is refused.
+
+use crate::body::Body;
+use crate::limits::{ConnLimits, FIELDS_MAX};
+use crate::target::{absolute, is_host, is_origin_form, same_host};
+use http::{HeaderName, HeaderValue, Version};
+use pingora::http::RequestHeader;
+use seawall_http_cache::Fields;
+
+/// A parsed head that borrows the read buffer.
+#[derive(Debug)]
+pub struct RequestHead<'b> {
+    pub method: &'b str,
+    /// Origin form; `*` for OPTIONS alone.
+    pub target: &'b str,
+    /// Authority of an absolute target, else `Host`, as sent; empty only for HTTP/1.0 without one.
+    pub host: &'b [u8],
+    pub fields: &'b [httparse::Header<'b>],
+    pub http10: bool,
+    pub keep_alive: bool,
+    pub accept_encoding: Option<&'b [u8]>,
+    /// A GET without a body, and without a field that asks for more than the whole stored object.
+    pub plain: bool,
+    pub(crate) len: usize,
+    pub(crate) body: Body,
+    pub(crate) expects_continue: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl Fields for RequestHead<'_> {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+
+    fn each(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        for field in self.fields.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
+            f(field.value);
+        }
+    }
+}
+
+/// What became of a buffer that may hold a head.
+#[derive(Debug)]
+pub enum Parsed<R> {
+    /// More is needed.
+    Partial,
+    /// Refused: status, and why.
+    Refused(u16, &'static str),
+    Done(R),
+}
+
+/// Whether `bytes` is a token (RFC 9110 §5.6.2).
+pub fn is_token(bytes: &[u8]) -> bool {
+    let legal = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !bytes.is_empty() && bytes.iter().all(legal)
+}
+
+/// Reads one head from the front of `buffer` and hands it to `f`; the borrow ends with `f`. `https`: the connection's
+/// scheme, which an absolute target must agree with.
+pub fn with_head<R>(
+    buffer: &[u8],
+    https: bool,
+    limits: &ConnLimits,
+    f: impl FnOnce(&RequestHead<'_>) -> R,
+) -> Parsed<R> {
+    let mut storage = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let len = match request.parse_with_uninit_headers(buffer, &mut storage) {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) => return partial(buffer, limits),
+        Err(httparse::Error::TooManyHeaders) => return Parsed::Refused(431, "too many fields"),
+        Err(httparse::Error::Version) => return version(buffer),
+        Err(_) => return Parsed::Refused(400, "malformed request head"),
+    };
+    if len > limits.head_bytes_max {
+        return Parsed::Refused(431, "the request head is too long");
+    }
+    // httparse lets a bare LF end a line: who counts lines otherwise would see another request
+    if memchr::memchr_iter(b'\n', &buffer[..len]).any(|i| i == 0 || buffer[i - 1] != b'\r') {
+        return Parsed::Refused(400, "a line ends without CR");
+    }
+    let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
+    if target.len() > limits.target_bytes_max {
+        return Parsed::Refused(414, "the request target is too long");
+    }
+    let http10 = request.version == Some(0);
+    let mut head = RequestHead {
+        method,
+        target,
+        host: b"",
+        fields: request.headers,
+        http10,
+        keep_alive: !http10,
+        accept_encoding: None,
+        plain: method == "GET",
+        len,
+        body: Body::Done,
+        expects_continue: false,
+        upgrade: false,
+    };
+    match judge(&mut head, https) {
+        Ok(()) => Parsed::Done(f(&head)),
+        Err((status, reason)) => Parsed::Refused(status, reason),
+    }
+}
+
+/// No end of the head yet: is there room for one?
+fn partial<R>(buffer: &[u8], limits: &ConnLimits) -> Parsed<R> {
+    match memchr::memchr(b'\n', buffer) {
+        // an empty line may stand before the request line
+        None | Some(0..=1) if buffer.len() > limits.target_bytes_max + 64 => {
+            Parsed::Refused(414, "the request target is too long")
+        }
+        _ if buffer.len() > limits.head_bytes_max => {
+            Parsed::Refused(431, "the request head is too long")
+        }
+        _ => Parsed::Partial,
+    }
+}
+
+/// The version was not understood: is it one of HTTP, or is the line no request line at all?
+fn version<R>(buffer: &[u8]) -> Parsed<R> {
+    let start = buffer.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
+    let line = buffer[start..].split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
+    let parts: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
+    match parts[..] {
+        [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Parsed::Refused(505, "this HTTP version is not spoken here")
+        }
+        _ => Parsed::Refused(400, "malformed request line"),
+    }
+}
+
+type Refused = (u16, &'static str);
+
+/// Everything that the fields say about the message itself.
+fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
+    let mut hosts = 0;
+    let mut length: Option<u64> = None;
+    let mut codings: Vec<&[u8]> = Vec::new();
+    let (mut upgrade, mut connection_upgrade) = (false, false);
+    for field in head.fields {
+        let (name, value) = (field.name, field.value);
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                hosts += 1;
+                head.host = value;
+            }
+            5 if name.eq_ignore_ascii_case("range") => head.plain = false,
+            6 if name.eq_ignore_ascii_case("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err((417, "only 100-continue can be expected"));
+                }
+                head.expects_continue = true;
+                head.plain = false;
+            }
+            6 if name.eq_ignore_ascii_case("pragma") => head.plain = false,
+            7 if name.eq_ignore_ascii_case("upgrade") => {
+                upgrade = true;
+                head.plain = false;
+            }
+            8 if name.eq_ignore_ascii_case("cdn-loop") => head.plain = false,
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                    if option.eq_ignore_ascii_case(b"close") {
+                        head.keep_alive = false;
+                    } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                        head.keep_alive |= head.http10;
+                    } else {
+                        connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                        head.plain = false;
+                    }
+                }
+            }
+            13 if name.eq_ignore_ascii_case("cache-control") => head.plain = false,
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                if length.is_some() {
+                    return Err((400, "Content-Length is repeated"));
+                }
+                length = Some(content_length(value).ok_or((400, "malformed Content-Length"))?);
+            }
+            15 if name.eq_ignore_ascii_case("accept-encoding") => {
+                // several lines are one list: the full path joins them
+                head.plain &= head.accept_encoding.is_none();
+                head.accept_encoding = Some(value);
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                codings.extend(value.split(|&b| b == b',').map(<[u8]>::trim_ascii));
+            }
+            8.. if name.as_bytes()[..3].eq_ignore_ascii_case(b"if-") => head.plain = false,
+            _ => {}
+        }
+    }
+    // "close" wins over "keep-alive", wherever it stands
+    let closes = |f: &&httparse::Header<'_>| {
+        f.name.eq_ignore_ascii_case("connection")
+            && f.value.split(|&b| b == b',').any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
+    };
+    head.keep_alive &= !head.fields.iter().any(|f| closes(&f));
+    match hosts {
+        0 if !head.http10 => return Err((400, "Host is missing")),
+        0 => {}
+        1 if !is_host(head.host) => return Err((400, "malformed Host")),
+        1 => {}
+        _ => return Err((400, "Host is repeated")),
+    }
+    judge_target(head, hosts > 0, https)?;
+    head.body = match (codings.is_empty(), length) {
+        (true, Some(length)) if length > 0 => Body::Length(length),
+        (true, _) => Body::Done,
+        (false, Some(_)) => return Err((400, "both Content-Length and Transfer-Encoding")),
+        (false, None) if head.http10 => return Err((400, "Transfer-Encoding in HTTP/1.0")),
+        (false, None) => chunked(&codings)?,
+    };
+    head.plain &= head.body == Body::Done;
+    head.expects_continue &= !head.http10 && head.body != Body::Done;
+    head.upgrade = upgrade && connection_upgrade && !head.http10 && head.body == Body::Done;
+    Ok(())
+}
+
+/// Digits alone, at most 18 of them: no sign, no list, no overflow.
+fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// RFC 9112 §6.3: a request's last coding must be chunked, once; of the others none is known here.
+fn chunked(codings: &[&[u8]]) -> Result<Body, Refused> {
+    let is_chunked = |coding: &&&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    match (codings.last().is_some_and(|c| is_chunked(&c)), codings.iter().filter(is_chunked).count()) {
+        (true, 1) if codings.len() == 1 => Ok(Body::chunked()),
+        (true, 1) => Err((501, "no transfer coding but chunked is known here")),
+        _ => Err((400, "chunked must be the last transfer coding, once")),
+    }
+}
+
+fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Result<(), Refused> {
+    if head.method == "CONNECT" {
+        return Err((405, "CONNECT is not served"));
+    }
+    if head.target == "*" {
+        return if head.method == "OPTIONS" { Ok(()) } else { Err((400, "malformed request target")) };
+    }
+    if !head.target.starts_with('/') {
+        let target = absolute(head.target).ok_or((400, "malformed request target"))?;
+        if !is_host(target.authority.as_bytes()) {
+            return Err((400, "malformed authority in the request target"));
+        }
+        if target.https != https {
+            return Err((400, "the request target's scheme is not this connection's"));
+        }
+        if has_host && !same_host(target.authority.as_bytes(), head.host, target.https) {
+            return Err((400, "Host does not agree with the request target"));
+        }
+        head.host = target.authority.as_bytes();
+        // "http://host?query" has an empty path; origin form cannot be borrowed from it
+        let bare = !head.target.ends_with(target.authority) && target.rest.is_none();
+        if bare {
+            return Err((400, "a request target with a query needs a path"));
+        }
+        head.target = target.rest.unwrap_or("/");
+    }
+    if is_origin_form(head.target) { Ok(()) } else { Err((400, "malformed request target")) }
+}
+
+/// The head as pingora wants it, with exactly one `Host`. `None`: pingora refuses it.
+pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<RequestHeader> {
+    let mut request =
+        RequestHeader::build_no_case(head.method, head.target.as_bytes(), Some(head.fields.len() + 1))
+            .ok()?;
+    if !head.host.is_empty() {
+        request.insert_header(http::header::HOST, HeaderValue::from_bytes(head.host).ok()?).ok()?;
+    }
+    for field in head.fields {
+        // Host is there, and Expect is ours to answer
+        if field.name.eq_ignore_ascii_case("host") || field.name.eq_ignore_ascii_case("expect") {
+            continue;
+        }
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        request.append_header(name, HeaderValue::from_bytes(field.value).ok()?).ok()?;
+    }
+    request.set_version(if head.http10 { Version::HTTP_10 } else { Version::HTTP_11 });
+    Some(request)
+}

@@ -1,0 +1,69 @@
+//! Listening sockets: one for each worker, on one address.
+
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Connections that wait to be accepted, for each socket.
+const BACKLOG: i32 = 4096;
+
+/// The sockets of one address. They can be handed over: [`Bound::into_listeners`] and [`Bound::from_listeners`].
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    listeners: Vec<TcpListener>,
+}
+
+/// Binds `address` once for each worker; the kernel spreads connections over them (`SO_REUSEPORT`). Port 0: one that
+/// the kernel picks, the same for all.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+    // without SO_REUSEPORT first: another process that listens here is found out, instead of sharing with it
+    if address.port() != 0 {
+        drop(socket(address, false)?);
+    }
+    let first = socket(address, true)?;
+    let address = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..workers.max(1) {
+        listeners.push(socket(address, true)?);
+    }
+    Ok(Bound { address, listeners })
+}
+
+fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    if reuse_port {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+impl Bound {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes over sockets that listen already, all on one address.
+    pub fn from_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let first = listeners.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let address = first.local_addr()?;
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
+            if listener.local_addr()? != address {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "sockets of several addresses"));
+            }
+        }
+        Ok(Self { address, listeners })
+    }
+
+    pub fn into_listeners(self) -> Vec<TcpListener> {
+        self.listeners
+    }
+}

@@ -1,0 +1,126 @@
+//! One question to the next server.
+
+use crate::target::Target;
+use http::HeaderValue;
+use parking_lot::Mutex;
+use pingora::http::{RequestHeader, ResponseHeader};
+use seawall_service_model::{Service, Timeouts};
+use std::fmt;
+use std::sync::Arc;
+
+/// What a server is to the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Shield,
+    Origin,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shield => "shield",
+            Self::Origin => "origin",
+        }
+    }
+}
+
+/// A server that may be asked. Those of one question are tried in order.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    pub target: Arc<Target>,
+    pub role: Role,
+    /// `Host` for it; the client's where `None`.
+    pub host_header: Option<HeaderValue>,
+}
+
+/// Says who is asked next for a key; implemented by edge and shield.
+pub trait NextHop: Send + Sync + 'static {
+    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop>;
+}
+
+/// Called around each attempt.
+pub trait Attempt: Send + Sync + 'static {
+    /// Before the request's head is sent to `hop`; may change it.
+    fn before(&self, hop: &Hop, request: &mut RequestHeader);
+    /// With each final head, before it goes on; may change it.
+    fn head(&self, hop: &Hop, response: &mut ResponseHeader);
+}
+
+/// Where an exchange failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    NoServer,
+    Resolve,
+    Connect,
+    Tls,
+    Request,
+    ResponseHead,
+    ResponseBody,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoServer => "no server",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Request => "request",
+            Self::ResponseHead => "response head",
+            Self::ResponseBody => "response body",
+        }
+    }
+}
+
+/// Why the next server gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// 504 for what took too long, 503 where there is nobody to ask, else 502.
+    pub status: u16,
+    pub phase: Phase,
+    pub role: Role,
+    pub reason: String,
+}
+
+/// One line, for the client.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed in phase {}: {}", self.role.as_str(), self.phase.as_str(), self.reason)
+    }
+}
+
+/// A question: to whom, how long, and what came of it.
+pub struct Ask {
+    pub hops: Vec<Hop>,
+    pub timeouts: Timeouts,
+    /// Over all servers and addresses; at least one.
+    pub attempts_max: usize,
+    pub attempt: Box<dyn Attempt>,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Ask {
+    pub fn new(
+        hops: Vec<Hop>,
+        timeouts: Timeouts,
+        attempts_max: usize,
+        attempt: Box<dyn Attempt>,
+    ) -> Self {
+        Self { hops, timeouts, attempts_max: attempts_max.max(1), attempt, failure: Mutex::new(None) }
+    }
+
+    /// Why there was no answer, or why its body broke off. It is set before an error answer of ours is written to the
+    /// session, so that this one can be told from the server's own.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
+    }
+
+    /// The first failure told is the one that counts, unless a later attempt tells its own.
+    pub(crate) fn set_failure(&self, failure: Failure) {
+        *self.failure.lock() = Some(failure);
+    }
+
+    pub(crate) fn clear_failure(&self) {
+        *self.failure.lock() = None;
+    }
+}

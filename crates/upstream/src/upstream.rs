@@ -1,0 +1,126 @@
+//! The servers of a node, and the proxy that asks them.
+
+use crate::app::App;
+use crate::ask::{Ask, Hop, Role};
+use crate::resolve::Dns;
+use crate::target::{Target, TargetError, TargetSpec, TargetTls};
+use http::HeaderValue;
+use parking_lot::Mutex;
+use pingora::apps::HttpServerApp;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use seawall_client_conn::{ClientSession, ShutdownWatch, Wire};
+use seawall_service_model::{Origin, Service};
+use seawall_telemetry::Metrics;
+use std::collections::HashMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Idle connections kept for all servers together.
+const POOL_MAX: usize = 1024;
+/// pingora's own bound on attempts; an [`Ask`]'s is the one that counts.
+const ATTEMPTS_MAX: usize = 16;
+
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// All that a node asks through.
+pub struct Upstream {
+    proxy: Arc<HttpProxy<App>>,
+    targets: Mutex<HashMap<TargetSpec, Arc<Target>>>,
+    dns: Arc<Dns>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let conf = Arc::new(ServerConf {
+            max_retries: ATTEMPTS_MAX,
+            upstream_keepalive_pool_size: POOL_MAX,
+            ..ServerConf::default()
+        });
+        Arc::new(Self {
+            proxy: Arc::new(http_proxy(&conf, App { metrics })),
+            targets: Mutex::default(),
+            dns: Arc::default(),
+        })
+    }
+
+    /// The server that `spec` describes. Equal specs are one server: one health, one pool.
+    pub fn target(&self, spec: TargetSpec) -> Result<Arc<Target>, TargetError> {
+        let mut targets = self.targets.lock();
+        if let Some(target) = targets.get(&spec) {
+            return Ok(target.clone());
+        }
+        let group = targets.len() as u64 + 1;
+        let target = Arc::new(Target::new(spec.clone(), self.dns.clone(), group)?);
+        targets.insert(spec, target.clone());
+        Ok(target)
+    }
+
+    /// Makes sure that every origin of `services` can be spoken to: their certificate files are read.
+    pub fn prepare<'s>(&self, services: impl Iterator<Item = &'s Arc<Service>>) -> Result<(), TargetError> {
+        for service in services {
+            for origin in &service.origins {
+                self.target(origin_spec(origin))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one exchange; its answer, or an error answer of ours, is written to `session`.
+    pub async fn exchange<W: Wire>(
+        &self,
+        mut session: ClientSession<W>,
+        ask: Arc<Ask>,
+        stop: &ShutdownWatch,
+    ) {
+        session.request_mut().extensions_mut().insert(ask);
+        let session = ServerSession::new_custom(Box::new(session));
+        // a custom session never comes back from here: its wire is put into its slot when it is dropped
+        let _ = self.proxy.process_new_http(session, stop).await;
+    }
+
+    /// Ends what the proxy keeps running.
+    pub async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+fn origin_spec(origin: &Origin) -> TargetSpec {
+    TargetSpec {
+        host: origin.host.clone(),
+        port: origin.port,
+        tls: origin.tls.as_ref().map(|tls| TargetTls {
+            sni: tls.sni.clone(),
+            verify: tls.verify,
+            ca_file: tls.ca_file.clone(),
+            client: None,
+        }),
+    }
+}
+
+/// The origins of `service`, in order. One whose files have gone since they were checked is left out.
+pub fn origin_hops(upstream: &Upstream, service: &Service, _key: u64) -> Vec<Hop> {
+    let hop = |origin: &Origin| {
+        let target = match upstream.target(origin_spec(origin)) {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::error!(%error, service = &*service.id.0, "an origin cannot be asked");
+                return None;
+            }
+        };
+        let host_header = origin.host_header.as_ref().and_then(|h| HeaderValue::from_str(h).ok());
+        Some(Hop { target, role: Role::Origin, host_header })
+    };
+    service.origins.iter().filter_map(hop).collect()
+}

@@ -1,0 +1,180 @@
+//! A running edge.
+
+use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap};
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use seawall_cache_proxy::{CacheProxy, ProxyConfig, Snapshot};
+use seawall_cache_store::{CacheStore, StoreConfig};
+use seawall_client_conn::{Server, ServerSpec, start};
+use seawall_config::{EdgeModel, NodeModel, ShieldEntryModel};
+use seawall_node::data_dir::load_or_create_secret;
+use seawall_node::{
+    AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, access_log,
+    limits,
+};
+use seawall_purge::PurgeSeq;
+use seawall_service_model::ServiceSet;
+use seawall_telemetry::{AccessLog, Metrics, NodeKind};
+use seawall_upstream::{TargetError, TargetSpec, TargetTls, Upstream};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an edge cannot start, or take a reload; one line.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error("workers cannot be started: {0}")]
+    Workers(#[from] io::Error),
+}
+
+/// A running edge. It serves until it is drained.
+pub struct Edge {
+    node: Arc<Node>,
+    proxy: Arc<CacheProxy>,
+    tier: Arc<EdgeTier>,
+    upstream: Arc<Upstream>,
+    listening: Listening,
+    access_log: Option<Arc<AccessLog>>,
+    server: Server,
+    admin: Option<AdminServer>,
+}
+
+/// What the admin listener tells of this node.
+struct Told {
+    node: Arc<Node>,
+    proxy: Arc<CacheProxy>,
+}
+
+impl AdminState for Told {
+    fn ready(&self) -> (bool, &'static str) {
+        AdminState::ready(&*self.node)
+    }
+
+    fn metrics(&self) -> String {
+        self.proxy.refresh_gauges();
+        self.node.metrics().gather()
+    }
+}
+
+impl Edge {
+    /// Starts an edge on threads of its own; it serves when this returns. Blocks for a moment.
+    pub fn start(model: &EdgeModel, services: ServiceSet) -> Result<Self, StartError> {
+        let metrics = Metrics::new(NodeKind::Edge);
+        let node = Node::open(&model.node.id, &model.node.data, metrics.clone())?;
+        let (listening, listens) = Listening::bind(&model.node)?;
+        let upstream = Upstream::new(metrics.clone());
+        upstream.prepare(services.services().iter())?;
+        let tier = Arc::new(EdgeTier {
+            map: ArcSwap::from_pointee(shield_map(&upstream, model)?),
+            upstream: upstream.clone(),
+            fleet_id: model.node.fleet.id.clone(),
+            secret: secret(&model.node)?,
+            trusted: ArcSwap::from_pointee(model.node.trusted_proxies.clone()),
+        });
+        let store = CacheStore::new(
+            StoreConfig { memory_bytes: model.node.memory.0, boot: node.boot() },
+            &metrics,
+        );
+        let access_log = access_log(&model.node, &metrics)?;
+        let proxy = CacheProxy::new(
+            tier.clone(),
+            Snapshot { services, purged: PurgeSeq::default() },
+            Arc::new(store),
+            upstream.clone(),
+            metrics.clone(),
+            access_log.clone(),
+            ProxyConfig::default(),
+        );
+        let told = Arc::new(Told { node: node.clone(), proxy: proxy.clone() });
+        let admin = model.node.admin.map(|address| AdminServer::start(address, told)).transpose()?;
+        let spec = ServerSpec {
+            listens,
+            workers: model.node.workers,
+            limits: Arc::new(limits(&model.node.conn)),
+            metrics,
+        };
+        let server = start(spec, &proxy)?;
+        node.ready();
+        Ok(Self { node, proxy, tier, upstream, listening, access_log, server, admin })
+    }
+
+    pub fn addrs(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminServer::address)
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.node.metrics()
+    }
+
+    /// All metrics, gauges brought up to date.
+    pub fn gather(&self) -> String {
+        self.proxy.refresh_gauges();
+        self.node.metrics().gather()
+    }
+
+    /// Takes services, shields, trusted proxies and certificates anew, and opens the access log anew. All of it comes
+    /// into force, or none.
+    pub fn reload(&self, model: &EdgeModel, services: ServiceSet) -> Result<(), StartError> {
+        let result = self.try_reload(model, services);
+        let label = if result.is_ok() { "ok" } else { "refused" };
+        self.node.metrics().reloads.with_label_values(&[label]).inc();
+        result
+    }
+
+    fn try_reload(&self, model: &EdgeModel, services: ServiceSet) -> Result<(), StartError> {
+        self.upstream.prepare(services.services().iter())?;
+        let map = shield_map(&self.upstream, model)?;
+        // the last thing that can fail
+        self.listening.reload(&model.node)?;
+        self.tier.map.store(Arc::new(map));
+        self.tier.trusted.store(Arc::new(model.node.trusted_proxies.clone()));
+        self.proxy.install_services(services);
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+        Ok(())
+    }
+
+    /// Not ready from now on; accepts no more and lets running exchanges finish for at most `grace`. True: they did.
+    pub fn drain(self, grace: Duration) -> bool {
+        self.node.drain();
+        self.server.drain(grace)
+    }
+}
+
+fn secret(node: &NodeModel) -> Result<Option<HeaderValue>, StartError> {
+    let Some(path) = &node.fleet.secret_file else { return Ok(None) };
+    let secret = load_or_create_secret(path)?;
+    // printable ASCII, as it was read
+    Ok(HeaderValue::from_str(&secret).ok())
+}
+
+fn shield_map(upstream: &Upstream, model: &EdgeModel) -> Result<ShieldMap, StartError> {
+    let entry = |shield: &ShieldEntryModel| {
+        let tls = shield.tls_name.as_ref().map(|name| TargetTls {
+            sni: name.clone(),
+            verify: true,
+            ca_file: model.node.fleet.tls.as_ref().map(|t| t.ca.clone()),
+            client: model.node.fleet.tls.as_ref().map(|t| (t.cert.clone(), t.key.clone())),
+        });
+        let spec = TargetSpec { host: shield.host.clone(), port: shield.port, tls };
+        let target = upstream.target(spec)?;
+        Ok(ShieldEntry { id: shield.id.clone(), weight: shield.weight, target })
+    };
+    let entries: Result<Vec<_>, StartError> = model.shields.iter().map(entry).collect();
+    Ok(ShieldMap::new(entries?))
+}

@@ -1,0 +1,91 @@
+//! Who an edge asks next: a shield chosen by the map, or the origin where a service has no shield.
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue};
+use seawall_cache_proxy::{Link, Refusal, Tier, TierKind, link};
+use seawall_client_conn::ConnInfo;
+use seawall_config::IpNet;
+use seawall_hash_ring::{Member, Ring, member_id};
+use seawall_service_model::Service;
+use seawall_upstream::{Hop, NextHop, Role, Target, origin_hops};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The shields of the fleet, by weighted rendezvous: each key has its owner, then successors.
+pub(crate) struct ShieldMap {
+    ring: Ring,
+    targets: Vec<Arc<Target>>,
+}
+
+/// One shield of the map.
+pub(crate) struct ShieldEntry {
+    pub(crate) id: String,
+    pub(crate) weight: u32,
+    pub(crate) target: Arc<Target>,
+}
+
+impl ShieldMap {
+    pub(crate) fn new(shields: Vec<ShieldEntry>) -> Self {
+        let members =
+            shields.iter().map(|s| Member { id: member_id(&s.id), weight: s.weight }).collect();
+        Self { ring: Ring::new(members), targets: shields.into_iter().map(|s| s.target).collect() }
+    }
+}
+
+/// What is only true before clients.
+pub(crate) struct EdgeTier {
+    pub(crate) map: ArcSwap<ShieldMap>,
+    pub(crate) upstream: Arc<seawall_upstream::Upstream>,
+    pub(crate) fleet_id: String,
+    /// Sent on links without mutual TLS, which are loopback links.
+    pub(crate) secret: Option<HeaderValue>,
+    pub(crate) trusted: ArcSwap<Vec<IpNet>>,
+}
+
+/// Shields asked for one request, the owner included, before it has failed.
+const SHIELDS_TRIED_MAX: usize = 3;
+
+impl NextHop for EdgeTier {
+    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop> {
+        let map = self.map.load();
+        if !service.shield || map.targets.is_empty() {
+            return origin_hops(&self.upstream, service, key);
+        }
+        let mut order = Vec::with_capacity(map.targets.len());
+        map.ring.order(key, &mut order);
+        order
+            .into_iter()
+            .take(SHIELDS_TRIED_MAX)
+            .map(|index| Hop {
+                target: map.targets[index].clone(),
+                role: Role::Shield,
+                host_header: None,
+            })
+            .collect()
+    }
+}
+
+impl Tier for EdgeTier {
+    fn kind(&self) -> TierKind {
+        TierKind::Edge
+    }
+
+    /// Clients are strangers: what they say in the fleet's own fields is stripped, not believed.
+    fn admit(&self, _info: &ConnInfo, _fields: &HeaderMap) -> Result<Link, Refusal> {
+        Ok(Link::Client)
+    }
+
+    fn sign(&self, _hop: &Hop, fields: &mut HeaderMap) {
+        if let Some(secret) = &self.secret {
+            fields.insert(link::FLEET, secret.clone());
+        }
+    }
+
+    fn fleet_id(&self) -> &str {
+        &self.fleet_id
+    }
+
+    fn trusts_forwarded(&self, address: IpAddr) -> bool {
+        self.trusted.load().iter().any(|net| net.contains(address))
+    }
+}
