@@ -85,7 +85,9 @@ fn recognise(file: &Path, faults: &mut Vec<Fault>) -> Option<Kind> {
                 None
             }
             None => {
-                root.fault("this is neither a node file (role = ...) nor a service file ([service])");
+                root.fault(
+                    "this is neither a node file (role = ...) nor a service file ([service])",
+                );
                 None
             }
         }

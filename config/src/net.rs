@@ -31,7 +31,8 @@ impl FromStr for IpNet {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "a network is an address, or an address and a prefix length, as in 10.0.0.0/8";
+        const WRONG: &str =
+            "a network is an address, or an address and a prefix length, as in 10.0.0.0/8";
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -48,7 +49,11 @@ impl FromStr for IpNet {
         if prefix > width {
             return Err("the prefix is longer than the address");
         }
-        let rest = if prefix == 0 { value } else { value << prefix.min(127) };
+        let rest = if prefix == 0 {
+            value
+        } else {
+            value << prefix.min(127)
+        };
         if prefix < width && rest != 0 {
             return Err("the address has bits behind its prefix");
         }
@@ -64,7 +69,11 @@ mod tests {
     fn a_network_contains_its_addresses_alone() {
         let check = |net: &str, address: &str, expect: bool| {
             let net: IpNet = net.parse().unwrap();
-            assert_eq!(net.contains(address.parse().unwrap()), expect, "{net:?} {address}");
+            assert_eq!(
+                net.contains(address.parse().unwrap()),
+                expect,
+                "{net:?} {address}"
+            );
         };
         check("10.0.0.0/8", "10.255.0.1", true);
         check("10.0.0.0/8", "11.0.0.0", false);
@@ -73,7 +82,14 @@ mod tests {
         check("::1", "::1", true);
         check("fd00::/8", "fd12::1", true);
         check("127.0.0.1", "127.0.0.2", false);
-        for bad in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/+8", "x", "::/129"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "10.0.0.0/+8",
+            "x",
+            "::/129",
+        ] {
             assert!(bad.parse::<IpNet>().is_err(), "{bad}");
         }
     }

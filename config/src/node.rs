@@ -38,7 +38,11 @@ impl NodeModel {
             id: id.to_owned(),
             data,
             fleet,
-            listen: vec![ListenModel { address: listen, certificates: Vec::new(), fleet_tls: false }],
+            listen: vec![ListenModel {
+                address: listen,
+                certificates: Vec::new(),
+                fleet_tls: false,
+            }],
             admin: None,
             workers: default_workers(),
             memory: MEMORY_DEFAULT,
@@ -160,8 +164,11 @@ pub struct ShieldNodeModel {
 
 pub fn load_edge(file: &Path) -> Result<EdgeModel, Faults> {
     load(file, "edge", |root| {
-        let shields: Vec<ShieldEntryModel> =
-            root.tables("shields", shield).into_iter().flatten().collect();
+        let shields: Vec<ShieldEntryModel> = root
+            .tables("shields", shield)
+            .into_iter()
+            .flatten()
+            .collect();
         let (node, services) = node(root, Link::Asks)?;
         let with_tls = shields.iter().any(|s| s.tls_name.is_some());
         if with_tls && node.fleet.tls.is_none() {
@@ -170,7 +177,11 @@ pub fn load_edge(file: &Path) -> Result<EdgeModel, Faults> {
         if !shields.is_empty() && !with_tls && node.fleet.secret_file.is_none() {
             root.fault("shields without `tls` need `secret_file` in [fleet]");
         }
-        Some(EdgeModel { node, services, shields })
+        Some(EdgeModel {
+            node,
+            services,
+            shields,
+        })
     })
 }
 
@@ -201,7 +212,12 @@ fn load<T>(
         (_, empty) => {
             if empty {
                 let message = "the file is incomplete".into();
-                faults.push(Fault { file: file.to_owned(), line: None, path: String::new(), message });
+                faults.push(Fault {
+                    file: file.to_owned(),
+                    line: None,
+                    path: String::new(),
+                    message,
+                });
             }
             Err(Faults(faults))
         }
@@ -219,13 +235,19 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
     let id = root.required("id").filter(|at| {
         let legal = is_id(&at.value);
         if !legal {
-            root.fault_at(at, "an id is 1 to 64 letters, digits, dots, dashes or underscores");
+            root.fault_at(
+                at,
+                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
+            );
         }
         legal
     });
     let data = root.required("data").map(|at| PathBuf::from(at.value));
-    let services: Vec<PathBuf> =
-        root.strings("services").into_iter().map(|at| at.value.into()).collect();
+    let services: Vec<PathBuf> = root
+        .strings("services")
+        .into_iter()
+        .map(|at| at.value.into())
+        .collect();
     if !root.has("services") || services.is_empty() {
         root.fault("field `services` is missing or empty: it lists service files");
     }
@@ -234,8 +256,11 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
         root.fault("table [fleet] is missing");
     }
     let fleet = fleet.flatten();
-    let listen: Vec<ListenModel> =
-        root.tables("listen", |t| listen(t, link, fleet.as_ref())).into_iter().flatten().collect();
+    let listen: Vec<ListenModel> = root
+        .tables("listen", |t| listen(t, link, fleet.as_ref()))
+        .into_iter()
+        .flatten()
+        .collect();
     if !root.has("listen") {
         root.fault("at least one [[listen]] is needed");
     }
@@ -255,12 +280,19 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
             })
         })
         .flatten();
-    let memory = root.bytes("memory", &((1 << 20)..=1 << 50)).unwrap_or(MEMORY_DEFAULT);
-    let workers = root.integer("workers", &(1..=WORKERS_MAX)).map(|n| n as usize);
+    let memory = root
+        .bytes("memory", &((1 << 20)..=1 << 50))
+        .unwrap_or(MEMORY_DEFAULT);
+    let workers = root
+        .integer("workers", &(1..=WORKERS_MAX))
+        .map(|n| n as usize);
     let drain = root
         .duration("drain", &(Duration::ZERO..=Duration::from_secs(3600)))
         .unwrap_or(DRAIN_DEFAULT);
-    let trusted = root.parsed_list::<IpNet>("trusted_proxies").into_iter().map(|at| at.value);
+    let trusted = root
+        .parsed_list::<IpNet>("trusted_proxies")
+        .into_iter()
+        .map(|at| at.value);
     let trusted_proxies = trusted.collect();
     let conn = root.table("connections", conn).unwrap_or_default();
     let access_log = root.table("access_log", access_log).flatten();
@@ -284,33 +316,51 @@ fn fleet(table: &Table<'_>) -> Option<FleetModel> {
     let id = table.required("id").filter(|at| {
         let legal = is_id(&at.value);
         if !legal {
-            table.fault_at(at, "an id is 1 to 64 letters, digits, dots, dashes or underscores");
+            table.fault_at(
+                at,
+                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
+            );
         }
         legal
     });
     let secret_file = table.path("secret_file");
-    let files = [table.string_at("cert"), table.string_at("key"), table.string_at("ca")];
+    let files = [
+        table.string_at("cert"),
+        table.string_at("key"),
+        table.string_at("ca"),
+    ];
     for at in files.iter().flatten() {
         check_file(table, at);
     }
     let tls = match files {
-        [Some(cert), Some(key), Some(ca)] => {
-            Some(FleetTls { cert: cert.value.into(), key: key.value.into(), ca: ca.value.into() })
-        }
+        [Some(cert), Some(key), Some(ca)] => Some(FleetTls {
+            cert: cert.value.into(),
+            key: key.value.into(),
+            ca: ca.value.into(),
+        }),
         [None, None, None] => None,
         _ => {
             table.fault("`cert`, `key` and `ca` belong together");
             None
         }
     };
-    Some(FleetModel { id: id?.value, secret_file, tls })
+    Some(FleetModel {
+        id: id?.value,
+        secret_file,
+        tls,
+    })
 }
 
 fn listen(table: &Table<'_>, link: Link, fleet: Option<&FleetModel>) -> Option<ListenModel> {
-    let certificates: Vec<CertificateModel> =
-        table.tables("certificates", certificate).into_iter().flatten().collect();
+    let certificates: Vec<CertificateModel> = table
+        .tables("certificates", certificate)
+        .into_iter()
+        .flatten()
+        .collect();
     let fleet_tls = table.bool("fleet_tls").unwrap_or(false);
-    let at = table.required("address").and_then(|at| table.parse::<SocketAddr>(at))?;
+    let at = table
+        .required("address")
+        .and_then(|at| table.parse::<SocketAddr>(at))?;
     if fleet_tls && fleet.is_some_and(|f| f.tls.is_none()) {
         table.fault_at(&at, "`fleet_tls` needs `cert`, `key` and `ca` in [fleet]");
     }
@@ -319,13 +369,23 @@ fn listen(table: &Table<'_>, link: Link, fleet: Option<&FleetModel>) -> Option<L
     }
     if link == Link::Admits {
         if !fleet_tls && !at.value.ip().is_loopback() {
-            table.fault_at(&at, "a shield listens beyond loopback only with `fleet_tls = true`");
+            table.fault_at(
+                &at,
+                "a shield listens beyond loopback only with `fleet_tls = true`",
+            );
         }
         if !fleet_tls && fleet.is_some_and(|f| f.secret_file.is_none()) {
-            table.fault_at(&at, "a shield without `fleet_tls` needs `secret_file` in [fleet]");
+            table.fault_at(
+                &at,
+                "a shield without `fleet_tls` needs `secret_file` in [fleet]",
+            );
         }
     }
-    Some(ListenModel { address: at.value, certificates, fleet_tls })
+    Some(ListenModel {
+        address: at.value,
+        certificates,
+        fleet_tls,
+    })
 }
 
 fn certificate(table: &Table<'_>) -> Option<CertificateModel> {
@@ -333,8 +393,16 @@ fn certificate(table: &Table<'_>) -> Option<CertificateModel> {
     for at in [&cert, &key].into_iter().flatten() {
         check_file(table, at);
     }
-    let names = table.strings("names").into_iter().map(|at| at.value).collect();
-    Some(CertificateModel { cert: cert?.value.into(), key: key?.value.into(), names })
+    let names = table
+        .strings("names")
+        .into_iter()
+        .map(|at| at.value)
+        .collect();
+    Some(CertificateModel {
+        cert: cert?.value.into(),
+        key: key?.value.into(),
+        names,
+    })
 }
 
 fn shield(table: &Table<'_>) -> Option<ShieldEntryModel> {
@@ -353,12 +421,20 @@ fn shield(table: &Table<'_>) -> Option<ShieldEntryModel> {
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
     if !tls && !loopback {
         table.fault_at(&at, "a shield beyond loopback needs `tls = true`");
     }
     let tls_name = tls.then(|| name.unwrap_or_else(|| bare.to_owned()));
-    Some(ShieldEntryModel { id: id?.value, host, port, weight, tls_name })
+    Some(ShieldEntryModel {
+        id: id?.value,
+        host,
+        port,
+        weight,
+        tls_name,
+    })
 }
 
 fn conn(table: &Table<'_>) -> ConnModel {
@@ -366,19 +442,35 @@ fn conn(table: &Table<'_>) -> ConnModel {
     let time = Duration::from_millis(10)..=Duration::from_secs(3600);
     let size = 1024..=1 << 20;
     ConnModel {
-        connections_max: table.integer("max", &(1..=10_000_000)).unwrap_or(default.connections_max),
+        connections_max: table
+            .integer("max", &(1..=10_000_000))
+            .unwrap_or(default.connections_max),
         head_max: table.bytes("head_max", &size).unwrap_or(default.head_max),
-        target_max: table.bytes("target_max", &size).unwrap_or(default.target_max),
-        head_timeout: table.duration("head_timeout", &time).unwrap_or(default.head_timeout),
-        idle_timeout: table.duration("idle_timeout", &time).unwrap_or(default.idle_timeout),
-        body_timeout: table.duration("body_timeout", &time).unwrap_or(default.body_timeout),
-        write_timeout: table.duration("write_timeout", &time).unwrap_or(default.write_timeout),
+        target_max: table
+            .bytes("target_max", &size)
+            .unwrap_or(default.target_max),
+        head_timeout: table
+            .duration("head_timeout", &time)
+            .unwrap_or(default.head_timeout),
+        idle_timeout: table
+            .duration("idle_timeout", &time)
+            .unwrap_or(default.idle_timeout),
+        body_timeout: table
+            .duration("body_timeout", &time)
+            .unwrap_or(default.body_timeout),
+        write_timeout: table
+            .duration("write_timeout", &time)
+            .unwrap_or(default.write_timeout),
     }
 }
 
 fn access_log(table: &Table<'_>) -> Option<AccessLogModel> {
     let queue = table.integer("queue", &(1..=10_000_000)).unwrap_or(65_536) as usize;
     let to = table.required("to")?;
-    let to = if to.value == "stdout" { LogTo::Stdout } else { LogTo::File(to.value.into()) };
+    let to = if to.value == "stdout" {
+        LogTo::Stdout
+    } else {
+        LogTo::File(to.value.into())
+    };
     Some(AccessLogModel { to, queue })
 }

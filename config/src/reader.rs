@@ -25,17 +25,31 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 impl Source {
     /// Reads a file; one that cannot be read is a fault of its own.
     pub fn read(file: &Path) -> Result<Self, Fault> {
-        let fault = |message: String| Fault { file: file.to_owned(), line: None, path: String::new(), message };
-        let length = std::fs::metadata(file).map_err(|e| fault(format!("cannot be read: {e}")))?.len();
+        let fault = |message: String| Fault {
+            file: file.to_owned(),
+            line: None,
+            path: String::new(),
+            message,
+        };
+        let length = std::fs::metadata(file)
+            .map_err(|e| fault(format!("cannot be read: {e}")))?
+            .len();
         if length > FILE_BYTES_MAX {
-            return Err(fault(format!("is {length} bytes long, more than a configuration may be")));
+            return Err(fault(format!(
+                "is {length} bytes long, more than a configuration may be"
+            )));
         }
-        let text = std::fs::read_to_string(file).map_err(|e| fault(format!("cannot be read: {e}")))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|e| fault(format!("cannot be read: {e}")))?;
         Ok(Self::of(file, text))
     }
 
     pub fn of(file: &Path, text: String) -> Self {
-        Self { file: file.to_owned(), text, faults: RefCell::default() }
+        Self {
+            file: file.to_owned(),
+            text,
+            faults: RefCell::default(),
+        }
     }
 
     /// Parses the text and hands its table to `walk`. With syntax errors there is no walk: what it would say of the
@@ -72,7 +86,12 @@ impl Source {
             before.iter().filter(|b| **b == b'\n').count() + 1
         });
         let message = message.to_string();
-        self.faults.borrow_mut().push(Fault { file: self.file.clone(), line, path, message });
+        self.faults.borrow_mut().push(Fault {
+            file: self.file.clone(),
+            line,
+            path,
+            message,
+        });
     }
 }
 
@@ -96,16 +115,29 @@ pub struct At<T> {
 
 impl<'a> Table<'a> {
     fn new(source: &'a Source, path: String, table: &'a DeTable<'a>, span: Range<usize>) -> Self {
-        Self { source, path, table, span, known: RefCell::default() }
+        Self {
+            source,
+            path,
+            table,
+            span,
+            known: RefCell::default(),
+        }
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     fn get(&self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().push(name);
-        self.table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+        self.table
+            .iter()
+            .find(|(key, _)| key.get_ref() == name)
+            .map(|(_, value)| value)
     }
 
     /// Whether the field is there; it is known from then on.
@@ -115,25 +147,33 @@ impl<'a> Table<'a> {
 
     /// A fault of this table as a whole.
     pub fn fault(&self, message: impl Display) {
-        self.source.fault(Some(self.span.clone()), self.path.clone(), message);
+        self.source
+            .fault(Some(self.span.clone()), self.path.clone(), message);
     }
 
     /// A fault of a value that was read before.
     pub fn fault_at<T>(&self, at: &At<T>, message: impl Display) {
-        self.source.fault(Some(at.span.clone()), at.path.clone(), message);
+        self.source
+            .fault(Some(at.span.clone()), at.path.clone(), message);
     }
 
     fn wrong(&self, value: &Spanned<DeValue<'_>>, path: String, wanted: &str) {
         let found = value.get_ref().type_str();
-        self.source.fault(Some(value.span()), path, format_args!("{wanted} is wanted here, not {found}"));
+        self.source.fault(
+            Some(value.span()),
+            path,
+            format_args!("{wanted} is wanted here, not {found}"),
+        );
     }
 
     pub fn string_at(&self, name: &'static str) -> Option<At<String>> {
         let value = self.get(name)?;
         match value.get_ref().as_str() {
-            Some(text) => {
-                Some(At { value: text.to_owned(), span: value.span(), path: self.path_of(name) })
-            }
+            Some(text) => Some(At {
+                value: text.to_owned(),
+                span: value.span(),
+                path: self.path_of(name),
+            }),
             None => {
                 self.wrong(value, self.path_of(name), "a text");
                 None
@@ -168,7 +208,11 @@ impl<'a> Table<'a> {
         T::Err: Display,
     {
         match at.value.parse() {
-            Ok(value) => Some(At { value, span: at.span, path: at.path }),
+            Ok(value) => Some(At {
+                value,
+                span: at.span,
+                path: at.path,
+            }),
             Err(error) => {
                 self.fault_at(&at, error);
                 None
@@ -205,43 +249,70 @@ impl<'a> Table<'a> {
                 None => {
                     let (low, high) = (range.start(), range.end());
                     let message = format!("{number} is not between {low} and {high}");
-                    self.source.fault(Some(value.span()), self.path_of(name), message);
+                    self.source
+                        .fault(Some(value.span()), self.path_of(name), message);
                     None
                 }
             },
         }
     }
 
-    pub fn duration(&self, name: &'static str, range: &RangeInclusive<Duration>) -> Option<Duration> {
+    pub fn duration(
+        &self,
+        name: &'static str,
+        range: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         let at = self.string_at(name)?;
-        let read = parse_duration(&at.value).map_err(str::to_owned).and_then(|d| {
-            if range.contains(&d) {
-                Ok(d)
-            } else {
-                Err(format!("{} is not between {:?} and {:?}", at.value, range.start(), range.end()))
-            }
-        });
+        let read = parse_duration(&at.value)
+            .map_err(str::to_owned)
+            .and_then(|d| {
+                if range.contains(&d) {
+                    Ok(d)
+                } else {
+                    Err(format!(
+                        "{} is not between {:?} and {:?}",
+                        at.value,
+                        range.start(),
+                        range.end()
+                    ))
+                }
+            });
         read.map_err(|message| self.fault_at(&at, message)).ok()
     }
 
     pub fn bytes(&self, name: &'static str, range: &RangeInclusive<u64>) -> Option<ByteCount> {
         let at = self.string_at(name)?;
-        let read = at.value.parse::<ByteCount>().map_err(str::to_owned).and_then(|count| {
-            if range.contains(&count.0) {
-                Ok(count)
-            } else {
-                Err(format!("{} is not between {} and {} bytes", at.value, range.start(), range.end()))
-            }
-        });
+        let read = at
+            .value
+            .parse::<ByteCount>()
+            .map_err(str::to_owned)
+            .and_then(|count| {
+                if range.contains(&count.0) {
+                    Ok(count)
+                } else {
+                    Err(format!(
+                        "{} is not between {} and {} bytes",
+                        at.value,
+                        range.start(),
+                        range.end()
+                    ))
+                }
+            });
         read.map_err(|message| self.fault_at(&at, message)).ok()
     }
 
     /// A list of texts, each with its place; a single text is a list of one.
     pub fn strings(&self, name: &'static str) -> Vec<At<String>> {
-        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(value) = self.get(name) else {
+            return Vec::new();
+        };
         let path = self.path_of(name);
         if let Some(text) = value.get_ref().as_str() {
-            return vec![At { value: text.to_owned(), span: value.span(), path }];
+            return vec![At {
+                value: text.to_owned(),
+                span: value.span(),
+                path,
+            }];
         }
         let Some(list) = value.get_ref().as_array() else {
             self.wrong(value, path, "a list of texts");
@@ -250,7 +321,11 @@ impl<'a> Table<'a> {
         let item = |(index, item): (usize, &Spanned<DeValue<'_>>)| {
             let path = format!("{path}[{index}]");
             match item.get_ref().as_str() {
-                Some(text) => Some(At { value: text.to_owned(), span: item.span(), path }),
+                Some(text) => Some(At {
+                    value: text.to_owned(),
+                    span: item.span(),
+                    path,
+                }),
                 None => {
                     self.wrong(item, path, "a text");
                     None
@@ -265,7 +340,10 @@ impl<'a> Table<'a> {
     where
         T::Err: Display,
     {
-        self.strings(name).into_iter().filter_map(|at| self.parse(at)).collect()
+        self.strings(name)
+            .into_iter()
+            .filter_map(|at| self.parse(at))
+            .collect()
     }
 
     /// A table below this one.
@@ -283,7 +361,9 @@ impl<'a> Table<'a> {
 
     /// A list of tables below this one.
     pub fn tables<T>(&self, name: &'static str, mut walk: impl FnMut(&Table<'_>) -> T) -> Vec<T> {
-        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(value) = self.get(name) else {
+            return Vec::new();
+        };
         let Some(list) = value.get_ref().as_array() else {
             self.wrong(value, self.path_of(name), "a list of tables");
             return Vec::new();
@@ -311,7 +391,11 @@ impl<'a> Table<'a> {
             match value.get_ref().as_str() {
                 Some(text) => pairs.push((
                     key.get_ref().to_string(),
-                    At { value: text.to_owned(), span: value.span(), path },
+                    At {
+                        value: text.to_owned(),
+                        span: value.span(),
+                        path,
+                    },
                 )),
                 None => self.wrong(value, path, "a text"),
             }
@@ -321,7 +405,9 @@ impl<'a> Table<'a> {
 
     /// The same for a table below this one; its names are not checked.
     pub fn pairs_of(&self, name: &'static str) -> Vec<(String, At<String>)> {
-        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(value) = self.get(name) else {
+            return Vec::new();
+        };
         match value.get_ref().as_table() {
             Some(table) => Table::new(self.source, self.path_of(name), table, value.span()).pairs(),
             None => {
@@ -350,7 +436,8 @@ impl<'a> Table<'a> {
                     format!("unknown field `{name}`; there are: {}", names.join(", "))
                 }
             };
-            self.source.fault(Some(key.span()), self.path_of(name), message);
+            self.source
+                .fault(Some(key.span()), self.path_of(name), message);
         }
     }
 }
@@ -364,7 +451,9 @@ fn distance(a: &str, b: &str) -> usize {
         row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
             let above = row[j + 1];
-            row[j + 1] = (before + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
+            row[j + 1] = (before + usize::from(x != *y))
+                .min(above + 1)
+                .min(row[j] + 1);
             before = above;
         }
     }

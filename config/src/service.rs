@@ -31,7 +31,12 @@ pub fn load_services(files: &[PathBuf]) -> Result<ServiceSet, Faults> {
     }
     ServiceSet::new(services).map_err(|error| {
         let file = files.last().cloned().unwrap_or_default();
-        Faults(vec![Fault { file, line: None, path: "service.hosts".into(), message: error.to_string() }])
+        Faults(vec![Fault {
+            file,
+            line: None,
+            path: "service.hosts".into(),
+            message: error.to_string(),
+        }])
     })
 }
 
@@ -60,25 +65,39 @@ fn service(table: &Table<'_>) -> Option<Service> {
     let id = table.required("id").filter(|at| {
         let legal = is_id(&at.value);
         if !legal {
-            table.fault_at(at, "an id is 1 to 64 letters, digits, dots, dashes or underscores");
+            table.fault_at(
+                at,
+                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
+            );
         }
         legal
     });
-    let hosts: Vec<HostPattern> =
-        table.parsed_list::<HostPattern>("hosts").into_iter().map(|at| at.value).collect();
+    let hosts: Vec<HostPattern> = table
+        .parsed_list::<HostPattern>("hosts")
+        .into_iter()
+        .map(|at| at.value)
+        .collect();
     if !table.has("hosts") || table.strings("hosts").is_empty() {
         table.fault("field `hosts` is missing or empty: hosts = [\"*\"] serves every host");
     }
     let pass_host = table.bool("pass_host").unwrap_or(true);
-    let origins: Vec<Origin> =
-        table.tables("origins", |t| origin(t, pass_host)).into_iter().flatten().collect();
+    let origins: Vec<Origin> = table
+        .tables("origins", |t| origin(t, pass_host))
+        .into_iter()
+        .flatten()
+        .collect();
     if !table.has("origins") {
         table.fault("at least one [[service.origins]] is needed");
     }
-    let default = table.table("default", |t| policy(t, &Policy::default())).unwrap_or_default();
+    let default = table
+        .table("default", |t| policy(t, &Policy::default()))
+        .unwrap_or_default();
     let rules = table.tables("rules", |t| rule(t, &default));
     if rules.len() > RULES_MAX {
-        table.fault(format_args!("{} rules; there may be {RULES_MAX}", rules.len()));
+        table.fault(format_args!(
+            "{} rules; there may be {RULES_MAX}",
+            rules.len()
+        ));
     }
     let limits = table.table("limits", limits).unwrap_or_default();
     let timeouts = table.table("timeouts", timeouts).unwrap_or_default();
@@ -100,12 +119,15 @@ fn service(table: &Table<'_>) -> Option<Service> {
 
 pub(crate) fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 /// What an origin's URL says: scheme, host and port, nothing else.
 pub fn parse_origin_url(url: &str) -> Result<(Scheme, String, u16), &'static str> {
-    const WRONG: &str = "an origin is a URL such as http://127.0.0.1:8000 or https://www.example.com";
+    const WRONG: &str =
+        "an origin is a URL such as http://127.0.0.1:8000 or https://www.example.com";
     let uri: http::Uri = url.parse().map_err(|_| WRONG)?;
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
@@ -116,14 +138,21 @@ pub fn parse_origin_url(url: &str) -> Result<(Scheme, String, u16), &'static str
     if authority.as_str().contains('@') {
         return Err("an origin's URL has no user");
     }
-    if uri.path_and_query().is_some_and(|p| p.as_str() != "/" && !p.as_str().is_empty()) {
+    if uri
+        .path_and_query()
+        .is_some_and(|p| p.as_str() != "/" && !p.as_str().is_empty())
+    {
         return Err("an origin's URL has no path: requests keep theirs");
     }
     let host = authority.host();
     if host.is_empty() || authority.port_u16() == Some(0) {
         return Err(WRONG);
     }
-    Ok((scheme, host.to_owned(), authority.port_u16().unwrap_or(scheme.default_port())))
+    Ok((
+        scheme,
+        host.to_owned(),
+        authority.port_u16().unwrap_or(scheme.default_port()),
+    ))
 }
 
 fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
@@ -151,7 +180,11 @@ fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
     if scheme == Scheme::Http && with_tls {
         table.fault_at(&url, "`sni`, `verify` and `ca` need an https origin");
     }
-    let authority = if port == scheme.default_port() { host.clone() } else { format!("{host}:{port}") };
+    let authority = if port == scheme.default_port() {
+        host.clone()
+    } else {
+        format!("{host}:{port}")
+    };
     Some(Origin {
         tls: (scheme == Scheme::Https).then(|| OriginTls {
             sni: sni.unwrap_or_else(|| host.clone()),
@@ -160,7 +193,9 @@ fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
         }),
         host,
         port,
-        host_header: host_header.map(|at| at.value).or((!pass_host).then_some(authority)),
+        host_header: host_header
+            .map(|at| at.value)
+            .or((!pass_host).then_some(authority)),
     })
 }
 
@@ -173,11 +208,17 @@ pub(crate) fn check_file(table: &Table<'_>, at: &At<String>) {
 
 fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
     let range = Duration::ZERO..=TTL_MAX;
-    table.duration(name, &range).map(|d| d.as_secs() + u64::from(d.subsec_nanos() > 0))
+    table
+        .duration(name, &range)
+        .map(|d| d.as_secs() + u64::from(d.subsec_nanos() > 0))
 }
 
 fn names(table: &Table<'_>, name: &'static str) -> Vec<HeaderName> {
-    table.parsed_list::<HeaderName>(name).into_iter().map(|at| at.value).collect()
+    table
+        .parsed_list::<HeaderName>(name)
+        .into_iter()
+        .map(|at| at.value)
+        .collect()
 }
 
 fn policy(table: &Table<'_>, base: &Policy) -> Policy {
@@ -194,22 +235,35 @@ fn policy(table: &Table<'_>, base: &Policy) -> Policy {
     set(&mut storage.ttl_override, "ttl");
     set(&mut storage.ttl_default, "default_ttl");
     set(&mut storage.ttl_max, "max_ttl");
-    set(&mut storage.stale_while_revalidate, "stale_while_revalidate");
+    set(
+        &mut storage.stale_while_revalidate,
+        "stale_while_revalidate",
+    );
     set(&mut storage.stale_if_error, "stale_if_error");
-    storage.store_set_cookie = table.bool("store_set_cookie").unwrap_or(storage.store_set_cookie);
+    storage.store_set_cookie = table
+        .bool("store_set_cookie")
+        .unwrap_or(storage.store_set_cookie);
     storage.heuristic = table.bool("heuristic").unwrap_or(storage.heuristic);
     policy.gzip = table.bool("gzip").unwrap_or(policy.gzip);
     if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
         policy.gzip_min = min.0;
     }
     table.table("key", |key| {
-        let list = |name| key.strings(name).into_iter().map(|at| at.value).collect::<Vec<_>>();
+        let list = |name| {
+            key.strings(name)
+                .into_iter()
+                .map(|at| at.value)
+                .collect::<Vec<_>>()
+        };
         let (only, except) = (key.has("only"), key.has("except"));
         let query = key.string_at("query");
         match &query {
             Some(at) if at.value == "keep" => policy.key.query = QueryRule::Keep,
             Some(at) if at.value == "drop" => policy.key.query = QueryRule::Drop,
-            Some(at) => key.fault_at(at, "the query is \"keep\" or \"drop\"; else name parameters in `only` or `except`"),
+            Some(at) => key.fault_at(
+                at,
+                "the query is \"keep\" or \"drop\"; else name parameters in `only` or `except`",
+            ),
             None => {}
         }
         if usize::from(only) + usize::from(except) + usize::from(query.is_some()) > 1 {
@@ -228,7 +282,9 @@ fn policy(table: &Table<'_>, base: &Policy) -> Policy {
         if key.has("cookies") {
             policy.key.cookies = list("cookies");
         }
-        policy.key.ignore_scheme = key.bool("ignore_scheme").unwrap_or(policy.key.ignore_scheme);
+        policy.key.ignore_scheme = key
+            .bool("ignore_scheme")
+            .unwrap_or(policy.key.ignore_scheme);
     });
     policy.request_headers = edits(table, "request_headers").unwrap_or(policy.request_headers);
     policy.response_headers = edits(table, "response_headers").unwrap_or(policy.response_headers);
@@ -237,7 +293,15 @@ fn policy(table: &Table<'_>, base: &Policy) -> Policy {
 
 /// Fields that frame messages or belong to the fleet are not an operator's to change.
 fn may_edit(name: &HeaderName) -> bool {
-    let framing = ["content-length", "transfer-encoding", "connection", "host", "te", "upgrade", "trailer"];
+    let framing = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "host",
+        "te",
+        "upgrade",
+        "trailer",
+    ];
     !framing.contains(&name.as_str()) && !name.as_str().starts_with("seawall-")
 }
 
@@ -248,13 +312,19 @@ fn edits(table: &Table<'_>, name: &'static str) -> Option<FieldEdits> {
             if may_edit(&at.value) {
                 edits.remove.push(at.value);
             } else {
-                table.fault_at(&at, "this field frames the message and is not to be changed");
+                table.fault_at(
+                    &at,
+                    "this field frames the message and is not to be changed",
+                );
             }
         }
         for (name, at) in table.pairs_of("set") {
             match (name.parse::<HeaderName>(), HeaderValue::from_str(&at.value)) {
                 (Ok(name), _) if !may_edit(&name) => {
-                    table.fault_at(&at, "this field frames the message and is not to be changed");
+                    table.fault_at(
+                        &at,
+                        "this field frames the message and is not to be changed",
+                    );
                 }
                 (Ok(name), Ok(value)) => edits.set.push((name, value)),
                 (Err(_), _) => table.fault_at(&at, "this is no field name"),
@@ -274,7 +344,12 @@ fn rule(table: &Table<'_>, default: &Policy) -> Rule {
         }
     }
     for at in table.strings("methods") {
-        if at.value.is_empty() || !at.value.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
+        if at.value.is_empty()
+            || !at
+                .value
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b == b'-')
+        {
             table.fault_at(&at, "a method is written in upper case, as in GET");
         } else {
             matcher.methods.push(at.value);
@@ -331,6 +406,8 @@ fn response(table: &Table<'_>) -> ResponseOptions {
     ResponseOptions {
         cache_status: table.bool("cache_status").unwrap_or(default.cache_status),
         via: table.bool("via").unwrap_or(default.via),
-        keep_surrogate_key: table.bool("keep_surrogate_key").unwrap_or(default.keep_surrogate_key),
+        keep_surrogate_key: table
+            .bool("keep_surrogate_key")
+            .unwrap_or(default.keep_surrogate_key),
     }
 }

@@ -22,7 +22,10 @@ impl FromStr for ByteCount {
             "TiB" => 40,
             _ => return Err(WRONG),
         };
-        number.checked_mul(1 << shift).map(Self).ok_or("the size is too large")
+        number
+            .checked_mul(1 << shift)
+            .map(Self)
+            .ok_or("the size is too large")
     }
 }
 
@@ -39,7 +42,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         "d" => 86_400,
         _ => return Err(WRONG),
     };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or("the duration is too long")
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or("the duration is too long")
 }
 
 #[cfg(test)]
@@ -56,7 +62,17 @@ mod tests {
         }
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
-        for bad in ["", "s", "5", "1.5s", "-1s", "5 s", "1y", "99999999999999999999s", "9999999999999999999d"] {
+        for bad in [
+            "",
+            "s",
+            "5",
+            "1.5s",
+            "-1s",
+            "5 s",
+            "1y",
+            "99999999999999999999s",
+            "9999999999999999999d",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -69,7 +69,7 @@ impl AdminState for Told {
 impl Edge {
     /// Starts an edge on threads of its own; it serves when this returns. Blocks for a moment.
     pub fn start(model: &EdgeModel, services: ServiceSet) -> Result<Self, StartError> {
-        let metrics = Metrics::new(NodeKind::Edge);
+        let metrics = Metrics::new(NodeKind::Edge, &model.node.id);
         let node = Node::open(&model.node.id, &model.node.data, metrics.clone())?;
         let (listening, listens) = Listening::bind(&model.node)?;
         let upstream = Upstream::new(metrics.clone());
@@ -82,21 +82,34 @@ impl Edge {
             trusted: ArcSwap::from_pointee(model.node.trusted_proxies.clone()),
         });
         let store = CacheStore::new(
-            StoreConfig { memory_bytes: model.node.memory.0, boot: node.boot() },
+            StoreConfig {
+                memory_bytes: model.node.memory.0,
+                boot: node.boot(),
+            },
             &metrics,
         );
         let access_log = access_log(&model.node, &metrics)?;
         let proxy = CacheProxy::new(
             tier.clone(),
-            Snapshot { services, purged: PurgeSeq::default() },
+            Snapshot {
+                services,
+                purged: PurgeSeq::default(),
+            },
             Arc::new(store),
             upstream.clone(),
             metrics.clone(),
             access_log.clone(),
             ProxyConfig::default(),
         );
-        let told = Arc::new(Told { node: node.clone(), proxy: proxy.clone() });
-        let admin = model.node.admin.map(|address| AdminServer::start(address, told)).transpose()?;
+        let told = Arc::new(Told {
+            node: node.clone(),
+            proxy: proxy.clone(),
+        });
+        let admin = model
+            .node
+            .admin
+            .map(|address| AdminServer::start(address, told))
+            .transpose()?;
         let spec = ServerSpec {
             listens,
             workers: model.node.workers,
@@ -105,7 +118,16 @@ impl Edge {
         };
         let server = start(spec, &proxy)?;
         node.ready();
-        Ok(Self { node, proxy, tier, upstream, listening, access_log, server, admin })
+        Ok(Self {
+            node,
+            proxy,
+            tier,
+            upstream,
+            listening,
+            access_log,
+            server,
+            admin,
+        })
     }
 
     pub fn addrs(&self) -> &[SocketAddr] {
@@ -120,10 +142,10 @@ impl Edge {
         self.node.metrics()
     }
 
-    /// All metrics, gauges brought up to date.
-    pub fn gather(&self) -> String {
-        self.proxy.refresh_gauges();
-        self.node.metrics().gather()
+    /// Brings the gauges up to date, whenever it is called: for whoever reads the metrics of several nodes.
+    pub fn gauges(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let proxy = self.proxy.clone();
+        Arc::new(move || proxy.refresh_gauges())
     }
 
     /// Takes services, shields, trusted proxies and certificates anew, and opens the access log anew. All of it comes
@@ -131,7 +153,11 @@ impl Edge {
     pub fn reload(&self, model: &EdgeModel, services: ServiceSet) -> Result<(), StartError> {
         let result = self.try_reload(model, services);
         let label = if result.is_ok() { "ok" } else { "refused" };
-        self.node.metrics().reloads.with_label_values(&[label]).inc();
+        self.node
+            .metrics()
+            .reloads
+            .with_label_values(&[label])
+            .inc();
         result
     }
 
@@ -141,7 +167,9 @@ impl Edge {
         // the last thing that can fail
         self.listening.reload(&model.node)?;
         self.tier.map.store(Arc::new(map));
-        self.tier.trusted.store(Arc::new(model.node.trusted_proxies.clone()));
+        self.tier
+            .trusted
+            .store(Arc::new(model.node.trusted_proxies.clone()));
         self.proxy.install_services(services);
         if let Some(log) = &self.access_log {
             log.reopen();
@@ -157,7 +185,9 @@ impl Edge {
 }
 
 fn secret(node: &NodeModel) -> Result<Option<HeaderValue>, StartError> {
-    let Some(path) = &node.fleet.secret_file else { return Ok(None) };
+    let Some(path) = &node.fleet.secret_file else {
+        return Ok(None);
+    };
     let secret = load_or_create_secret(path)?;
     // printable ASCII, as it was read
     Ok(HeaderValue::from_str(&secret).ok())
@@ -169,11 +199,24 @@ fn shield_map(upstream: &Upstream, model: &EdgeModel) -> Result<ShieldMap, Start
             sni: name.clone(),
             verify: true,
             ca_file: model.node.fleet.tls.as_ref().map(|t| t.ca.clone()),
-            client: model.node.fleet.tls.as_ref().map(|t| (t.cert.clone(), t.key.clone())),
+            client: model
+                .node
+                .fleet
+                .tls
+                .as_ref()
+                .map(|t| (t.cert.clone(), t.key.clone())),
         });
-        let spec = TargetSpec { host: shield.host.clone(), port: shield.port, tls };
+        let spec = TargetSpec {
+            host: shield.host.clone(),
+            port: shield.port,
+            tls,
+        };
         let target = upstream.target(spec)?;
-        Ok(ShieldEntry { id: shield.id.clone(), weight: shield.weight, target })
+        Ok(ShieldEntry {
+            id: shield.id.clone(),
+            weight: shield.weight,
+            target,
+        })
     };
     let entries: Result<Vec<_>, StartError> = model.shields.iter().map(entry).collect();
     Ok(ShieldMap::new(entries?))

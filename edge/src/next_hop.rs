@@ -26,9 +26,17 @@ pub(crate) struct ShieldEntry {
 
 impl ShieldMap {
     pub(crate) fn new(shields: Vec<ShieldEntry>) -> Self {
-        let members =
-            shields.iter().map(|s| Member { id: member_id(&s.id), weight: s.weight }).collect();
-        Self { ring: Ring::new(members), targets: shields.into_iter().map(|s| s.target).collect() }
+        let members = shields
+            .iter()
+            .map(|s| Member {
+                id: member_id(&s.id),
+                weight: s.weight,
+            })
+            .collect();
+        Self {
+            ring: Ring::new(members),
+            targets: shields.into_iter().map(|s| s.target).collect(),
+        }
     }
 }
 

@@ -36,7 +36,10 @@ impl Tier for ShieldTier {
         // the listener verified the chain; an identity is only there if it did
         let by_certificate = info.client_identity.is_some();
         if !by_secret && !by_certificate {
-            return Err(Refusal::new(403, "a shield serves the nodes of its fleet only"));
+            return Err(Refusal::new(
+                403,
+                "a shield serves the nodes of its fleet only",
+            ));
         }
         link::read_request(fields)
             .ok_or_else(|| Refusal::new(400, "the link to this shield speaks another version"))

@@ -67,7 +67,7 @@ impl AdminState for Told {
 impl Shield {
     /// Starts a shield on threads of its own; it serves when this returns. Blocks for a moment.
     pub fn start(model: &ShieldNodeModel, services: ServiceSet) -> Result<Self, StartError> {
-        let metrics = Metrics::new(NodeKind::Shield);
+        let metrics = Metrics::new(NodeKind::Shield, &model.node.id);
         let node = Node::open(&model.node.id, &model.node.data, metrics.clone())?;
         let (listening, listens) = Listening::bind(&model.node)?;
         let upstream = Upstream::new(metrics.clone());
@@ -78,21 +78,34 @@ impl Shield {
             secret: secret(&model.node)?,
         });
         let store = CacheStore::new(
-            StoreConfig { memory_bytes: model.node.memory.0, boot: node.boot() },
+            StoreConfig {
+                memory_bytes: model.node.memory.0,
+                boot: node.boot(),
+            },
             &metrics,
         );
         let access_log = access_log(&model.node, &metrics)?;
         let proxy = CacheProxy::new(
             tier,
-            Snapshot { services, purged: PurgeSeq::default() },
+            Snapshot {
+                services,
+                purged: PurgeSeq::default(),
+            },
             Arc::new(store),
             upstream.clone(),
             metrics.clone(),
             access_log.clone(),
             ProxyConfig::default(),
         );
-        let told = Arc::new(Told { node: node.clone(), proxy: proxy.clone() });
-        let admin = model.node.admin.map(|address| AdminServer::start(address, told)).transpose()?;
+        let told = Arc::new(Told {
+            node: node.clone(),
+            proxy: proxy.clone(),
+        });
+        let admin = model
+            .node
+            .admin
+            .map(|address| AdminServer::start(address, told))
+            .transpose()?;
         let spec = ServerSpec {
             listens,
             workers: model.node.workers,
@@ -101,7 +114,15 @@ impl Shield {
         };
         let server = start(spec, &proxy)?;
         node.ready();
-        Ok(Self { node, proxy, upstream, listening, access_log, server, admin })
+        Ok(Self {
+            node,
+            proxy,
+            upstream,
+            listening,
+            access_log,
+            server,
+            admin,
+        })
     }
 
     pub fn addrs(&self) -> &[SocketAddr] {
@@ -116,10 +137,10 @@ impl Shield {
         self.node.metrics()
     }
 
-    /// All metrics, gauges brought up to date.
-    pub fn gather(&self) -> String {
-        self.proxy.refresh_gauges();
-        self.node.metrics().gather()
+    /// Brings the gauges up to date, whenever it is called: for whoever reads the metrics of several nodes.
+    pub fn gauges(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let proxy = self.proxy.clone();
+        Arc::new(move || proxy.refresh_gauges())
     }
 
     /// Takes services and certificates anew, and opens the access log anew. All of it comes
@@ -127,7 +148,11 @@ impl Shield {
     pub fn reload(&self, model: &ShieldNodeModel, services: ServiceSet) -> Result<(), StartError> {
         let result = self.try_reload(model, services);
         let label = if result.is_ok() { "ok" } else { "refused" };
-        self.node.metrics().reloads.with_label_values(&[label]).inc();
+        self.node
+            .metrics()
+            .reloads
+            .with_label_values(&[label])
+            .inc();
         result
     }
 
@@ -150,7 +175,9 @@ impl Shield {
 }
 
 fn secret(node: &NodeModel) -> Result<Option<HeaderValue>, StartError> {
-    let Some(path) = &node.fleet.secret_file else { return Ok(None) };
+    let Some(path) = &node.fleet.secret_file else {
+        return Ok(None);
+    };
     let secret = load_or_create_secret(path)?;
     // printable ASCII, as it was read
     Ok(HeaderValue::from_str(&secret).ok())

@@ -31,7 +31,9 @@ pub(crate) fn follow(
 ) -> Option<(Arc<CopyHead>, Reader)> {
     let key = FillKey {
         key: asked.key.0,
-        variant: CODING ^ head.generation.counter.rotate_left(17) ^ u64::from(head.generation.boot.0),
+        variant: CODING
+            ^ head.generation.counter.rotate_left(17)
+            ^ u64::from(head.generation.boot.0),
         floor: head.label.0,
     };
     let nobody: Arc<HeaderMap> = Arc::default();
@@ -43,8 +45,10 @@ pub(crate) fn follow(
     match proxy.fills().join(key, &nobody, || false) {
         Join::Follow(reader, _) => Some((coded, reader)),
         Join::Lead(reader, fill) => {
-            let answer =
-                Answer::Own { head: coded.clone(), share: Share::Selecting(Arc::default()) };
+            let answer = Answer::Own {
+                head: coded.clone(),
+                share: Share::Selecting(Arc::default()),
+            };
             fill.growing.set_answer(answer, head.stored);
             let coder = Coder {
                 proxy: proxy.clone(),
@@ -135,7 +139,9 @@ impl Coder {
     fn store(&self) {
         let store = self.proxy.store();
         let key = self.asked.key.0;
-        let Found::Copy { head: of, variant } = store.lookup(key, &*self.asked.fields) else { return };
+        let Found::Copy { head: of, variant } = store.lookup(key, &*self.asked.fields) else {
+            return;
+        };
         if of.generation != self.of.generation {
             return;
         }
@@ -172,7 +178,13 @@ impl Coder {
 }
 
 /// After a validation the plain copy has newer fields and the same bytes: its coding gets them too.
-pub(crate) fn refresh(proxy: &CacheProxy, key: u128, variant: u64, plain: &Head, coded: &Head) -> Arc<Head> {
+pub(crate) fn refresh(
+    proxy: &CacheProxy,
+    key: u128,
+    variant: u64,
+    plain: &Head,
+    coded: &Head,
+) -> Arc<Head> {
     let parts = plain.fields();
     let mut fields = parts.fields;
     gzip_fields(&mut fields);

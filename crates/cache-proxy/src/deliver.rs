@@ -29,7 +29,13 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn hit(outcome: Outcome) -> Self {
-        Self { outcome, forward: None, forward_status: None, collapsed: false, detail: None }
+        Self {
+            outcome,
+            forward: None,
+            forward_status: None,
+            collapsed: false,
+            detail: None,
+        }
     }
 }
 
@@ -73,7 +79,11 @@ pub(crate) async fn deliver<W: Wire>(
     if complete.is_err() {
         sending.wire.abort();
     }
-    Delivered { outcome: story.outcome, status, bytes: sending.sent }
+    Delivered {
+        outcome: story.outcome,
+        status,
+        bytes: sending.sent,
+    }
 }
 
 fn cache_status(
@@ -88,7 +98,11 @@ fn cache_status(
         return;
     }
     let name = proxy.tier().kind().cache_name();
-    let ttl = head.freshness.as_ref().filter(|_| head.stored).map(|f| f.ttl(now));
+    let ttl = head
+        .freshness
+        .as_ref()
+        .filter(|_| head.stored)
+        .map(|f| f.ttl(now));
     let member = CacheStatus {
         cache: name,
         hit: story.forward.is_none(),
@@ -148,12 +162,22 @@ fn plan(
         match evaluate(&asked.method, request, etag, modified, date) {
             Precondition::NotModified => {
                 let mut kept = not_modified_fields(&fields);
-                for name in ["age", "cache-status", "via", "seawall-label", "seawall-fetched"] {
+                for name in [
+                    "age",
+                    "cache-status",
+                    "via",
+                    "seawall-label",
+                    "seawall-fetched",
+                ] {
                     if let Some(value) = fields.get(name) {
                         kept.insert(header::HeaderName::from_static(name), value.clone());
                     }
                 }
-                return Plan { status: StatusCode::NOT_MODIFIED, fields: kept, body: Send::Nothing };
+                return Plan {
+                    status: StatusCode::NOT_MODIFIED,
+                    fields: kept,
+                    body: Send::Nothing,
+                };
             }
             Precondition::Failed => {
                 fields.remove(header::CONTENT_TYPE);
@@ -173,7 +197,11 @@ fn plan(
                 Ranges::Unsatisfiable => {
                     fields.remove(header::CONTENT_TYPE);
                     fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-                    insert(&mut fields, header::CONTENT_RANGE, &format!("bytes */{length}"));
+                    insert(
+                        &mut fields,
+                        header::CONTENT_RANGE,
+                        &format!("bytes */{length}"),
+                    );
                     return Plan {
                         status: StatusCode::RANGE_NOT_SATISFIABLE,
                         fields,
@@ -187,8 +215,16 @@ fn plan(
             }
         }
     }
-    let body = if head_only { Send::Nothing } else { Send::Whole };
-    Plan { status, fields, body }
+    let body = if head_only {
+        Send::Nothing
+    } else {
+        Send::Whole
+    };
+    Plan {
+        status,
+        fields,
+        body,
+    }
 }
 
 fn insert(fields: &mut HeaderMap, name: header::HeaderName, value: &str) {
@@ -201,17 +237,29 @@ fn partial(asked: &Asked, mut fields: HeaderMap, parts: &[ByteRange], length: u6
     let content_range = |r: &ByteRange| format!("bytes {}-{}/{length}", r.start, r.end - 1);
     if let [one] = parts {
         insert(&mut fields, header::CONTENT_RANGE, &content_range(one));
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(one.end - one.start));
+        fields.insert(
+            header::CONTENT_LENGTH,
+            HeaderValue::from(one.end - one.start),
+        );
         return Plan {
             status: StatusCode::PARTIAL_CONTENT,
             fields,
             body: Send::One(one.start..one.end),
         };
     }
-    let boundary = format!("{:0width$x}", asked.key.0 ^ u128::from(asked.id), width = BOUNDARY_DIGITS);
+    let boundary = format!(
+        "{:0width$x}",
+        asked.key.0 ^ u128::from(asked.id),
+        width = BOUNDARY_DIGITS
+    );
     let kind = fields
         .get(header::CONTENT_TYPE)
-        .map(|v| format!("content-type: {}\r\n", String::from_utf8_lossy(v.as_bytes())))
+        .map(|v| {
+            format!(
+                "content-type: {}\r\n",
+                String::from_utf8_lossy(v.as_bytes())
+            )
+        })
         .unwrap_or_default();
     let mut total = 0;
     let body: Vec<(Bytes, Range<u64>)> = parts
@@ -233,7 +281,11 @@ fn partial(asked: &Asked, mut fields: HeaderMap, parts: &[ByteRange], length: u6
         &format!("multipart/byteranges; boundary={boundary}"),
     );
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(total));
-    Plan { status: StatusCode::PARTIAL_CONTENT, fields, body: Send::Many(body, closing) }
+    Plan {
+        status: StatusCode::PARTIAL_CONTENT,
+        fields,
+        body: Send::Many(body, closing),
+    }
 }
 
 struct Sending<'a, W: Wire> {
@@ -245,7 +297,10 @@ impl<W: Wire> Sending<'_, W> {
     async fn run(&mut self, plan: Plan, mut source: Source) -> Result<(), Broken> {
         let response = message::response(plan.status, plan.fields);
         let ends = matches!(plan.body, Send::Nothing);
-        self.wire.head(&response, ends).await.map_err(|_| Broken::Client)?;
+        self.wire
+            .head(&response, ends)
+            .await
+            .map_err(|_| Broken::Client)?;
         match plan.body {
             Send::Nothing => {}
             Send::Whole => {
@@ -255,7 +310,9 @@ impl<W: Wire> Sending<'_, W> {
             }
             Send::One(range) => self.range(&mut source, range).await?,
             Send::Many(parts, closing) => {
-                let Source::Ready(whole) = source else { return Err(Broken::Fill) };
+                let Source::Ready(whole) = source else {
+                    return Err(Broken::Fill);
+                };
                 for (head, range) in parts {
                     self.data(head).await?;
                     // parts come as asked, also backwards: each reads the body from its start
@@ -270,19 +327,25 @@ impl<W: Wire> Sending<'_, W> {
 
     async fn data(&mut self, data: Bytes) -> Result<(), Broken> {
         self.sent += data.len() as u64;
-        self.wire.data(data, false).await.map_err(|_| Broken::Client)
+        self.wire
+            .data(data, false)
+            .await
+            .map_err(|_| Broken::Client)
     }
 
     /// Sends `range` of a body that is read from its start.
     async fn range(&mut self, source: &mut Source, range: Range<u64>) -> Result<(), Broken> {
         let mut at = 0;
         while at < range.end {
-            let Some(data) = source.next(self.wire).await? else { return Err(Broken::Fill) };
+            let Some(data) = source.next(self.wire).await? else {
+                return Err(Broken::Fill);
+            };
             let (start, end) = (at, at + data.len() as u64);
             at = end;
             let (from, to) = (range.start.max(start), range.end.min(end));
             if from < to {
-                self.data(data.slice((from - start) as usize..(to - start) as usize)).await?;
+                self.data(data.slice((from - start) as usize..(to - start) as usize))
+                    .await?;
             }
         }
         Ok(())

@@ -36,8 +36,11 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
     let cacheable_method = asked.method == Method::GET || asked.method == Method::HEAD;
     let with_body = !x.wire().body_done();
     if x.upgrade || with_body || !cacheable_method || policy.cache == CacheMode::Bypass {
-        let forward =
-            if policy.cache == CacheMode::Bypass { Forward::Bypass } else { Forward::Method };
+        let forward = if policy.cache == CacheMode::Bypass {
+            Forward::Bypass
+        } else {
+            Forward::Method
+        };
         return pass::pass(proxy, x, asked, forward).await;
     }
     match cached(proxy, &mut x, &asked).await {
@@ -71,7 +74,10 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                     }
                 }
                 Reuse::StaleWhileRevalidate => {
-                    let stored = Stored { head: head.clone(), variant };
+                    let stored = Stored {
+                        head: head.clone(),
+                        variant,
+                    };
                     refresh(proxy, asked, stored, x.stop());
                     match stored_copy(proxy, x, asked, &head, variant, Outcome::Stale).await {
                         Some(delivered) => return Way::Delivered(delivered),
@@ -79,18 +85,27 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                     }
                 }
                 Reuse::Validate { .. } => {
-                    let why = if head.freshness.ttl(now) > 0 { Forward::Request } else { Forward::Stale };
+                    let why = if head.freshness.ttl(now) > 0 {
+                        Forward::Request
+                    } else {
+                        Forward::Stale
+                    };
                     (Some(Stored { head, variant }), why)
                 }
             },
         };
         if directives.only_if_cached {
-            return Way::Refused(Refusal::new(504, "not in cache, and only-if-cached was asked"));
+            return Way::Refused(Refusal::new(
+                504,
+                "not in cache, and only-if-cached was asked",
+            ));
         }
         if asked.method == Method::HEAD {
             return Way::Pass(forward);
         }
-        let seen = stored.as_ref().map(|s| (s.head.generation, s.head.revision));
+        let seen = stored
+            .as_ref()
+            .map(|s| (s.head.generation, s.head.revision));
         let fill_key = FillKey {
             key,
             variant: proxy.store().fill_variant(key, &*asked.fields),
@@ -112,7 +127,10 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
         let (mut reader, fill, led) = match join {
             Join::Again => continue,
             Join::Full => {
-                return Way::Refused(Refusal::new(503, "too many requests wait for the next server"));
+                return Way::Refused(Refusal::new(
+                    503,
+                    "too many requests wait for the next server",
+                ));
             }
             Join::Follow(reader, fill) => (reader, fill, false),
             Join::Lead(reader, fill) => {
@@ -127,10 +145,20 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             Ok(First::Interim(_) | First::Failed) => {
                 return Way::Refused(Refusal::new(502, "the fill ended without an answer"));
             }
-            Err(Gone) => return Way::Delivered(Delivered { outcome: Outcome::Error, status: 499, bytes: 0 }),
+            Err(Gone) => {
+                return Way::Delivered(Delivered {
+                    outcome: Outcome::Error,
+                    status: 499,
+                    bytes: 0,
+                });
+            }
         };
         match answer {
-            Answer::Stored { head, variant, outcome } => {
+            Answer::Stored {
+                head,
+                variant,
+                outcome,
+            } => {
                 drop(reader);
                 let story = Story {
                     outcome,
@@ -204,7 +232,12 @@ async fn first<W: Wire>(wire: &mut W, reader: &mut Reader) -> Result<First, Gone
 fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
     coding == Coding::Negotiable
         && proxy.tier().kind() == TierKind::Edge
-        && accepts_gzip(asked.fields.get(header::ACCEPT_ENCODING).map(|v| v.as_bytes()))
+        && accepts_gzip(
+            asked
+                .fields
+                .get(header::ACCEPT_ENCODING)
+                .map(|v| v.as_bytes()),
+        )
 }
 
 async fn stored_copy<W: Wire>(
@@ -239,13 +272,27 @@ async fn stored_story<W: Wire>(
     }
     let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
         let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
-        if current { coded } else { coder::refresh(proxy, key, variant, head, &coded) }
+        if current {
+            coded
+        } else {
+            coder::refresh(proxy, key, variant, head, &coded)
+        }
     });
     if let Some(coded) = coded
         && let Some(body) = store.body(&coded, 0..coded.length)
     {
         let source = Source::ready(body);
-        return Some(deliver(proxy, x.wire(), asked, &CopyHead::of_stored(&coded), source, story).await);
+        return Some(
+            deliver(
+                proxy,
+                x.wire(),
+                asked,
+                &CopyHead::of_stored(&coded),
+                source,
+                story,
+            )
+            .await,
+        );
     }
     let (head, source) = match coder::follow(proxy, asked, &plain, || Source::ready(body.clone())) {
         Some((head, reader)) => (head, Source::Following(reader)),
@@ -271,7 +318,15 @@ async fn growing<W: Wire>(
         let source = Source::Following(coded_reader);
         return deliver(proxy, x.wire(), asked, &coded, source, story).await;
     }
-    deliver(proxy, x.wire(), asked, head, Source::Following(reader), story).await
+    deliver(
+        proxy,
+        x.wire(),
+        asked,
+        head,
+        Source::Following(reader),
+        story,
+    )
+    .await
 }
 
 /// Refreshes a stale copy in the background, once for all who are served from it.

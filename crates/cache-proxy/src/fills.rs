@@ -109,7 +109,9 @@ impl Fills {
                 if changed() {
                     return Join::Again;
                 }
-                let Some(fill) = self.make(key, request) else { return Join::Full };
+                let Some(fill) = self.make(key, request) else {
+                    return Join::Full;
+                };
                 place.insert(fill.clone());
                 Join::Lead(fill.growing.reader(), fill)
             }

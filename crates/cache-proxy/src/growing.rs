@@ -31,7 +31,10 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(max: u64) -> Self {
-        Self { used: AtomicU64::new(0), max }
+        Self {
+            used: AtomicU64::new(0),
+            max,
+        }
     }
 
     /// Bytes held at the moment.
@@ -55,7 +58,11 @@ pub(crate) enum Answer {
     /// The response that the next server sent; its body follows.
     Own { head: Arc<CopyHead>, share: Share },
     /// A copy that was stored before is the answer: validated, or stale where that is allowed.
-    Stored { head: Arc<Head>, variant: u64, outcome: Outcome },
+    Stored {
+        head: Arc<Head>,
+        variant: u64,
+        outcome: Outcome,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +114,12 @@ impl State {
     }
 
     fn slowest(&self) -> u64 {
-        let positions = self.readers.iter().flatten().filter(|r| !r.cut).map(|r| r.pos);
+        let positions = self
+            .readers
+            .iter()
+            .flatten()
+            .filter(|r| !r.cut)
+            .map(|r| r.pos);
         positions.min().unwrap_or(self.len)
     }
 
@@ -200,9 +212,18 @@ impl Growing {
     pub(crate) fn reader(self: &Arc<Self>) -> Reader {
         let mut state = self.state();
         state.live += 1;
-        let follower = Some(Follower { pos: 0, waker: None, cut: false });
+        let follower = Some(Follower {
+            pos: 0,
+            waker: None,
+            cut: false,
+        });
         // slot 0 stays the first reader's
-        let free = state.readers.iter().skip(1).position(Option::is_none).map(|i| i + 1);
+        let free = state
+            .readers
+            .iter()
+            .skip(1)
+            .position(Option::is_none)
+            .map(|i| i + 1);
         let id = match free {
             Some(i) => {
                 state.readers[i] = follower;
@@ -214,7 +235,11 @@ impl Growing {
             }
         };
         drop(state);
-        Reader { growing: self.clone(), id, interim: 0 }
+        Reader {
+            growing: self.clone(),
+            id,
+            interim: 0,
+        }
     }
 
     /// An interim answer (1xx) for the first reader. Beyond a few they are dropped.
@@ -277,7 +302,12 @@ impl Growing {
     pub(crate) fn cut_laggards(&self) {
         let mut state = self.state();
         let len = state.len;
-        if !state.readers.iter().flatten().any(|r| !r.cut && r.pos == len) {
+        if !state
+            .readers
+            .iter()
+            .flatten()
+            .any(|r| !r.cut && r.pos == len)
+        {
             return;
         }
         for reader in state.readers.iter_mut().flatten() {
@@ -316,7 +346,10 @@ impl Growing {
     pub(crate) fn tail(&self) -> (u64, Vec<Bytes>) {
         let state = self.state();
         let first = (state.sealed / CHUNK_BYTES) as usize;
-        (state.len, state.pieces.iter().skip(first).cloned().collect())
+        (
+            state.len,
+            state.pieces.iter().skip(first).cloned().collect(),
+        )
     }
 
     /// Everything, of a copy that is kept and whole: its length and its pieces.
@@ -367,7 +400,9 @@ impl State {
 impl Drop for Growing {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        self.budget.used.fetch_sub(state.len - state.base, Ordering::Relaxed);
+        self.budget
+            .used
+            .fetch_sub(state.len - state.base, Ordering::Relaxed);
     }
 }
 

@@ -88,8 +88,14 @@ pub struct Stated {
 
 /// Reads and removes it.
 pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
-    let label = fields.get(LABEL).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let label = fields
+        .get(LABEL)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
     let fetched = fields.get(FETCHED).is_some_and(|v| v.as_bytes() == b"1");
     strip(fields);
-    Some(Stated { label: Label(label?), fetched })
+    Some(Stated {
+        label: Label(label?),
+        fetched,
+    })
 }

@@ -4,8 +4,8 @@ use crate::asked::Asked;
 use crate::link;
 use crate::tier::Tier;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::http::{RequestHeader, ResponseHeader};
 use parking_lot::Mutex;
+use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_http_cache::Timestamp;
 use seawall_purge::Label;
 use seawall_upstream::{Attempt, Hop, Role};
@@ -61,7 +61,11 @@ pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) 
         }
         append_list(fields, &CDN_LOOP, tier.fleet_id());
     }
-    append_list(fields, &header::VIA, &format!("1.1 {}", tier.kind().cache_name()));
+    append_list(
+        fields,
+        &header::VIA,
+        &format!("1.1 {}", tier.kind().cache_name()),
+    );
 }
 
 /// What an exchange learns about its question while it is asked: when, under which label, and what the answer states.
@@ -87,7 +91,10 @@ impl Learned {
     /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one.
     pub(crate) fn label(&self) -> Label {
         match self.stated {
-            Some(link::Stated { label, fetched: false }) => label,
+            Some(link::Stated {
+                label,
+                fetched: false,
+            }) => label,
             _ => self.own,
         }
     }

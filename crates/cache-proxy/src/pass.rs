@@ -23,10 +23,15 @@ pub(crate) async fn pass<W: Wire>(
     forward: Forward,
 ) {
     let limit = asked.service.limits.request_body_bytes_max;
-    let announced =
-        asked.fields.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced = asked
+        .fields
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n > limit) {
-        let refusal = Refusal::new(413, format!("the request body is longer than {limit} bytes"));
+        let refusal = Refusal::new(
+            413,
+            format!("the request body is longer than {limit} bytes"),
+        );
         return proxy.refuse(&mut x, Some(&asked), &refusal).await;
     }
     x.wire().limit_body(limit);
@@ -65,7 +70,11 @@ pub(crate) async fn pass<W: Wire>(
                         fields.insert("cache-status", value);
                     }
                 }
-                append_list(&mut fields, &header::VIA, &format!("1.1 {}", kind.cache_name()));
+                append_list(
+                    &mut fields,
+                    &header::VIA,
+                    &format!("1.1 {}", kind.cache_name()),
+                );
                 if kind == TierKind::Edge {
                     withhold(asked, &mut fields);
                 }
@@ -95,6 +104,17 @@ pub(crate) async fn pass<W: Wire>(
         // RFC 9111 §4.4, on the nodes that the request passed
         proxy.store().invalidate(asked.key.0);
     }
-    let outcome = if failed.is_some() { Outcome::Error } else { Outcome::Bypass };
-    proxy.finished(&asked, Delivered { outcome, status, bytes: tally.sent() });
+    let outcome = if failed.is_some() {
+        Outcome::Error
+    } else {
+        Outcome::Bypass
+    };
+    proxy.finished(
+        &asked,
+        Delivered {
+            outcome,
+            status,
+            bytes: tally.sent(),
+        },
+    );
 }

@@ -14,9 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
 use seawall_cache_store::{CacheStore, Head};
-use seawall_client_conn::{
-    ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
-};
+use seawall_client_conn::{ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head};
 use seawall_http_cache::{CacheStatus, Fields, Outcome, cdn_loop_count};
 use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
 use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
@@ -35,7 +33,10 @@ pub struct ProxyConfig {
 
 impl Default for ProxyConfig {
     fn default() -> Self {
-        Self { fills_max: 16_384, fill_bytes_max: 256 << 20 }
+        Self {
+            fills_max: 16_384,
+            fill_bytes_max: 256 << 20,
+        }
     }
 }
 
@@ -55,7 +56,9 @@ pub struct CacheProxy {
 
 impl std::fmt::Debug for CacheProxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CacheProxy").field("tier", &self.tier.kind()).finish_non_exhaustive()
+        f.debug_struct("CacheProxy")
+            .field("tier", &self.tier.kind())
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,7 +126,9 @@ impl CacheProxy {
         let (objects, bytes) = self.store.usage();
         self.metrics.cache_objects.set(objects as i64);
         self.metrics.cache_bytes.set(bytes as i64);
-        self.metrics.fill_bytes_in_flight.set(self.budget.used() as i64);
+        self.metrics
+            .fill_bytes_in_flight
+            .set(self.budget.used() as i64);
     }
 
     /// Fills running now; a drain waits for none.
@@ -140,10 +145,16 @@ impl CacheProxy {
         if let Link::Fleet { hops, .. } = &mut link
             && *hops > HOPS_MAX
         {
-            return Err(Refusal::new(508, "the request goes round in circles inside the fleet"));
+            return Err(Refusal::new(
+                508,
+                "the request goes round in circles inside the fleet",
+            ));
         }
         if link == Link::Client && cdn_loop_count(&fields, self.tier.fleet_id()) > 0 {
-            return Err(Refusal::new(508, "this fleet has seen the request before (CDN-Loop)"));
+            return Err(Refusal::new(
+                508,
+                "this fleet has seen the request before (CDN-Loop)",
+            ));
         }
         let host = fields
             .get(header::HOST)
@@ -159,7 +170,10 @@ impl CacheProxy {
             return Err(Refusal::new(421, format!("no service for host {host}")));
         };
         if x.request.method == Method::CONNECT || x.request.method == Method::TRACE {
-            return Err(Refusal::new(405, format!("method {} is not served", x.request.method)));
+            return Err(Refusal::new(
+                405,
+                format!("method {} is not served", x.request.method),
+            ));
         }
         let scheme = match link {
             Link::Fleet { scheme, .. } => scheme,
@@ -192,7 +206,11 @@ impl CacheProxy {
         let stated = fields.get("x-forwarded-proto").map(HeaderValue::as_bytes);
         match (x.info.scheme, stated) {
             (_, Some(stated)) if self.tier.trusts_forwarded(x.info.peer.ip().to_canonical()) => {
-                if stated.eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http }
+                if stated.eq_ignore_ascii_case(b"https") {
+                    Scheme::Https
+                } else {
+                    Scheme::Http
+                }
             }
             (seawall_client_conn::Scheme::Https, _) => Scheme::Https,
             (seawall_client_conn::Scheme::Http, _) => Scheme::Http,
@@ -201,7 +219,9 @@ impl CacheProxy {
 
     fn next_id(&self) -> u64 {
         // spread, so that ids of several nodes in one log rarely meet
-        self.requests.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.requests
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     /// Answers with a refusal of our own.
@@ -237,8 +257,16 @@ impl CacheProxy {
         if sent.await.is_err() {
             x.wire().abort();
         }
-        let outcome = if refusal.status < 500 { Outcome::Denied } else { Outcome::Error };
-        let delivered = Delivered { outcome, status: refusal.status, bytes: length };
+        let outcome = if refusal.status < 500 {
+            Outcome::Denied
+        } else {
+            Outcome::Error
+        };
+        let delivered = Delivered {
+            outcome,
+            status: refusal.status,
+            bytes: length,
+        };
         match asked {
             Some(asked) => self.finished(asked, delivered),
             None => self.metrics.request(
@@ -253,11 +281,19 @@ impl CacheProxy {
     /// Counts and logs a finished request.
     pub(crate) fn finished(&self, asked: &Asked, delivered: Delivered) {
         let took = asked.received.elapsed();
-        let Delivered { outcome, status, bytes } = delivered;
-        self.metrics.request(outcome, status, bytes, took.as_secs_f64());
+        let Delivered {
+            outcome,
+            status,
+            bytes,
+        } = delivered;
+        self.metrics
+            .request(outcome, status, bytes, took.as_secs_f64());
         if let Some(log) = &self.access_log {
             let text = |name| {
-                asked.fields.get(name).map(|v: &HeaderValue| lossy(v.as_bytes()))
+                asked
+                    .fields
+                    .get(name)
+                    .map(|v: &HeaderValue| lossy(v.as_bytes()))
             };
             log.log(AccessEntry {
                 time_ms: unix_ms(),
@@ -340,6 +376,7 @@ impl Handler for CacheProxy {
 
     fn rejected(&self, _info: &ConnInfo, status: u16, _reason: &'static str) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        self.metrics.request(Outcome::Denied, status.as_u16(), 0, 0.0);
+        self.metrics
+            .request(Outcome::Denied, status.as_u16(), 0, 0.0);
     }
 }

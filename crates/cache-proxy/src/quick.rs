@@ -29,7 +29,11 @@ pub(crate) fn quick(
         seawall_client_conn::Scheme::Https => Scheme::Https,
     };
     let key = cache_key(service, scheme, head.host, head.target, &policy.key, head).0;
-    let Found::Copy { head: mut copy, variant } = proxy.store().lookup(key, head) else {
+    let Found::Copy {
+        head: mut copy,
+        variant,
+    } = proxy.store().lookup(key, head)
+    else {
         return None;
     };
     let now = seawall_client_conn::now();

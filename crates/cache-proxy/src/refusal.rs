@@ -10,6 +10,9 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: u16, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
+        Self {
+            status,
+            reason: reason.into(),
+        }
     }
 }

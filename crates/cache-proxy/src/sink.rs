@@ -16,8 +16,8 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{CHUNK_BYTES, Coding, Head, HeadParts, INLINE_MAX};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{
-    Freshness, Outcome, Storable, Timestamp, Vary, add_vary, compressible, freshen, may_compress, storable, stored_fields, update_applies,
-    strip_hop_by_hop, vary,
+    Freshness, Outcome, Storable, Timestamp, Vary, add_vary, compressible, freshen, may_compress,
+    storable, stored_fields, strip_hop_by_hop, update_applies, vary,
 };
 use seawall_purge::ScopeId;
 use seawall_service_model::{scope_ids, tags};
@@ -78,7 +78,10 @@ impl FillSink {
         ask: Arc<Ask>,
         stored: Option<Stored>,
     ) -> Self {
-        let addrs = (SocketAddr::Inet(asked.info.peer), SocketAddr::Inet(asked.info.local));
+        let addrs = (
+            SocketAddr::Inet(asked.info.peer),
+            SocketAddr::Inet(asked.info.local),
+        );
         Self {
             proxy,
             fill,
@@ -112,7 +115,14 @@ impl FillSink {
 
     fn answer_stored(&mut self, head: Arc<Head>, variant: u64, outcome: Outcome) {
         self.body = Body::Discard;
-        self.fill.growing.set_answer(Answer::Stored { head, variant, outcome }, false);
+        self.fill.growing.set_answer(
+            Answer::Stored {
+                head,
+                variant,
+                outcome,
+            },
+            false,
+        );
         self.fill.growing.finish(true);
         self.proxy.fills().leave(&self.fill);
     }
@@ -189,7 +199,9 @@ impl FillSink {
             inline.as_ref().map(|i| &i[..]),
         ));
         if keep {
-            self.proxy.store().replace(key, stored.variant, head.clone());
+            self.proxy
+                .store()
+                .replace(key, stored.variant, head.clone());
         }
         self.proxy.metrics().fills.revalidated.inc();
         self.answer_stored(head, stored.variant, Outcome::Revalidated);
@@ -205,10 +217,13 @@ impl FillSink {
         self.want = if bodiless {
             Some(0)
         } else {
-            fields.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok())
+            fields
+                .get(header::CONTENT_LENGTH)
+                .and_then(|v| v.to_str().ok()?.parse().ok())
         };
         // without a length and without chunks the body ends with the connection: a truncation could not be seen
-        let end_is_seen = chunked || self.want.is_some() || response.version == http::Version::HTTP_2;
+        let end_is_seen =
+            chunked || self.want.is_some() || response.version == http::Version::HTTP_2;
         let judged = if failed {
             None
         } else {
@@ -231,7 +246,11 @@ impl FillSink {
             }
             None => None,
         };
-        if freshness.is_some() { fields = stored_fields(&fields) } else { strip_hop_by_hop(&mut fields) }
+        if freshness.is_some() {
+            fields = stored_fields(&fields)
+        } else {
+            strip_hop_by_hop(&mut fields)
+        }
         fields.remove(header::AGE);
         if !fields.contains_key(header::DATE)
             && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
@@ -245,7 +264,12 @@ impl FillSink {
                 None
             }
         });
-        let limit = self.asked.service.limits.object_bytes_max.min(self.proxy.store().body_bytes_max());
+        let limit = self
+            .asked
+            .service
+            .limits
+            .object_bytes_max
+            .min(self.proxy.store().body_bytes_max());
         let fits = self.want.is_none_or(|want| want <= limit);
         if freshness.is_some() && !fits {
             detail = Some("too-large");
@@ -296,12 +320,17 @@ impl FillSink {
             self.proxy.unstorable().remember(key, now);
         }
         self.body = match (keep, freshness, scopes) {
-            (true, Some(freshness), Some(scopes)) => {
-                Body::Keep(Box::new(Keeping { head: head.clone(), names, scopes, freshness }))
-            }
+            (true, Some(freshness), Some(scopes)) => Body::Keep(Box::new(Keeping {
+                head: head.clone(),
+                names,
+                scopes,
+                freshness,
+            })),
             _ => Body::Pass,
         };
-        self.fill.growing.set_answer(Answer::Own { head, share }, keep);
+        self.fill
+            .growing
+            .set_answer(Answer::Own { head, share }, keep);
         if !keep {
             self.proxy.fills().leave(&self.fill);
         }
@@ -316,7 +345,11 @@ impl FillSink {
             && may_compress(fields)
             && self.want.is_none_or(|want| want >= policy.gzip_min)
             && compressible(fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
-        if wanted { Coding::Negotiable } else { Coding::AsIs }
+        if wanted {
+            Coding::Negotiable
+        } else {
+            Coding::AsIs
+        }
     }
 
     /// What clients do not get: at the edge the tag fields, and what the rule removes.
@@ -334,7 +367,13 @@ impl FillSink {
         scope_ids(&asked.service, &asked.host, &asked.target, rules, &mut ids)
             .map_err(|_| "too-many-path-segments")?;
         for tag in tags(fields).map_err(|_| "too-many-tags")? {
-            ids.push(seawall_purge::Scope::Tag { service: &asked.service.id.0, tag: &tag }.id());
+            ids.push(
+                seawall_purge::Scope::Tag {
+                    service: &asked.service.id.0,
+                    tag: &tag,
+                }
+                .id(),
+            );
         }
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();
@@ -348,7 +387,8 @@ impl FillSink {
         }
         let whole = complete
             && !matches!(self.body, Body::None)
-            && (matches!(self.body, Body::Discard) || self.want.is_none_or(|want| want == self.len));
+            && (matches!(self.body, Body::Discard)
+                || self.want.is_none_or(|want| want == self.len));
         let body = std::mem::replace(&mut self.body, Body::Discard);
         if let Body::Keep(keeping) = body {
             if whole && self.fill.growing.keeps() {
@@ -381,7 +421,8 @@ impl FillSink {
                 store.put_chunk(key, keeping.head.generation, index, last.into());
             }
         }
-        let small = keeping.head.coding == Coding::Negotiable && length < self.asked.policy().gzip_min;
+        let small =
+            keeping.head.coding == Coding::Negotiable && length < self.asked.policy().gzip_min;
         let head = Head::new(
             HeadParts {
                 generation: keeping.head.generation,
@@ -393,7 +434,11 @@ impl FillSink {
                 freshness: keeping.freshness.clone(),
                 length,
                 scopes: keeping.scopes.clone(),
-                coding: if small { Coding::AsIs } else { keeping.head.coding },
+                coding: if small {
+                    Coding::AsIs
+                } else {
+                    keeping.head.coding
+                },
                 object: key,
             },
             inline.then_some(&tail[..]),
@@ -431,8 +476,11 @@ pub(crate) fn withhold(asked: &Asked, fields: &mut HeaderMap) {
 
 /// Takes the members of the tiers behind out of `fields`, as one list.
 pub(crate) fn take_cache_status(fields: &mut HeaderMap) -> Vec<u8> {
-    let values: Vec<&[u8]> =
-        fields.get_all(&CACHE_STATUS).iter().map(HeaderValue::as_bytes).collect();
+    let values: Vec<&[u8]> = fields
+        .get_all(&CACHE_STATUS)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     let joined = values.join(&b", "[..]);
     fields.remove(&CACHE_STATUS);
     joined
@@ -492,10 +540,16 @@ impl Wire for FillSink {
         if let Body::Keep(keeping) = &self.body {
             for (index, chunk) in whole {
                 let generation = keeping.head.generation;
-                self.proxy.store().put_chunk(self.asked.key.0, generation, index, chunk);
+                self.proxy
+                    .store()
+                    .put_chunk(self.asked.key.0, generation, index, chunk);
             }
-            let limit =
-                self.asked.service.limits.object_bytes_max.min(self.proxy.store().body_bytes_max());
+            let limit = self
+                .asked
+                .service
+                .limits
+                .object_bytes_max
+                .min(self.proxy.store().body_bytes_max());
             if !within_budget || self.len > limit {
                 self.stop_keeping();
             }
@@ -536,4 +590,3 @@ impl Wire for FillSink {
 
 /// An error answer that nobody needs is read this far, so that its connection can be used again (64 KiB).
 const DISCARD_MAX: u64 = 64 * 1024;
-

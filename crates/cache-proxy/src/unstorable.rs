@@ -37,6 +37,9 @@ impl Unstorable {
     }
 
     pub(crate) fn contains(&self, key: u128, now: Timestamp) -> bool {
-        self.shard(key).lock().get(&key).is_some_and(|until| *until > now)
+        self.shard(key)
+            .lock()
+            .get(&key)
+            .is_some_and(|until| *until > now)
     }
 }

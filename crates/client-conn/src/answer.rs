@@ -6,14 +6,26 @@ use pingora::http::ResponseHeader;
 
 /// Head and body of an error answer. `reason`: one line, lower case; control characters are replaced.
 pub fn error_head(status: u16, reason: &str) -> (ResponseHeader, Bytes) {
-    let reason: String =
-        reason.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let reason: String = reason
+        .chars()
+        .take(300)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let body = Bytes::from(format!("seawall: {reason}\n"));
     let mut parts = http::Response::new(()).into_parts().0;
     parts.status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let fields = &mut parts.headers;
-    fields.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    fields.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from(body.len()));
-    fields.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    fields.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    fields.insert(
+        http::header::CONTENT_LENGTH,
+        http::HeaderValue::from(body.len()),
+    );
+    fields.insert(
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-store"),
+    );
     (ResponseHeader::from(parts), body)
 }

@@ -42,17 +42,31 @@ impl Body {
                 Self::Done => return Ok(None),
                 Self::Raw => return Ok((!buffer.is_empty()).then(|| buffer.split().freeze())),
                 Self::Length(left) => {
-                    let Some((data, left)) = take_data(buffer, left) else { return Ok(None) };
-                    *self = if left == 0 { Self::Done } else { Self::Length(left) };
+                    let Some((data, left)) = take_data(buffer, left) else {
+                        return Ok(None);
+                    };
+                    *self = if left == 0 {
+                        Self::Done
+                    } else {
+                        Self::Length(left)
+                    };
                     return Ok(Some(data));
                 }
                 Self::Chunked(Chunk::Data(left)) => {
-                    let Some((data, left)) = take_data(buffer, left) else { return Ok(None) };
-                    *self = Self::Chunked(if left == 0 { Chunk::DataEnd } else { Chunk::Data(left) });
+                    let Some((data, left)) = take_data(buffer, left) else {
+                        return Ok(None);
+                    };
+                    *self = Self::Chunked(if left == 0 {
+                        Chunk::DataEnd
+                    } else {
+                        Chunk::Data(left)
+                    });
                     return Ok(Some(data));
                 }
                 Self::Chunked(Chunk::DataEnd) => {
-                    if buffer.first().is_some_and(|&b| b != b'\r') || buffer.get(1).is_some_and(|&b| b != b'\n') {
+                    if buffer.first().is_some_and(|&b| b != b'\r')
+                        || buffer.get(1).is_some_and(|&b| b != b'\n')
+                    {
                         return Err("a chunk is longer than its size says");
                     }
                     if buffer.len() < 2 {
@@ -62,18 +76,29 @@ impl Body {
                     *self = Self::Chunked(Chunk::Size);
                 }
                 Self::Chunked(Chunk::Size) => {
-                    let Some(line) = take_line(buffer, CHUNK_LINE_MAX)? else { return Ok(None) };
+                    let Some(line) = take_line(buffer, CHUNK_LINE_MAX)? else {
+                        return Ok(None);
+                    };
                     let size = chunk_size(&line).ok_or("malformed chunk size or extension")?;
-                    *self = Self::Chunked(if size == 0 { Chunk::Trailer(0) } else { Chunk::Data(size) });
+                    *self = Self::Chunked(if size == 0 {
+                        Chunk::Trailer(0)
+                    } else {
+                        Chunk::Data(size)
+                    });
                 }
                 Self::Chunked(Chunk::Trailer(seen)) => {
-                    let Some(line) = take_line(buffer, TRAILER_LINE_MAX)? else { return Ok(None) };
+                    let Some(line) = take_line(buffer, TRAILER_LINE_MAX)? else {
+                        return Ok(None);
+                    };
                     if line.is_empty() {
                         *self = Self::Done;
                         return Ok(None);
                     }
                     let seen = seen + line.len();
-                    let colon = line.iter().position(|&b| b == b':').ok_or("malformed trailer")?;
+                    let colon = line
+                        .iter()
+                        .position(|&b| b == b':')
+                        .ok_or("malformed trailer")?;
                     if seen > TRAILERS_MAX || !is_token(&line[..colon]) {
                         return Err("malformed trailer");
                     }
@@ -122,7 +147,12 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 
 /// `*( ";" name [ "=" ( token / quoted-string ) ] )`, without the white space that older texts allowed around it.
 fn is_extension(mut rest: &[u8]) -> bool {
-    let token = |bytes: &[u8]| bytes.iter().take_while(|b| is_token(std::slice::from_ref(*b))).count();
+    let token = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .take_while(|b| is_token(std::slice::from_ref(*b)))
+            .count()
+    };
     while let Some(behind) = rest.strip_prefix(b";") {
         let name = token(behind);
         if name == 0 {
@@ -130,7 +160,11 @@ fn is_extension(mut rest: &[u8]) -> bool {
         }
         rest = &behind[name..];
         if let Some(value) = rest.strip_prefix(b"=") {
-            let len = if value.first() == Some(&b'"') { quoted(value) } else { Some(token(value)) };
+            let len = if value.first() == Some(&b'"') {
+                quoted(value)
+            } else {
+                Some(token(value))
+            };
             match len {
                 Some(len) if len > 0 => rest = &value[len..],
                 _ => return false,

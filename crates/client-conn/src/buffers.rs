@@ -14,7 +14,8 @@ thread_local! {
 }
 
 pub(crate) fn take() -> BytesMut {
-    POOL.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES))
+    POOL.with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES))
 }
 
 /// Gives `buffer` back; it is empty and without memory afterwards.

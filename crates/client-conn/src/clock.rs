@@ -1,5 +1,8 @@
 //! Coarse time: seconds, and the `Date` text that is made once a second on each thread.
-#![allow(unsafe_code, reason = "the coarse clock has no safe binding; it costs a quarter of the exact one")]
+#![allow(
+    unsafe_code,
+    reason = "the coarse clock has no safe binding; it costs a quarter of the exact one"
+)]
 
 use seawall_http_cache::Timestamp;
 use std::cell::RefCell;
@@ -10,7 +13,10 @@ thread_local! {
 
 /// Seconds since the Unix epoch, at most a few milliseconds late.
 pub fn now() -> Timestamp {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the kernel writes one timespec to the address of one.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) };
     Timestamp(time.tv_sec.max(0) as u64)

@@ -60,7 +60,12 @@ pub(crate) struct Begin {
 }
 
 impl Conn {
-    pub(crate) fn new(io: Io, peer: std::net::SocketAddr, local: std::net::SocketAddr, limits: Arc<ConnLimits>) -> Box<Self> {
+    pub(crate) fn new(
+        io: Io,
+        peer: std::net::SocketAddr,
+        local: std::net::SocketAddr,
+        limits: Arc<ConnLimits>,
+    ) -> Box<Self> {
         Box::new(Self {
             io,
             input: BytesMut::new(),
@@ -143,7 +148,10 @@ impl Conn {
             IoSlice::advance_slices(&mut rest, n);
         }
         if let Io::Tls(_) = self.io {
-            self.io.flush().await.or_err(ErrorType::WriteError, "client")?;
+            self.io
+                .flush()
+                .await
+                .or_err(ErrorType::WriteError, "client")?;
         }
         self.writing = false;
         self.output = waiting;
@@ -227,7 +235,10 @@ impl Wire for Box<Conn> {
                     let len = data.len() as u64;
                     if len > conn.body_room {
                         conn.keep = false;
-                        return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too long");
+                        return Error::e_explain(
+                            ErrorType::HTTPStatus(413),
+                            "the request body is too long",
+                        );
                     }
                     conn.body_room -= len;
                     return Ok(Some(data));
@@ -245,16 +256,23 @@ impl Wire for Box<Conn> {
                     return Ok(None);
                 }
                 conn.keep = false;
-                return Error::e_explain(ErrorType::HTTPStatus(400), "the request body is cut short");
+                return Error::e_explain(
+                    ErrorType::HTTPStatus(400),
+                    "the request body is cut short",
+                );
             }
             if std::mem::take(&mut conn.expects_continue) && conn.out.is_none() {
                 conn.output.put_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             if conn.out.is_none() {
-                conn.flush_output().await.or_err(ErrorType::WriteError, "100 Continue")?;
+                conn.flush_output()
+                    .await
+                    .or_err(ErrorType::WriteError, "100 Continue")?;
             }
             if conn.body == Body::Raw {
-                conn.fill(BODY_READ_BYTES).await.or_err(ErrorType::ReadError, "tunnel")?;
+                conn.fill(BODY_READ_BYTES)
+                    .await
+                    .or_err(ErrorType::ReadError, "tunnel")?;
                 continue;
             }
             let idle = conn.limits.body_idle_timeout;
@@ -264,7 +282,10 @@ impl Wire for Box<Conn> {
                 }
                 Err(_) => {
                     conn.keep = false;
-                    return Error::e_explain(ErrorType::HTTPStatus(408), "the request body is too slow");
+                    return Error::e_explain(
+                        ErrorType::HTTPStatus(408),
+                        "the request body is too slow",
+                    );
                 }
             }
         }
@@ -273,7 +294,9 @@ impl Wire for Box<Conn> {
     /// A FIN alone is a half-close and not the end: the client may still want its answer.
     async fn idle(&mut self) -> Result<()> {
         while !self.eof && self.input.len() < READ_AHEAD_MAX {
-            self.fill(BUFFER_BYTES).await.or_err(ErrorType::ConnectionClosed, "idle")?;
+            self.fill(BUFFER_BYTES)
+                .await
+                .or_err(ErrorType::ConnectionClosed, "idle")?;
         }
         if self.eof {
             self.io.broken().await;
@@ -298,7 +321,8 @@ impl Wire for Box<Conn> {
             write_head(&mut self.output, response, framing, false, "");
             return self.flush().await;
         }
-        self.keep &= framing != Framing::Close && !(self.expects_continue && self.body != Body::Done);
+        self.keep &=
+            framing != Framing::Close && !(self.expects_continue && self.body != Body::Done);
         let close = !self.keep;
         with_date(|_, date| write_head(&mut self.output, response, framing, close, date));
         self.out = Some(framing);
@@ -345,14 +369,21 @@ impl Wire for Box<Conn> {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        if self.output.is_empty() { Ok(()) } else { self.write_now(&[]).await }
+        if self.output.is_empty() {
+            Ok(())
+        } else {
+            self.write_now(&[]).await
+        }
     }
 
     async fn end(&mut self, _trailers: Option<HeaderMap>) -> Result<()> {
         match self.out {
             Some(Framing::Length(_)) if self.left > 0 => {
                 self.abort();
-                return Error::e_explain(ErrorType::WriteError, "the response is shorter than its length");
+                return Error::e_explain(
+                    ErrorType::WriteError,
+                    "the response is shorter than its length",
+                );
             }
             Some(Framing::Chunked) if !self.complete => self.output.put_slice(b"0\r\n\r\n"),
             // else pingora waits for the client's side of the tunnel

@@ -23,10 +23,16 @@ pub enum QuickBody {
 pub trait Handler: Send + Sync + Sized + 'static {
     /// A look at a plain HTTP/1.1 head, before anything is allocated. Writes status line and fields to `out` (each line
     /// ended by CRLF; no `Connection`, no empty line) and returns the body, or leaves `out` as it was and returns `None`.
-    fn quick(&self, head: &RequestHead<'_>, info: &ConnInfo, out: &mut BytesMut) -> Option<QuickBody>;
+    fn quick(
+        &self,
+        head: &RequestHead<'_>,
+        info: &ConnInfo,
+        out: &mut BytesMut,
+    ) -> Option<QuickBody>;
 
     /// Answers an exchange.
-    fn exchange<W: Wire>(self: Arc<Self>, exchange: Exchange<W>) -> impl Future<Output = ()> + Send;
+    fn exchange<W: Wire>(self: Arc<Self>, exchange: Exchange<W>)
+    -> impl Future<Output = ()> + Send;
 
     /// The codec refused a request, and answered it with `status`.
     fn rejected(&self, info: &ConnInfo, status: u16, reason: &'static str);
@@ -55,11 +61,21 @@ impl<W: Wire> Exchange<W> {
         wire: W,
         slot: Slot<W>,
     ) -> Self {
-        Self { request, info, upgrade, received: Instant::now(), stop, wire: Some(wire), slot }
+        Self {
+            request,
+            info,
+            upgrade,
+            received: Instant::now(),
+            stop,
+            wire: Some(wire),
+            slot,
+        }
     }
 
     pub fn wire(&mut self) -> &mut W {
-        self.wire.as_mut().expect("the wire is there until the exchange ends")
+        self.wire
+            .as_mut()
+            .expect("the wire is there until the exchange ends")
     }
 
     pub fn stop(&self) -> &ShutdownWatch {
@@ -68,7 +84,10 @@ impl<W: Wire> Exchange<W> {
 
     /// For pingora.
     pub fn into_session(mut self) -> ClientSession<W> {
-        let wire = self.wire.take().expect("the wire is there until the exchange ends");
+        let wire = self
+            .wire
+            .take()
+            .expect("the wire is there until the exchange ends");
         let request = std::mem::replace(&mut *self.request, empty_request());
         ClientSession::new(wire, self.slot.clone(), request, self.upgrade)
     }

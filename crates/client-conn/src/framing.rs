@@ -54,7 +54,10 @@ const PLACEHOLDER_DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Whether `response` says when it was made.
 pub(crate) fn has_date(response: &ResponseHeader) -> bool {
-    response.headers.get(header::DATE).is_some_and(|date| date != PLACEHOLDER_DATE)
+    response
+        .headers
+        .get(header::DATE)
+        .is_some_and(|date| date != PLACEHOLDER_DATE)
 }
 
 /// Writes a response head. `Date` stays as it came and is added where it is missing; `Connection` is ours.
@@ -80,14 +83,16 @@ pub(crate) fn write_head(
         .map(<[u8]>::trim_ascii)
         .collect();
     let named = |name: &HeaderName| {
-        nominated.iter().any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        nominated
+            .iter()
+            .any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
     };
     let dated = has_date(response);
     for (name, value) in &response.headers {
         let upgrade = upgraded && *name == header::UPGRADE;
         let of_connection = is_hop_by_hop(name) || named(name);
-        let unframed = matches!(framing, Framing::Chunked | Framing::Close)
-            && *name == header::CONTENT_LENGTH;
+        let unframed =
+            matches!(framing, Framing::Chunked | Framing::Close) && *name == header::CONTENT_LENGTH;
         if (of_connection && !upgrade) || unframed || (*name == header::DATE && !dated) {
             continue;
         }

@@ -40,7 +40,10 @@ pub(crate) async fn serve<H: Handler>(
     let mut head_since: Option<Instant> = None;
     let mut first = true;
     loop {
-        if first && !conn.input.is_empty() && H2_PREFACE.starts_with(&conn.input[..conn.input.len().min(H2_PREFACE.len())]) {
+        if first
+            && !conn.input.is_empty()
+            && H2_PREFACE.starts_with(&conn.input[..conn.input.len().min(H2_PREFACE.len())])
+        {
             if conn.input.len() >= H2_PREFACE.len() {
                 return crate::h2::serve(conn, handler, info, stop).await;
             }
@@ -68,7 +71,12 @@ pub(crate) async fn serve<H: Handler>(
                 http10: head.http10,
                 keep: head.keep_alive,
             };
-            Step::Exchange(to_request(head).map(Box::new), head.len, head.upgrade, begin)
+            Step::Exchange(
+                to_request(head).map(Box::new),
+                head.len,
+                head.upgrade,
+                begin,
+            )
         });
         match parsed {
             Parsed::Refused(status, reason) => {
@@ -95,8 +103,14 @@ pub(crate) async fn serve<H: Handler>(
                 conn.input.advance(len);
                 conn.begin(&begin);
                 conn.keep &= !*stop.borrow();
-                let exchange =
-                    Exchange::new(request, info.clone(), upgrade, stop.clone(), conn, slot.clone());
+                let exchange = Exchange::new(
+                    request,
+                    info.clone(),
+                    upgrade,
+                    stop.clone(),
+                    conn,
+                    slot.clone(),
+                );
                 handler.clone().exchange(exchange).await;
                 conn = slot.lock().take()?;
                 conn = conn.after_exchange().await?;
@@ -107,7 +121,11 @@ pub(crate) async fn serve<H: Handler>(
 
 /// Completes a quick answer: ends its head, and writes at once what is too long to wait for the next request.
 async fn quick(conn: &mut Conn, body: QuickBody, keep: bool) -> Option<()> {
-    conn.output.put_slice(if keep { b"\r\n" } else { b"connection: close\r\n\r\n" });
+    conn.output.put_slice(if keep {
+        b"\r\n"
+    } else {
+        b"connection: close\r\n\r\n"
+    });
     match body {
         QuickBody::None => {}
         QuickBody::One(data) if data.len() <= COPY_BYTES_MAX => conn.output.put_slice(&data),
@@ -164,11 +182,21 @@ async fn idle(mut conn: Box<Conn>, stop: &mut ShutdownWatch) -> Option<Box<Conn>
                 _ = stop.changed() => false,
             }
         };
-        if !pingora_timeout::timeout(timeout, ready).await.unwrap_or(false) {
+        if !pingora_timeout::timeout(timeout, ready)
+            .await
+            .unwrap_or(false)
+        {
             return None;
         }
         conn.take_buffers();
-        let Conn { io: Io::Tcp(tcp), input, .. } = &mut *conn else { return None };
+        let Conn {
+            io: Io::Tcp(tcp),
+            input,
+            ..
+        } = &mut *conn
+        else {
+            return None;
+        };
         let room = input.capacity();
         return match tcp.try_read_buf(input) {
             Ok(0) => None,
@@ -192,7 +220,10 @@ async fn idle(mut conn: Box<Conn>, stop: &mut ShutdownWatch) -> Option<Box<Conn>
             _ = stop.changed() => false,
         }
     };
-    if pingora_timeout::timeout(timeout, read).await.unwrap_or(false) {
+    if pingora_timeout::timeout(timeout, read)
+        .await
+        .unwrap_or(false)
+    {
         return Some(conn);
     }
     conn.close().await;
@@ -221,7 +252,15 @@ async fn refuse<H: Handler>(
     handler.rejected(info, status, reason);
     let (head, body) = error_head(status, reason);
     let output: &mut BytesMut = &mut conn.output;
-    with_date(|_, date| write_head(output, &head, Framing::Length(body.len() as u64), true, date));
+    with_date(|_, date| {
+        write_head(
+            output,
+            &head,
+            Framing::Length(body.len() as u64),
+            true,
+            date,
+        )
+    });
     output.put_slice(&body);
     conn.body = Body::Done;
     conn.close().await;

@@ -49,8 +49,12 @@ impl Wire for H2Wire {
     async fn read(&mut self) -> Result<Option<Bytes>> {
         let data = pingora_timeout::timeout(self.body_idle, self.recv.data())
             .await
-            .map_err(|_| Error::explain(ErrorType::HTTPStatus(408), "the request body is too slow"))?;
-        let Some(data) = data.transpose().map_err(failed)? else { return Ok(None) };
+            .map_err(|_| {
+                Error::explain(ErrorType::HTTPStatus(408), "the request body is too slow")
+            })?;
+        let Some(data) = data.transpose().map_err(failed)? else {
+            return Ok(None);
+        };
         // the window opens again; a stream that is gone needs none
         let _ = self.recv.flow_control().release_capacity(data.len());
         let len = data.len() as u64;
@@ -77,8 +81,12 @@ impl Wire for H2Wire {
     async fn head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
         let mut out = http::Response::new(());
         *out.status_mut() = response.status;
-        let fields = response.headers.iter().filter(|(name, _)| !is_hop_by_hop(name));
-        out.headers_mut().extend(fields.map(|(name, value)| (name.clone(), value.clone())));
+        let fields = response
+            .headers
+            .iter()
+            .filter(|(name, _)| !is_hop_by_hop(name));
+        out.headers_mut()
+            .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
         if response.status == 101 {
             return Error::e_explain(ErrorType::InternalError, "HTTP/2 has no 101");
         }
@@ -102,19 +110,23 @@ impl Wire for H2Wire {
 
     async fn data(&mut self, mut data: Bytes, end: bool) -> Result<()> {
         let write_idle = self.write_idle;
-        let (Some(send), false) = (self.send.as_mut(), self.done) else { return Ok(()) };
+        let (Some(send), false) = (self.send.as_mut(), self.done) else {
+            return Ok(());
+        };
         let ends_with_data = end && !data.is_empty();
         while !data.is_empty() {
             send.reserve_capacity(data.len().min(SEND_BUFFER_BYTES));
             // back-pressure: the client's windows
-            let capacity = pingora_timeout::timeout(write_idle, poll_fn(|cx| send.poll_capacity(cx)))
-                .await
-                .map_err(|_| Error::explain(ErrorType::WriteTimedout, "client stream"))?;
+            let capacity =
+                pingora_timeout::timeout(write_idle, poll_fn(|cx| send.poll_capacity(cx)))
+                    .await
+                    .map_err(|_| Error::explain(ErrorType::WriteTimedout, "client stream"))?;
             let Some(capacity) = capacity else {
                 return Error::e_explain(ErrorType::WriteError, "the stream was reset");
             };
             let part = data.split_to(capacity.map_err(failed)?.min(data.len()));
-            send.send_data(part, end && data.is_empty()).map_err(failed)?;
+            send.send_data(part, end && data.is_empty())
+                .map_err(failed)?;
         }
         // an answer may end with an empty write: END_STREAM must still go out
         if end && !ends_with_data {
@@ -129,7 +141,8 @@ impl Wire for H2Wire {
     }
 
     async fn end(&mut self, trailers: Option<HeaderMap>) -> Result<()> {
-        let (Some(send), false) = (self.send.as_mut(), std::mem::replace(&mut self.done, true)) else {
+        let (Some(send), false) = (self.send.as_mut(), std::mem::replace(&mut self.done, true))
+        else {
             return Ok(());
         };
         match trailers {
@@ -167,11 +180,19 @@ pub(crate) async fn serve<H: Handler>(
     info: Arc<ConnInfo>,
     mut stop: ShutdownWatch,
 ) -> Option<()> {
-    let Conn { io, input, limits, .. } = *conn;
-    let info = Arc::new(ConnInfo { protocol: Protocol::Http2, ..(*info).clone() });
+    let Conn {
+        io, input, limits, ..
+    } = *conn;
+    let info = Arc::new(ConnInfo {
+        protocol: Protocol::Http2,
+        ..(*info).clone()
+    });
     let addrs = Arc::new((SocketAddr::Inet(info.peer), SocketAddr::Inet(info.local)));
     let (read, write) = tokio::io::split(io);
-    let io = tokio::io::join(AsyncReadExt::chain(Cursor::new(input.freeze()), read), write);
+    let io = tokio::io::join(
+        AsyncReadExt::chain(Cursor::new(input.freeze()), read),
+        write,
+    );
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(limits.h2_streams_max)
         .max_header_list_size(limits.head_bytes_max as u32)
@@ -181,7 +202,10 @@ pub(crate) async fn serve<H: Handler>(
         .max_concurrent_reset_streams(RESETS_MAX)
         .max_pending_accept_reset_streams(RESETS_MAX)
         .handshake::<_, Bytes>(io);
-    let mut conn = pingora_timeout::timeout(limits.head_timeout, handshake).await.ok()?.ok()?;
+    let mut conn = pingora_timeout::timeout(limits.head_timeout, handshake)
+        .await
+        .ok()?
+        .ok()?;
     let mut closing = false;
     // streams at work: while there are any the connection is not idle
     let work = Arc::new(());
@@ -223,8 +247,14 @@ pub(crate) async fn serve<H: Handler>(
             addrs: addrs.clone(),
         };
         let slot: Slot<H2Wire> = Slot::default();
-        let exchange =
-            Exchange::new(Box::new(request), info.clone(), false, stop.clone(), wire, slot.clone());
+        let exchange = Exchange::new(
+            Box::new(request),
+            info.clone(),
+            false,
+            stop.clone(),
+            wire,
+            slot.clone(),
+        );
         let (handler, working) = (handler.clone(), work.clone());
         tokio::spawn(async move {
             handler.exchange(exchange).await;
@@ -246,7 +276,9 @@ fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader>
         return None;
     }
     match (&authority, &host) {
-        (Some(authority), Some(host)) if !same_host(authority.as_bytes(), host, https) => return None,
+        (Some(authority), Some(host)) if !same_host(authority.as_bytes(), host, https) => {
+            return None;
+        }
         (None, None) => return None,
         _ => {}
     }

@@ -29,11 +29,18 @@ pub struct RequestHead<'b> {
 
 impl Fields for RequestHead<'_> {
     fn first(&self, name: &str) -> Option<&[u8]> {
-        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+        self.fields
+            .iter()
+            .find(|f| f.name.eq_ignore_ascii_case(name))
+            .map(|f| f.value)
     }
 
     fn each(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
-        for field in self.fields.iter().filter(|f| f.name.eq_ignore_ascii_case(name)) {
+        for field in self
+            .fields
+            .iter()
+            .filter(|f| f.name.eq_ignore_ascii_case(name))
+        {
             f(field.value);
         }
     }
@@ -120,8 +127,14 @@ fn partial<R>(buffer: &[u8], limits: &ConnLimits) -> Parsed<R> {
 
 /// The version was not understood: is it one of HTTP, or is the line no request line at all?
 fn version<R>(buffer: &[u8]) -> Parsed<R> {
-    let start = buffer.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0);
-    let line = buffer[start..].split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
+    let start = buffer
+        .iter()
+        .position(|b| !matches!(b, b'\r' | b'\n'))
+        .unwrap_or(0);
+    let line = buffer[start..]
+        .split(|&b| b == b'\r' || b == b'\n')
+        .next()
+        .unwrap_or_default();
     let parts: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
     match parts[..] {
         [_, _, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]]
@@ -196,7 +209,9 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
     // "close" wins over "keep-alive", wherever it stands
     let closes = |f: &&httparse::Header<'_>| {
         f.name.eq_ignore_ascii_case("connection")
-            && f.value.split(|&b| b == b',').any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
+            && f.value
+                .split(|&b| b == b',')
+                .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
     };
     head.keep_alive &= !head.fields.iter().any(|f| closes(&f));
     match hosts {
@@ -231,7 +246,10 @@ fn content_length(value: &[u8]) -> Option<u64> {
 /// RFC 9112 §6.3: a request's last coding must be chunked, once; of the others none is known here.
 fn chunked(codings: &[&[u8]]) -> Result<Body, Refused> {
     let is_chunked = |coding: &&&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    match (codings.last().is_some_and(|c| is_chunked(&c)), codings.iter().filter(is_chunked).count()) {
+    match (
+        codings.last().is_some_and(|c| is_chunked(&c)),
+        codings.iter().filter(is_chunked).count(),
+    ) {
         (true, 1) if codings.len() == 1 => Ok(Body::chunked()),
         (true, 1) => Err((501, "no transfer coding but chunked is known here")),
         _ => Err((400, "chunked must be the last transfer coding, once")),
@@ -243,7 +261,11 @@ fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Resu
         return Err((405, "CONNECT is not served"));
     }
     if head.target == "*" {
-        return if head.method == "OPTIONS" { Ok(()) } else { Err((400, "malformed request target")) };
+        return if head.method == "OPTIONS" {
+            Ok(())
+        } else {
+            Err((400, "malformed request target"))
+        };
     }
     if !head.target.starts_with('/') {
         let target = absolute(head.target).ok_or((400, "malformed request target"))?;
@@ -264,16 +286,25 @@ fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Resu
         }
         head.target = target.rest.unwrap_or("/");
     }
-    if is_origin_form(head.target) { Ok(()) } else { Err((400, "malformed request target")) }
+    if is_origin_form(head.target) {
+        Ok(())
+    } else {
+        Err((400, "malformed request target"))
+    }
 }
 
 /// The head as pingora wants it, with exactly one `Host`. `None`: pingora refuses it.
 pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<RequestHeader> {
-    let mut request =
-        RequestHeader::build_no_case(head.method, head.target.as_bytes(), Some(head.fields.len() + 1))
-            .ok()?;
+    let mut request = RequestHeader::build_no_case(
+        head.method,
+        head.target.as_bytes(),
+        Some(head.fields.len() + 1),
+    )
+    .ok()?;
     if !head.host.is_empty() {
-        request.insert_header(http::header::HOST, HeaderValue::from_bytes(head.host).ok()?).ok()?;
+        request
+            .insert_header(http::header::HOST, HeaderValue::from_bytes(head.host).ok()?)
+            .ok()?;
     }
     for field in head.fields {
         // Host is there, and Expect is ours to answer
@@ -281,8 +312,14 @@ pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<RequestHeader> {
             continue;
         }
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        request.append_header(name, HeaderValue::from_bytes(field.value).ok()?).ok()?;
+        request
+            .append_header(name, HeaderValue::from_bytes(field.value).ok()?)
+            .ok()?;
     }
-    request.set_version(if head.http10 { Version::HTTP_10 } else { Version::HTTP_11 });
+    request.set_version(if head.http10 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    });
     Some(request)
 }

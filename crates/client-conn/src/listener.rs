@@ -57,7 +57,10 @@ impl Bound {
         for listener in &listeners {
             listener.set_nonblocking(true)?;
             if listener.local_addr()? != address {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "sockets of several addresses"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "sockets of several addresses",
+                ));
             }
         }
         Ok(Self { address, listeners })

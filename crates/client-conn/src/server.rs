@@ -89,22 +89,38 @@ pub fn start<H: Handler>(spec: ServerSpec, handler: &Arc<H>) -> io::Result<Serve
     }
     let mut threads = Vec::new();
     for (index, sockets) in sockets.into_iter().enumerate() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (shared, handler) = (shared.clone(), handler.clone());
         let (stopping, mut ending) = (stopping.clone(), ending.clone());
-        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            runtime.block_on(async move {
-                for (socket, tls) in sockets {
-                    let accept = accept(socket, tls, shared.clone(), handler.clone(), stopping.clone());
-                    tokio::spawn(accept);
-                }
-                // true, or its sender is gone
-                let _ = ending.wait_for(|end| *end).await;
-            });
-        })?;
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                runtime.block_on(async move {
+                    for (socket, tls) in sockets {
+                        let accept = accept(
+                            socket,
+                            tls,
+                            shared.clone(),
+                            handler.clone(),
+                            stopping.clone(),
+                        );
+                        tokio::spawn(accept);
+                    }
+                    // true, or its sender is gone
+                    let _ = ending.wait_for(|end| *end).await;
+                });
+            })?;
         threads.push(thread);
     }
-    Ok(Server { addresses, stop, shared, end, threads })
+    Ok(Server {
+        addresses,
+        stop,
+        shared,
+        end,
+        threads,
+    })
 }
 
 /// What the accept loop waits after an error that is its own (out of files), before it tries again.
@@ -143,7 +159,10 @@ async fn accept<H: Handler>(
             shared.metrics.connections_refused.inc();
             continue;
         }
-        let open = Open { shared: shared.clone(), _gauge: shared.metrics.connections_open.guard() };
+        let open = Open {
+            shared: shared.clone(),
+            _gauge: shared.metrics.connections_open.guard(),
+        };
         let (tls, handler, stopping) = (tls.clone(), handler.clone(), stopping.clone());
         tokio::spawn(async move {
             run(stream, peer, tls, handler, stopping, &open.shared).await;
@@ -177,9 +196,12 @@ async fn run<H: Handler>(
                 Ok(Ok(tls)) => {
                     info.scheme = Scheme::Https;
                     let certificates = tls.get_ref().1.peer_certificates();
-                    info.client_identity = certificates
-                        .and_then(|chain| chain.first())
-                        .map(|leaf| PeerIdentity { certificate: leaf.to_vec() });
+                    info.client_identity =
+                        certificates
+                            .and_then(|chain| chain.first())
+                            .map(|leaf| PeerIdentity {
+                                certificate: leaf.to_vec(),
+                            });
                     Io::Tls(Box::new(tls))
                 }
                 Ok(Err(_)) | Err(_) => {
@@ -207,7 +229,10 @@ impl Server {
     pub fn drain(self, grace: Duration) -> bool {
         let _ = self.stop.send(true);
         let deadline = Instant::now() + grace;
-        let finished = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        let finished = match tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
             Ok(runtime) => runtime.block_on(self.wait_closed(deadline)),
             Err(_) => self.open() == 0,
         };
@@ -226,7 +251,10 @@ impl Server {
             if self.open() == 0 {
                 return true;
             }
-            if tokio::time::timeout_at(deadline.into(), closed).await.is_err() {
+            if tokio::time::timeout_at(deadline.into(), closed)
+                .await
+                .is_err()
+            {
                 return self.open() == 0;
             }
         }

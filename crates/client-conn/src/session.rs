@@ -111,7 +111,9 @@ impl<W: Wire> ClientSession<W> {
         if self.ended {
             return Ok(());
         }
-        self.tally.sent.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.tally
+            .sent
+            .fetch_add(data.len() as u64, Ordering::Relaxed);
         self.ended = end;
         self.wire().data(data, end).await
     }
@@ -166,11 +168,19 @@ impl<W: Wire> Session for ClientSession<W> {
         Ok(())
     }
 
-    async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
+    async fn write_response_header(
+        &mut self,
+        response: Box<ResponseHeader>,
+        end: bool,
+    ) -> Result<()> {
         self.head(response, end).await
     }
 
-    async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+    async fn write_response_header_ref(
+        &mut self,
+        response: &ResponseHeader,
+        end: bool,
+    ) -> Result<()> {
         self.head(Box::new(response.clone()), end).await
     }
 
@@ -190,7 +200,9 @@ impl<W: Wire> Session for ClientSession<W> {
         for task in tasks {
             let done = match task {
                 // interim answers were passed on by upstream's response filter, before pingora could drop them
-                HttpTask::Header(head, _) if head.status.is_informational() && head.status != 101 => {
+                HttpTask::Header(head, _)
+                    if head.status.is_informational() && head.status != 101 =>
+                {
                     Ok(())
                 }
                 HttpTask::Header(head, end) => self.head(head, end).await,
@@ -209,7 +221,10 @@ impl<W: Wire> Session for ClientSession<W> {
             };
             done.map_err(|error| error.into_down())?;
         }
-        self.wire().flush().await.map_err(|error| error.into_down())?;
+        self.wire()
+            .flush()
+            .await
+            .map_err(|error| error.into_down())?;
         Ok(self.ended)
     }
 
@@ -255,7 +270,11 @@ impl<W: Wire> Session for ClientSession<W> {
     }
 
     async fn finish(&mut self) -> Result<()> {
-        if self.written.is_some() { self.end().await } else { Ok(()) }
+        if self.written.is_some() {
+            self.end().await
+        } else {
+            Ok(())
+        }
     }
 
     fn is_body_empty(&mut self) -> bool {
@@ -320,7 +339,10 @@ impl<W: Wire> Session for ClientSession<W> {
     }
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
-        self.retry.as_ref().filter(|b| !b.is_empty()).map(|b| Bytes::copy_from_slice(b))
+        self.retry
+            .as_ref()
+            .filter(|b| !b.is_empty())
+            .map(|b| Bytes::copy_from_slice(b))
     }
 
     async fn finish_custom(&mut self) -> Result<()> {
@@ -344,7 +366,10 @@ impl<W: Wire> Session for ClientSession<W> {
         None
     }
 
-    fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
+    fn restore_custom_message_writer(
+        &mut self,
+        _writer: Box<dyn CustomMessageWrite>,
+    ) -> Result<()> {
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 /// space. Empty is not.
 pub fn is_host(host: &[u8]) -> bool {
     let (name, port) = if host.first() == Some(&b'[') {
-        let Some(end) = host.iter().position(|&b| b == b']') else { return false };
+        let Some(end) = host.iter().position(|&b| b == b']') else {
+            return false;
+        };
         let address = std::str::from_utf8(&host[1..end]).unwrap_or_default();
         if address.parse::<std::net::Ipv6Addr>().is_err() {
             return false;
@@ -29,8 +31,7 @@ fn is_port(port: &[u8]) -> bool {
     // "host:" with an empty port is legal (RFC 3986 §3.2.3)
     port.len() <= 5
         && port.iter().all(u8::is_ascii_digit)
-        && (port.is_empty()
-            || std::str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok()))
+        && (port.is_empty() || std::str::from_utf8(port).is_ok_and(|p| p.parse::<u16>().is_ok()))
 }
 
 /// An absolute-form target, taken apart: scheme, authority, and the rest in origin form (`None` where the path is empty:
@@ -51,7 +52,11 @@ pub fn absolute(target: &str) -> Option<Absolute<'_>> {
     };
     let end = behind.find(['/', '?']).unwrap_or(behind.len());
     let (authority, rest) = behind.split_at(end);
-    Some(Absolute { https, authority, rest: rest.starts_with('/').then_some(rest) })
+    Some(Absolute {
+        https,
+        authority,
+        rest: rest.starts_with('/').then_some(rest),
+    })
 }
 
 /// Whether two hosts are one: letters' case and the scheme's default port make no difference.

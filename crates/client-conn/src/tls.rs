@@ -37,7 +37,11 @@ pub enum TlsError {
     #[error("{path} holds no certificate")]
     Empty { path: PathBuf },
     #[error("certificate {cert} and key {key} do not fit together: {reason}")]
-    Pair { cert: PathBuf, key: PathBuf, reason: String },
+    Pair {
+        cert: PathBuf,
+        key: PathBuf,
+        reason: String,
+    },
     #[error("no certificate is given")]
     None,
     #[error("tls: {0}")]
@@ -53,7 +57,9 @@ pub struct TlsSettings {
 impl TlsSettings {
     pub fn new(certs: &[CertFiles], clients: &ClientAuth) -> Result<Arc<Self>, TlsError> {
         let config = server_config(certs, clients)?;
-        Ok(Arc::new(Self { current: ArcSwap::from_pointee(config) }))
+        Ok(Arc::new(Self {
+            current: ArcSwap::from_pointee(config),
+        }))
     }
 
     /// Reads the files anew. An error leaves the old state in force.
@@ -67,7 +73,10 @@ impl TlsSettings {
     }
 }
 
-fn server_config(certs: &[CertFiles], clients: &ClientAuth) -> Result<rustls::ServerConfig, TlsError> {
+fn server_config(
+    certs: &[CertFiles],
+    clients: &ClientAuth,
+) -> Result<rustls::ServerConfig, TlsError> {
     let provider = Arc::new(default_provider());
     let resolver = Arc::new(BySni::new(certs)?);
     let rustls = |error: rustls::Error| TlsError::Rustls(error.to_string());
@@ -100,7 +109,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     };
     let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(pem)?.collect();
     let certs = certs.map_err(pem)?;
-    if certs.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(certs) }
+    if certs.is_empty() {
+        Err(TlsError::Empty {
+            path: path.to_owned(),
+        })
+    } else {
+        Ok(certs)
+    }
 }
 
 /// Certificates by name; the first is shown to clients that name none, or one that is not there.
@@ -128,7 +143,8 @@ impl BySni {
             let key = any_supported_type(&key).map_err(|e| pair(e.to_string()))?;
             let certified = Arc::new(CertifiedKey::new(chain, key));
             match certified.keys_match() {
-                Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+                Ok(())
+                | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
                 Err(error) => return Err(pair(error.to_string())),
             }
             for name in &files.names {
@@ -140,7 +156,11 @@ impl BySni {
             }
             default.get_or_insert(certified);
         }
-        Ok(Self { exact, below, default: default.ok_or(TlsError::None)? })
+        Ok(Self {
+            exact,
+            below,
+            default: default.ok_or(TlsError::None)?,
+        })
     }
 }
 
@@ -149,7 +169,8 @@ impl ResolvesServerCert for BySni {
         let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
         let found = self.exact.get(&name).or_else(|| {
             // a wildcard stands for one label (RFC 9525 §6.3)
-            name.split_once('.').and_then(|(_, parent)| self.below.get(parent))
+            name.split_once('.')
+                .and_then(|(_, parent)| self.below.get(parent))
         });
         Some(found.unwrap_or(&self.default).clone())
     }

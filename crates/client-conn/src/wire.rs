@@ -18,7 +18,11 @@ pub trait Wire: Send + Sync + Unpin + 'static {
     /// Whether the request's body has been read to its end.
     fn body_done(&mut self) -> bool;
     /// Writes a head; interim ones (1xx) and 101 go out at once. `end`: no body follows.
-    fn head(&mut self, response: &ResponseHeader, end: bool) -> impl Future<Output = Result<()>> + Send;
+    fn head(
+        &mut self,
+        response: &ResponseHeader,
+        end: bool,
+    ) -> impl Future<Output = Result<()>> + Send;
     fn data(&mut self, data: Bytes, end: bool) -> impl Future<Output = Result<()>> + Send;
     fn flush(&mut self) -> impl Future<Output = Result<()>> + Send;
     /// The response is complete. An error: it is shorter than its head said.

@@ -15,9 +15,15 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ListenError {
     #[error("cannot listen on {address}: {reason}")]
-    Bind { address: SocketAddr, reason: io::Error },
+    Bind {
+        address: SocketAddr,
+        reason: io::Error,
+    },
     #[error("listen address {address}: {reason}")]
-    Tls { address: SocketAddr, reason: TlsError },
+    Tls {
+        address: SocketAddr,
+        reason: TlsError,
+    },
     #[error("access log {path} cannot be opened: {reason}")]
     AccessLog { path: PathBuf, reason: io::Error },
 }
@@ -32,7 +38,11 @@ pub struct Listening {
 fn settings(listen: &ListenModel, fleet: &FleetModel) -> Option<(Vec<CertFiles>, ClientAuth)> {
     match (&fleet.tls, listen.fleet_tls) {
         (Some(tls), true) => {
-            let cert = CertFiles { cert: tls.cert.clone(), key: tls.key.clone(), names: Vec::new() };
+            let cert = CertFiles {
+                cert: tls.cert.clone(),
+                key: tls.key.clone(),
+                names: Vec::new(),
+            };
             Some((vec![cert], ClientAuth::Required(tls.ca.clone())))
         }
         _ if listen.certificates.is_empty() => None,
@@ -78,12 +88,17 @@ impl Listening {
         let wanted: Vec<_> = wanted.collect();
         // tried first, so that a bad file among good ones changes nothing
         for (address, _, certs, clients) in &wanted {
-            TlsSettings::new(certs, clients)
-                .map_err(|reason| ListenError::Tls { address: *address, reason })?;
+            TlsSettings::new(certs, clients).map_err(|reason| ListenError::Tls {
+                address: *address,
+                reason,
+            })?;
         }
         for (address, tls, certs, clients) in &wanted {
             tls.reload(certs, clients)
-                .map_err(|reason| ListenError::Tls { address: *address, reason })?;
+                .map_err(|reason| ListenError::Tls {
+                    address: *address,
+                    reason,
+                })?;
         }
         Ok(())
     }
@@ -104,8 +119,13 @@ pub fn limits(model: &ConnModel) -> ConnLimits {
 }
 
 /// Opens the access log that `node` asks for.
-pub fn access_log(node: &NodeModel, metrics: &Metrics) -> Result<Option<Arc<AccessLog>>, ListenError> {
-    let Some(model) = &node.access_log else { return Ok(None) };
+pub fn access_log(
+    node: &NodeModel,
+    metrics: &Metrics,
+) -> Result<Option<Arc<AccessLog>>, ListenError> {
+    let Some(model) = &node.access_log else {
+        return Ok(None);
+    };
     let (to, path) = match &model.to {
         LogTo::Stdout => (Destination::Stdout, PathBuf::from("stdout")),
         LogTo::File(path) => (Destination::File(path.clone()), path.clone()),

@@ -105,7 +105,7 @@ mod tests {
     use seawall_telemetry::NodeKind;
 
     fn node(dir: &tempfile::TempDir) -> Arc<Node> {
-        Node::open("edge-1", dir.path(), Metrics::new(NodeKind::Edge)).unwrap()
+        Node::open("edge-1", dir.path(), Metrics::new(NodeKind::Edge, "edge-1")).unwrap()
     }
 
     #[test]

@@ -127,11 +127,14 @@ impl Register<'_> {
 }
 
 impl Metrics {
-    /// The metrics of a node of `kind`; each line carries the label `node_kind`.
-    pub fn new(kind: NodeKind) -> Arc<Self> {
-        let labels = [("node_kind".to_owned(), kind.as_str().to_owned())].into();
+    /// The metrics of the node `node` of `kind`; each line carries the labels `node` and `node_kind`.
+    pub fn new(kind: NodeKind, node: &str) -> Arc<Self> {
+        let labels = [
+            ("node".to_owned(), node.to_owned()),
+            ("node_kind".to_owned(), kind.as_str().to_owned()),
+        ];
         let registry =
-            Registry::new_custom(None, Some(labels)).expect("one constant label is legal");
+            Registry::new_custom(None, Some(labels.into())).expect("constant labels are legal");
         let register = Register(&registry);
         let requests = Arc::new(RequestCounters::default());
         let collector = Requests::new(requests.clone());
@@ -183,8 +186,23 @@ impl Metrics {
 
     /// All metrics in Prometheus' text format.
     pub fn gather(&self) -> String {
+        Self::gather_all(&[self])
+    }
+
+    /// The metrics of several nodes as one text: each metric is described once.
+    pub fn gather_all(nodes: &[&Self]) -> String {
+        let mut families: Vec<MetricFamily> = Vec::new();
+        for mut family in nodes.iter().flat_map(|node| node.registry.gather()) {
+            match families
+                .iter_mut()
+                .find(|known| known.name() == family.name())
+            {
+                Some(known) => known.mut_metric().extend(family.take_metric()),
+                None => families.push(family),
+            }
+        }
         let mut text = Vec::new();
-        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        match TextEncoder::new().encode(&families, &mut text) {
             Ok(()) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => format!("# metrics could not be encoded: {error}\n"),
         }

@@ -30,7 +30,7 @@ fn the_access_log_page_lists_every_field_as_it_is_declared() {
 
 #[test]
 fn every_metric_of_the_catalogue_is_served() {
-    let metrics = Metrics::new(NodeKind::Edge);
+    let metrics = Metrics::new(NodeKind::Edge, "edge-1");
     metrics.rejected.with_label_values(&["400"]).inc();
     metrics
         .upstream_requests

@@ -68,7 +68,9 @@ impl Context {
                     self.addresses = addresses.into_iter().rev().collect();
                 }
                 other => {
-                    let why = other.err().unwrap_or_else(|| "the name has no address".into());
+                    let why = other
+                        .err()
+                        .unwrap_or_else(|| "the name has no address".into());
                     self.last = Some(Failure {
                         status: 502,
                         phase: Phase::Resolve,
@@ -103,8 +105,12 @@ fn phase(error: &Error, connected: bool, head_seen: bool) -> (Phase, bool) {
         E::TLSHandshakeFailure | E::TLSHandshakeTimedout | E::InvalidCert | E::HandshakeError => {
             Phase::Tls
         }
-        E::ConnectTimedout | E::ConnectRefused | E::ConnectNoRoute | E::ConnectError
-        | E::BindError | E::SocketError => Phase::Connect,
+        E::ConnectTimedout
+        | E::ConnectRefused
+        | E::ConnectNoRoute
+        | E::ConnectError
+        | E::BindError
+        | E::SocketError => Phase::Connect,
         _ if !connected => Phase::Connect,
         E::WriteError | E::WriteTimedout => Phase::Request,
         _ if head_seen => Phase::ResponseBody,
@@ -115,9 +121,18 @@ fn phase(error: &Error, connected: bool, head_seen: bool) -> (Phase, bool) {
 
 /// What of an error goes to clients: its kind and our own words, no addresses.
 fn reason(error: &Error) -> String {
-    let context = error.context.as_ref().map(|c| c.as_str().to_owned()).unwrap_or_default();
+    let context = error
+        .context
+        .as_ref()
+        .map(|c| c.as_str().to_owned())
+        .unwrap_or_default();
     let kind = error.etype().as_str();
-    let short = context.split("Peer:").next().unwrap_or_default().trim().trim_end_matches(',');
+    let short = context
+        .split("Peer:")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_end_matches(',');
     if short.is_empty() || short.len() > 120 || short.contains("addr:") {
         kind.to_owned()
     } else {
@@ -141,8 +156,11 @@ fn judge_head(fields: &HeaderMap, status: u16) -> std::result::Result<(), &'stat
             return Err("conflicting Content-Length fields");
         }
     }
-    let codings: Vec<&[u8]> =
-        fields.get_all(header::TRANSFER_ENCODING).iter().map(|v| v.as_bytes()).collect();
+    let codings: Vec<&[u8]> = fields
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .map(|v| v.as_bytes())
+        .collect();
     match codings[..] {
         [] => Ok(()),
         _ if length.is_some() => Err("both Content-Length and Transfer-Encoding"),
@@ -159,7 +177,11 @@ impl ProxyHttp for App {
         Context::default()
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
         if ctx.ask.is_none() {
             ctx.ask = session.req_header().extensions.get::<Arc<Ask>>().cloned();
         }
@@ -183,7 +205,9 @@ impl ProxyHttp for App {
         };
         ctx.current = Some(address);
         ctx.began = Some(Instant::now());
-        let hop = ctx.hop().ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let hop = ctx
+            .hop()
+            .ok_or_else(|| Error::new(ErrorType::InternalError))?;
         Ok(Box::new(hop.target.peer(address, &ask.timeouts)))
     }
 
@@ -215,7 +239,9 @@ impl ProxyHttp for App {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let (Some(ask), Some(hop)) = (ctx.ask.clone(), ctx.hop()) else { return Ok(()) };
+        let (Some(ask), Some(hop)) = (ctx.ask.clone(), ctx.hop()) else {
+            return Ok(());
+        };
         request.remove_header(&header::EXPECT);
         request.set_version(http::Version::HTTP_11);
         ask.attempt.before(hop, request);
@@ -235,7 +261,10 @@ impl ProxyHttp for App {
     ) -> Result<()> {
         let status = response.status.as_u16();
         if response.status.is_informational() && status != 101 {
-            return session.downstream_session.write_response_header_ref(response).await;
+            return session
+                .downstream_session
+                .write_response_header_ref(response)
+                .await;
         }
         if let Err(fault) = judge_head(&response.headers, status) {
             let mut error = Error::explain(ErrorType::InvalidHTTPHeader, fault);
@@ -250,7 +279,9 @@ impl ProxyHttp for App {
         }
         ctx.answered = true;
         ctx.tell_health(true);
-        let (Some(ask), Some(hop)) = (ctx.ask.clone(), ctx.hop()) else { return Ok(()) };
+        let (Some(ask), Some(hop)) = (ctx.ask.clone(), ctx.hop()) else {
+            return Ok(());
+        };
         ask.clear_failure();
         ask.attempt.head(hop, response);
         Ok(())
@@ -303,7 +334,10 @@ impl ProxyHttp for App {
             // Time that ran out, and an answer that had begun, are not tried twice
             let same = client_reused && replayable && !head_seen && !timeout;
             let other = !client_reused && replayable && !head_seen && !timeout && ctx.more();
-            let attempts_left = ctx.ask.as_ref().is_some_and(|ask| ctx.attempts < ask.attempts_max);
+            let attempts_left = ctx
+                .ask
+                .as_ref()
+                .is_some_and(|ask| ctx.attempts < ask.attempts_max);
             ctx.again = same && attempts_left;
             error.set_retry((same && attempts_left) || other);
         } else {
@@ -322,14 +356,18 @@ impl ProxyHttp for App {
         let of_client = *error.esource() == ErrorSource::Downstream;
         let (status, text) = match (error.etype(), of_client) {
             (ErrorType::HTTPStatus(status), _) => {
-                let why = error.context.as_ref().map_or("the request cannot be served", |c| c.as_str());
+                let why = error
+                    .context
+                    .as_ref()
+                    .map_or("the request cannot be served", |c| c.as_str());
                 (*status, why.to_owned())
             }
             // the client is gone, or its own side broke
             (_, true) => (0, String::new()),
             _ => {
                 let failure = ctx.last.take().unwrap_or_else(|| {
-                    let (phase, timeout) = phase(error, ctx.current.is_some(), head_seen || ctx.answered);
+                    let (phase, timeout) =
+                        phase(error, ctx.current.is_some(), head_seen || ctx.answered);
                     Failure {
                         status: if timeout { 504 } else { 502 },
                         phase,
@@ -352,16 +390,26 @@ impl ProxyHttp for App {
             let (head, body) = error_head(status, &text);
             let downstream = &mut session.downstream_session;
             // a client that is gone by now needs no answer
-            if downstream.write_response_header(Box::new(head)).await.is_ok() {
+            if downstream
+                .write_response_header(Box::new(head))
+                .await
+                .is_ok()
+            {
                 let _ = downstream.write_response_body(body, true).await;
             }
         }
-        FailToProxy { error_code: status, can_reuse_downstream: false }
+        FailToProxy {
+            error_code: status,
+            can_reuse_downstream: false,
+        }
     }
 
     async fn logging(&self, _session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         if error.is_none() && ctx.answered {
-            self.metrics.upstream_requests.with_label_values(&[ctx.role().as_str(), "ok"]).inc();
+            self.metrics
+                .upstream_requests
+                .with_label_values(&[ctx.role().as_str(), "ok"])
+                .inc();
         }
     }
 
@@ -378,7 +426,10 @@ mod tests {
     fn check(fields: &[(&str, &str)], expect: std::result::Result<(), &str>) {
         let mut map = HeaderMap::new();
         for (name, value) in fields {
-            map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            map.append(
+                http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         assert_eq!(judge_head(&map, 200), expect, "{fields:?}");
     }
@@ -387,8 +438,14 @@ mod tests {
     fn a_head_that_could_be_read_in_two_ways_is_an_error() {
         check(&[("content-length", "5")], Ok(()));
         check(&[("content-length", "5"), ("content-length", "5")], Ok(()));
-        check(&[("content-length", "5"), ("content-length", "6")], Err("conflicting Content-Length fields"));
-        check(&[("content-length", "5, 6")], Err("malformed Content-Length"));
+        check(
+            &[("content-length", "5"), ("content-length", "6")],
+            Err("conflicting Content-Length fields"),
+        );
+        check(
+            &[("content-length", "5, 6")],
+            Err("malformed Content-Length"),
+        );
         check(&[("content-length", "-1")], Err("malformed Content-Length"));
         check(&[("content-length", "")], Err("malformed Content-Length"));
         check(&[("transfer-encoding", "chunked")], Ok(()));
@@ -396,7 +453,10 @@ mod tests {
             &[("transfer-encoding", "chunked"), ("content-length", "5")],
             Err("both Content-Length and Transfer-Encoding"),
         );
-        check(&[("transfer-encoding", "gzip, chunked")], Err("a transfer coding other than chunked"));
+        check(
+            &[("transfer-encoding", "gzip, chunked")],
+            Err("a transfer coding other than chunked"),
+        );
         assert!(judge_head(&HeaderMap::new(), 999).is_err());
     }
 }

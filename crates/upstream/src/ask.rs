@@ -85,7 +85,13 @@ pub struct Failure {
 /// One line, for the client.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed in phase {}: {}", self.role.as_str(), self.phase.as_str(), self.reason)
+        write!(
+            f,
+            "{} failed in phase {}: {}",
+            self.role.as_str(),
+            self.phase.as_str(),
+            self.reason
+        )
     }
 }
 
@@ -106,7 +112,13 @@ impl Ask {
         attempts_max: usize,
         attempt: Box<dyn Attempt>,
     ) -> Self {
-        Self { hops, timeouts, attempts_max: attempts_max.max(1), attempt, failure: Mutex::new(None) }
+        Self {
+            hops,
+            timeouts,
+            attempts_max: attempts_max.max(1),
+            attempt,
+            failure: Mutex::new(None),
+        }
     }
 
     /// Why there was no answer, or why its body broke off. It is set before an error answer of ours is written to the

@@ -25,7 +25,11 @@ pub(crate) struct Health(Mutex<HashMap<SocketAddr, State>>);
 impl Health {
     /// Whether `address` should be tried before those that are not well.
     pub(crate) fn is_well(&self, address: &SocketAddr, now: Instant) -> bool {
-        self.0.lock().get(address).and_then(|s| s.until).is_none_or(|until| until <= now)
+        self.0
+            .lock()
+            .get(address)
+            .and_then(|s| s.until)
+            .is_none_or(|until| until <= now)
     }
 
     pub(crate) fn failed(&self, address: SocketAddr, now: Instant) {

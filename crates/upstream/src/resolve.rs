@@ -56,7 +56,9 @@ impl Name {
 
     fn current(&self, now: Instant) -> Option<Arc<[IpAddr]>> {
         let last = self.last.read();
-        last.as_ref().filter(|(_, until)| *until > now).map(|(addresses, _)| addresses.clone())
+        last.as_ref()
+            .filter(|(_, until)| *until > now)
+            .map(|(addresses, _)| addresses.clone())
     }
 
     /// The addresses now. Where a lookup fails the last good ones are used on.
@@ -79,7 +81,11 @@ impl Name {
             }
             Err(reason) => match &mut *last {
                 Some((addresses, until)) => {
-                    tracing::warn!(name = self.name, reason, "a name could not be resolved; its last addresses are used on");
+                    tracing::warn!(
+                        name = self.name,
+                        reason,
+                        "a name could not be resolved; its last addresses are used on"
+                    );
                     *until = now + RETRY_AFTER;
                     Ok(addresses.clone())
                 }
@@ -104,12 +110,21 @@ impl Name {
 
 /// Addresses, and the one name that means this machine (RFC 6761 §6.3), need no DNS.
 fn literal(name: &str) -> Option<Arc<[IpAddr]>> {
-    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|n| n.strip_suffix(']'))
+        .unwrap_or(name);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Some([address].into());
     }
     if name.eq_ignore_ascii_case("localhost") {
-        return Some([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].into());
+        return Some(
+            [
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ]
+            .into(),
+        );
     }
     None
 }

@@ -58,7 +58,11 @@ impl Target {
         let (mut ca, mut client) = (None, None);
         if let Some(tls) = &spec.tls {
             ca = tls.ca_file.as_deref().map(tls::authorities).transpose()?;
-            client = tls.client.as_ref().map(|(c, k)| tls::client_certificate(c, k)).transpose()?;
+            client = tls
+                .client
+                .as_ref()
+                .map(|(c, k)| tls::client_certificate(c, k))
+                .transpose()?;
         }
         Ok(Self {
             name: Name::new(dns, &spec.host),
@@ -80,15 +84,22 @@ impl Target {
         let found = self.name.addresses().await?;
         let now = Instant::now();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % found.len().max(1);
-        let mut addresses: Vec<SocketAddr> =
-            found.iter().map(|ip| SocketAddr::new(*ip, self.spec.port)).collect();
+        let mut addresses: Vec<SocketAddr> = found
+            .iter()
+            .map(|ip| SocketAddr::new(*ip, self.spec.port))
+            .collect();
         addresses.rotate_left(turn);
         addresses.sort_by_key(|address| !self.health.is_well(address, now));
         Ok(addresses)
     }
 
     pub(crate) fn peer(&self, address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
-        let sni = self.spec.tls.as_ref().map(|t| t.sni.clone()).unwrap_or_default();
+        let sni = self
+            .spec
+            .tls
+            .as_ref()
+            .map(|t| t.sni.clone())
+            .unwrap_or_default();
         let mut peer = HttpPeer::new(address, self.spec.tls.is_some(), sni);
         peer.group_key = self.group;
         peer.client_cert_key.clone_from(&self.client);

@@ -68,7 +68,10 @@ impl Upstream {
     }
 
     /// Makes sure that every origin of `services` can be spoken to: their certificate files are read.
-    pub fn prepare<'s>(&self, services: impl Iterator<Item = &'s Arc<Service>>) -> Result<(), TargetError> {
+    pub fn prepare<'s>(
+        &self,
+        services: impl Iterator<Item = &'s Arc<Service>>,
+    ) -> Result<(), TargetError> {
         for service in services {
             for origin in &service.origins {
                 self.target(origin_spec(origin))?;
@@ -119,8 +122,15 @@ pub fn origin_hops(upstream: &Upstream, service: &Service, _key: u64) -> Vec<Hop
                 return None;
             }
         };
-        let host_header = origin.host_header.as_ref().and_then(|h| HeaderValue::from_str(h).ok());
-        Some(Hop { target, role: Role::Origin, host_header })
+        let host_header = origin
+            .host_header
+            .as_ref()
+            .and_then(|h| HeaderValue::from_str(h).ok());
+        Some(Hop {
+            target,
+            role: Role::Origin,
+            host_header,
+        })
     };
     service.origins.iter().filter_map(hop).collect()
 }
