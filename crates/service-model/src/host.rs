@@ -103,8 +103,8 @@ pub(crate) fn without_port(host: &[u8]) -> &[u8] {
     }
 }
 
-/// The form in which keys and scopes have a host: lower case, the scheme's default port dropped, other ports kept.
-/// Borrowed where it is canonical already.
+/// The form in which keys and scopes have a host: lower case, without the root's dot, the scheme's default port dropped,
+/// other ports kept. Borrowed where it is canonical already.
 pub fn canonical_host(host: &[u8], scheme: Scheme) -> Cow<'_, [u8]> {
     let bare = without_port(host);
     let port = host
@@ -115,10 +115,14 @@ pub fn canonical_host(host: &[u8], scheme: Scheme) -> Cow<'_, [u8]> {
         Scheme::Http => b"80".as_slice(),
         Scheme::Https => b"443",
     };
+    // `find` takes no notice of the dot either: both spellings are one object, which one purge covers
+    let name = bare.strip_suffix(b".").unwrap_or(bare);
     let kept = if port.is_empty() || port == default {
-        bare
-    } else {
+        name
+    } else if name.len() == bare.len() {
         host
+    } else {
+        return Cow::Owned([name, b":", port].concat().to_ascii_lowercase());
     };
     if kept.iter().any(u8::is_ascii_uppercase) {
         Cow::Owned(kept.to_ascii_lowercase())

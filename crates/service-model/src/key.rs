@@ -5,7 +5,7 @@ use crate::service::{Scheme, Service};
 use http::HeaderName;
 use seawall_http_cache::Fields;
 use std::borrow::Cow;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Which query parameters are part of the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +88,60 @@ fn cookie<'f>(name: &str, line: &'f [u8]) -> Option<&'f [u8]> {
         })
 }
 
+/// Digests framed parts: each has its kind and its length before it, so that no two lists of parts are one text.
+///
+/// Short keys, which most are, are gathered and digested at once; that is cheaper than a digest in steps, and the same
+/// value.
+struct Frames {
+    short: [u8; SHORT_BYTES],
+    used: usize,
+    long: Option<Xxh3>,
+}
+
+const SHORT_BYTES: usize = 240;
+
+impl Frames {
+    fn new() -> Self {
+        Self {
+            short: [0; SHORT_BYTES],
+            used: 0,
+            long: None,
+        }
+    }
+
+    fn put(&mut self, kind: u8, bytes: &[u8]) {
+        let mut head = [0; 9];
+        head[0] = kind;
+        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let end = self.used + head.len() + bytes.len();
+        match (&mut self.long, self.short.get_mut(self.used..end)) {
+            (None, Some(room)) => {
+                let (front, rest) = room.split_at_mut(head.len());
+                front.copy_from_slice(&head);
+                rest.copy_from_slice(bytes);
+                self.used = end;
+            }
+            (long, _) => {
+                let short = &self.short[..self.used];
+                let hash = long.get_or_insert_with(|| {
+                    let mut hash = Xxh3::new();
+                    hash.update(short);
+                    hash
+                });
+                hash.update(&head);
+                hash.update(bytes);
+            }
+        }
+    }
+
+    fn digest(&self) -> u128 {
+        match &self.long {
+            Some(hash) => hash.digest128(),
+            None => xxh3_128(&self.short[..self.used]),
+        }
+    }
+}
+
 /// Computes the key of a request. `host` as sent, `target` in origin form. Nothing is allocated where the rules are
 /// the default ones.
 pub fn cache_key(
@@ -101,14 +155,8 @@ pub fn cache_key(
     let (path, query) = split_target(target);
     let query = key_query(query, rules);
     let host = canonical_host(host, scheme);
-    let mut hash = Xxh3::new();
-    let mut frame = |kind: u8, bytes: &[u8]| {
-        let mut head = [0; 9];
-        head[0] = kind;
-        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        hash.update(&head);
-        hash.update(bytes);
-    };
+    let mut frames = Frames::new();
+    let mut frame = |kind: u8, bytes: &[u8]| frames.put(kind, bytes);
     frame(b's', service.id.0.as_bytes());
     if !rules.ignore_scheme {
         frame(b'c', scheme.as_str().as_bytes());
@@ -133,5 +181,5 @@ pub fn cache_key(
             }
         });
     }
-    CacheKey(hash.digest128())
+    CacheKey(frames.digest())
 }

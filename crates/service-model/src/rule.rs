@@ -64,7 +64,8 @@ impl PathPattern {
         &self.text
     }
 
-    /// Time is bounded by pattern length times path length: each star keeps one place to return to.
+    /// Each star keeps one place to return to, and no part of a path is tried again for a `*` that it has failed before:
+    /// a long path, which a stranger may send, costs about its length times the pattern's.
     pub fn matches(&self, path: &str) -> bool {
         let (pattern, path) = (self.text.as_bytes(), path.as_bytes());
         let (mut p, mut s) = (0, 0);
@@ -97,14 +98,30 @@ impl PathPattern {
                 single = Some((behind, at + 1));
                 (p, s) = (behind, at + 1);
             } else if let Some((behind, at)) = double.filter(|(_, at)| *at < path.len()) {
-                double = Some((behind, at + 1));
+                let next = match single {
+                    // what stands behind the single star is nowhere in the rest of the path, from wherever one starts
+                    Some((_, tried)) if tried == path.len() => return false,
+                    Some((rest, tried)) => next_start(&pattern[behind..rest], at, tried),
+                    None => at + 1,
+                };
+                double = Some((behind, next));
                 single = None;
-                (p, s) = (behind, at + 1);
+                (p, s) = (behind, next);
             } else {
                 return false;
             }
         }
     }
+}
+
+/// Where to try next behind a double star at `at`, after the last single star of `block` has failed up to the slash at
+/// `tried`: any start that leads the first one into the same segment fails again.
+fn next_start(block: &[u8], at: usize, tried: usize) -> usize {
+    let literal = block.iter().position(|b| *b == b'*').unwrap_or(block.len());
+    if block[literal..].contains(&b'/') {
+        return at + 1;
+    }
+    (at + 1).max((tried + 1).saturating_sub(literal))
 }
 
 /// A condition on a request's field.

@@ -66,15 +66,21 @@ impl ServiceSet {
         let name = without_port(host);
         // a name may end with the root's dot
         let name = name.strip_suffix(b".").unwrap_or(name);
+        if name.len() > HOST_BYTES_MAX {
+            // no name: a walk over its labels would be work of a size that a stranger chooses
+            return self.services.get(self.any?);
+        }
+        if !name.iter().any(u8::is_ascii_uppercase) {
+            return self.find_name(name);
+        }
         let mut lower = [0; HOST_BYTES_MAX];
-        let name = if name.iter().any(u8::is_ascii_uppercase) {
-            let lower = lower.get_mut(..name.len())?;
-            lower.copy_from_slice(name);
-            lower.make_ascii_lowercase();
-            &*lower
-        } else {
-            name
-        };
+        let lower = &mut lower[..name.len()];
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        self.find_name(lower)
+    }
+
+    fn find_name(&self, name: &[u8]) -> Option<&Arc<Service>> {
         let found = self
             .exact
             .get(name)

@@ -46,6 +46,8 @@ fn an_exact_host_beats_the_longest_wildcard_which_beats_any() {
     check("example.com", "any");
     check("", "any");
     check(&"x".repeat(5000), "any");
+    check(&"X".repeat(5000), "any");
+    check(&format!("{}example.com", "a.".repeat(5000)), "any");
 }
 
 #[test]
@@ -140,6 +142,36 @@ const GOLDEN: [u128; 2] = [
     0x603a_c227_38f9_a80f_6c19_5c39_539d_fd65,
     0x47e4_3551_72b5_73ea_d193_1fcf_b57a_b718,
 ];
+
+/// The bytes that are digested, as another implementation would write them down.
+#[test]
+fn keys_short_and_long_are_digests_of_the_same_frames() {
+    for length in 1..600 {
+        let path = format!("/{}", "p".repeat(length));
+        let parts: [(u8, &str); 7] = [
+            (b's', "s"),
+            (b'c', "http"),
+            (b'h', "www.example.com"),
+            (b'p', &path),
+            (b'q', "b=1"),
+            (b'n', "x-country"),
+            (b'v', "de"),
+        ];
+        let mut framed = Vec::new();
+        for (kind, text) in parts {
+            framed.push(kind);
+            framed.extend((text.len() as u64).to_le_bytes());
+            framed.extend(text.as_bytes());
+        }
+        let rules = KeyRules {
+            headers: vec!["x-country".parse().unwrap()],
+            ..KeyRules::default()
+        };
+        let target = format!("{path}?b=1");
+        let found = key(&rules, "www.example.com", &target, &[("x-country", "de")]);
+        assert_eq!(found, xxhash_rust::xxh3::xxh3_128(&framed), "{length}");
+    }
+}
 
 #[test]
 fn what_the_origin_may_tell_apart_has_different_keys() {
@@ -246,6 +278,9 @@ fn hosts_are_canonical_without_the_default_port() {
     check("a.example:443", Scheme::Http, "a.example:443");
     check("a.example:443", Scheme::Https, "a.example");
     check("[::1]:80", Scheme::Http, "[::1]");
+    check("A.example.", Scheme::Http, "a.example");
+    check("a.example.:80", Scheme::Http, "a.example");
+    check("A.example.:8080", Scheme::Http, "a.example:8080");
 }
 
 #[test]
