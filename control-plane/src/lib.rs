@@ -1,9 +1,13 @@
 //! What decides for the fleet.
 //!
-//! It holds the table of what each node has acknowledged, from which every receipt is computed. The purge log, its
-//! store, the admin API and the nodes' stream join it with the next step. The data plane never depends on this crate:
-//! nodes serve on when it is away.
+//! - [`members`]: what each node has acknowledged; every receipt is computed from it
+//! - [`store`]: what an engine that keeps the state must do, and the engine in memory
+//!
+//! The embedded engine on disk, the admin API and the nodes' stream join them with the next step. The data plane never
+//! depends on this crate: nodes serve on when it is away.
 
 pub mod members;
+pub mod store;
 
 pub use members::Members;
+pub use store::{MemoryStore, Store, StoreError};
