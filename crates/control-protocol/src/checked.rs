@@ -17,6 +17,39 @@ pub enum ProtocolError {
         theirs: Vec<u32>,
         ours: &'static [u32],
     },
+    #[error("{field} has {found} entries, of at most {max}")]
+    TooMany {
+        field: &'static str,
+        found: usize,
+        max: usize,
+    },
+    #[error("document name {0:?} is not 1 to 256 bytes of printable ascii")]
+    DocumentName(String),
+    #[error("the purge at {at} names no scope")]
+    NoScope { at: PurgeSeq },
+    #[error("the purge at {found} stands where that after {last} belongs")]
+    Gap { last: PurgeSeq, found: PurgeSeq },
+    #[error("position {at} is not within a log that ends at {head}")]
+    Head { at: PurgeSeq, head: PurgeSeq },
+}
+
+/// Documents that one node may hold, and that one message may carry.
+pub const DOCUMENTS_MAX: usize = 10_000;
+
+/// Refuses more than `max` entries of a repeated field.
+pub(crate) fn at_most(field: &'static str, found: usize, max: usize) -> Result<(), ProtocolError> {
+    if found > max {
+        return Err(ProtocolError::TooMany { field, found, max });
+    }
+    Ok(())
+}
+
+/// Refuses a name that no document can have.
+pub(crate) fn check_document_name(name: &str) -> Result<(), ProtocolError> {
+    let legal = (1..=256).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+    legal
+        .then_some(())
+        .ok_or_else(|| ProtocolError::DocumentName(name.chars().take(80).collect()))
 }
 
 /// A node's first message.
@@ -36,8 +69,12 @@ pub fn is_node_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(legal)
 }
 
-pub fn sequence(wire: Option<&wire::Sequence>) -> Result<PurgeSeq, ProtocolError> {
-    let wire = wire.ok_or(ProtocolError::Missing("purged"))?;
+/// A position that must be there; `field` is named where it is not.
+pub fn sequence(
+    field: &'static str,
+    wire: Option<&wire::Sequence>,
+) -> Result<PurgeSeq, ProtocolError> {
+    let wire = wire.ok_or(ProtocolError::Missing(field))?;
     Ok(PurgeSeq::new(Epoch(wire.epoch), wire.n))
 }
 
@@ -67,9 +104,13 @@ impl TryFrom<wire::Hello> for Hello {
                 ours: crate::VERSIONS,
             });
         };
+        at_most("documents", wire.documents.len(), DOCUMENTS_MAX)?;
+        wire.documents
+            .keys()
+            .try_for_each(|name| check_document_name(name))?;
         Ok(Self {
             version,
-            purged: sequence(wire.purged.as_ref())?,
+            purged: sequence("purged", wire.purged.as_ref())?,
             term: wire.term,
             documents: wire.documents,
             node_id: wire.node_id,
@@ -77,11 +118,12 @@ impl TryFrom<wire::Hello> for Hello {
     }
 }
 
+/// What a node sends: it offers every version that this build speaks, and the other side picks.
 impl From<&Hello> for wire::Hello {
     fn from(hello: &Hello) -> Self {
         Self {
             node_id: hello.node_id.clone(),
-            versions: vec![hello.version],
+            versions: crate::VERSIONS.to_vec(),
             purged: Some(wire_sequence(hello.purged)),
             term: hello.term,
             documents: hello.documents.clone(),
@@ -128,6 +170,17 @@ mod tests {
         };
         let error = Hello::try_from(wire).unwrap_err().to_string();
         assert!(error.contains("[8, 9]") && error.contains("[1]"), "{error}");
+    }
+
+    #[test]
+    fn more_documents_than_a_node_can_hold_are_refused() {
+        let documents = (0..=DOCUMENTS_MAX).map(|i| (i.to_string(), 1)).collect();
+        let wire = wire::Hello::from(&Hello {
+            documents,
+            ..hello()
+        });
+        let refused = Hello::try_from(wire);
+        assert!(matches!(refused, Err(ProtocolError::TooMany { .. })));
     }
 
     #[test]

@@ -7,12 +7,15 @@
 //!
 //! - [`sequence`]: epochs, sequences and labels of fills
 //! - [`scope`]: what a purge names, as ids that every node computes alike
+//! - [`strength`]: hard or soft
 //! - [`generation`]: identities of stored versions
 
 pub mod generation;
 pub mod scope;
 pub mod sequence;
+pub mod strength;
 
 pub use generation::{BootId, Generation};
 pub use scope::{Scope, ScopeId};
 pub use sequence::{Epoch, Label, ParseSequenceError, PurgeSeq};
+pub use strength::Strength;

@@ -1,0 +1,81 @@
+//! Documents on their way to a node: services, the map of shields.
+
+use crate::checked::{DOCUMENTS_MAX, ProtocolError, at_most, check_document_name};
+use crate::wire;
+
+/// Whole state of one name. What the body means is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub name: String,
+    /// Grows with each change; a node refuses one that is older than what it holds.
+    pub generation: u64,
+    /// `None`: there is no such document any more.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Checks a message; all of its documents, or the first that is wrong.
+pub fn documents(wire: wire::Documents) -> Result<Vec<Document>, ProtocolError> {
+    at_most("documents", wire.documents.len(), DOCUMENTS_MAX)?;
+    let checked = wire.documents.into_iter().map(|document| {
+        check_document_name(&document.name)?;
+        Ok(Document {
+            name: document.name,
+            generation: document.generation,
+            body: (!document.deleted).then_some(document.body),
+        })
+    });
+    checked.collect()
+}
+
+impl From<&Document> for wire::Document {
+    fn from(document: &Document) -> Self {
+        Self {
+            name: document.name.clone(),
+            generation: document.generation,
+            body: document.body.clone().unwrap_or_default(),
+            deleted: document.body.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    fn sent(sent: &[Document]) -> Result<Vec<Document>, ProtocolError> {
+        let wire = wire::Documents {
+            documents: sent.iter().map(wire::Document::from).collect(),
+        };
+        documents(wire::Documents::decode(&wire.encode_to_vec()[..]).unwrap())
+    }
+
+    fn document(name: &str, body: Option<&[u8]>) -> Document {
+        Document {
+            name: name.into(),
+            generation: 3,
+            body: body.map(<[u8]>::to_vec),
+        }
+    }
+
+    #[test]
+    fn documents_survive_the_wire_and_an_empty_one_is_not_a_deleted_one() {
+        let all = [
+            document("services/shop", Some(b"{}")),
+            document("services/empty", Some(b"")),
+            document("map", None),
+        ];
+        assert_eq!(sent(&all).unwrap(), all);
+    }
+
+    #[test]
+    fn a_document_without_a_proper_name_is_refused() {
+        for name in ["", "a b", "a\n", "ä", &"x".repeat(257)] {
+            let refused = sent(&[document(name, None)]);
+            assert!(
+                matches!(refused, Err(ProtocolError::DocumentName(_))),
+                "{name:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Purges on their way to a node.
+
+use crate::checked::{ProtocolError, at_most};
+use crate::{sequence, wire, wire_sequence};
+use seawall_purge::{PurgeSeq, ScopeId, Strength};
+
+/// Scopes of one purge.
+pub const SCOPES_MAX: usize = 1000;
+/// Purges of one batch.
+pub const BATCH_MAX: usize = 1000;
+
+/// One record of the log. A copy is covered that carries any of the scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    pub at: PurgeSeq,
+    pub term: u64,
+    /// Milliseconds since the Unix epoch, by the writer's clock.
+    pub appended_ms: u64,
+    pub strength: Strength,
+    /// 1 to [`SCOPES_MAX`].
+    pub scopes: Vec<ScopeId>,
+}
+
+/// Consecutive purges of one epoch, none of them beyond `head`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeBatch {
+    pub purges: Vec<Purge>,
+    /// Where the log stood when this was sent.
+    pub head: PurgeSeq,
+}
+
+impl TryFrom<wire::Purge> for Purge {
+    type Error = ProtocolError;
+
+    fn try_from(wire: wire::Purge) -> Result<Self, ProtocolError> {
+        let at = sequence("at", wire.at.as_ref())?;
+        at_most("scopes", wire.scopes.len(), SCOPES_MAX)?;
+        // one that covers nothing would be acknowledged and have done nothing
+        if wire.scopes.is_empty() {
+            return Err(ProtocolError::NoScope { at });
+        }
+        Ok(Self {
+            at,
+            term: wire.term,
+            appended_ms: wire.appended_ms,
+            strength: if wire.soft {
+                Strength::Soft
+            } else {
+                Strength::Hard
+            },
+            scopes: wire.scopes.into_iter().map(ScopeId).collect(),
+        })
+    }
+}
+
+impl From<&Purge> for wire::Purge {
+    fn from(purge: &Purge) -> Self {
+        Self {
+            at: Some(wire_sequence(purge.at)),
+            term: purge.term,
+            appended_ms: purge.appended_ms,
+            soft: purge.strength == Strength::Soft,
+            scopes: purge.scopes.iter().map(|scope| scope.0).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::PurgeBatch> for PurgeBatch {
+    type Error = ProtocolError;
+
+    fn try_from(wire: wire::PurgeBatch) -> Result<Self, ProtocolError> {
+        at_most("purges", wire.purges.len(), BATCH_MAX)?;
+        let head = sequence("head", wire.head.as_ref())?;
+        let purges: Vec<Purge> = wire
+            .purges
+            .into_iter()
+            .map(Purge::try_from)
+            .collect::<Result<_, _>>()?;
+        for purge in &purges {
+            // 0 stands for "before the first purge"
+            let at = purge.at;
+            if at.epoch != head.epoch || at.n > head.n || at.n == 0 {
+                return Err(ProtocolError::Head { at, head });
+            }
+        }
+        for pair in purges.windows(2) {
+            let (last, found) = (pair[0].at, pair[1].at);
+            // an acknowledgement is cumulative: one that was passed over would count as applied
+            if last.n.checked_add(1) != Some(found.n) {
+                return Err(ProtocolError::Gap { last, found });
+            }
+        }
+        Ok(Self { purges, head })
+    }
+}
+
+impl From<&PurgeBatch> for wire::PurgeBatch {
+    fn from(batch: &PurgeBatch) -> Self {
+        Self {
+            purges: batch.purges.iter().map(wire::Purge::from).collect(),
+            head: Some(wire_sequence(batch.head)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use seawall_purge::Epoch;
+
+    fn at(epoch: u64, n: u64) -> PurgeSeq {
+        PurgeSeq::new(Epoch(epoch), n)
+    }
+
+    fn purge(at: PurgeSeq, strength: Strength) -> Purge {
+        Purge {
+            at,
+            term: 5,
+            appended_ms: 1_700_000_000_000,
+            strength,
+            scopes: vec![ScopeId(u64::MAX), ScopeId(1)],
+        }
+    }
+
+    fn batch(positions: &[PurgeSeq]) -> PurgeBatch {
+        let purges = positions.iter().map(|&at| purge(at, Strength::Hard));
+        PurgeBatch {
+            purges: purges.collect(),
+            head: at(7, 9),
+        }
+    }
+
+    fn sent(batch: &PurgeBatch) -> Result<PurgeBatch, ProtocolError> {
+        let bytes = wire::PurgeBatch::from(batch).encode_to_vec();
+        PurgeBatch::try_from(wire::PurgeBatch::decode(&bytes[..]).unwrap())
+    }
+
+    #[test]
+    fn purges_survive_the_wire_hard_and_soft() {
+        let batch = PurgeBatch {
+            purges: vec![
+                purge(at(7, 8), Strength::Soft),
+                purge(at(7, 9), Strength::Hard),
+            ],
+            head: at(7, 9),
+        };
+        assert_eq!(sent(&batch), Ok(batch));
+    }
+
+    #[test]
+    fn a_batch_with_a_gap_a_repetition_or_another_epoch_is_refused() {
+        let rows: [&[PurgeSeq]; 6] = [
+            &[at(7, 3), at(7, 5)],
+            &[at(7, 3), at(7, 3)],
+            &[at(7, 4), at(7, 3)],
+            &[at(7, 3), at(8, 4)],
+            &[at(7, 9), at(7, 10)],
+            &[at(7, 0), at(7, 1)],
+        ];
+        for row in rows {
+            assert!(sent(&batch(row)).is_err(), "{row:?}");
+        }
+        assert!(sent(&batch(&[])).is_ok(), "a head alone");
+    }
+
+    #[test]
+    fn a_purge_that_would_do_nothing_is_refused() {
+        let mut batch = batch(&[at(7, 3)]);
+        batch.purges[0].scopes.clear();
+        let refused = ProtocolError::NoScope { at: at(7, 3) };
+        assert_eq!(sent(&batch), Err(refused));
+    }
+
+    #[test]
+    fn more_scopes_or_purges_than_allowed_are_refused() {
+        let mut wide = batch(&[at(7, 3)]);
+        wide.purges[0].scopes = vec![ScopeId(1); SCOPES_MAX + 1];
+        let mut long = batch(&vec![at(7, 3); BATCH_MAX + 1]);
+        long.head = at(7, 5000);
+        for batch in [wide, long] {
+            let refused = sent(&batch);
+            assert!(matches!(refused, Err(ProtocolError::TooMany { .. })));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The answer to a hello.
+
+use crate::checked::ProtocolError;
+use crate::{sequence, wire, wire_sequence};
+use seawall_purge::PurgeSeq;
+use std::time::Duration;
+
+/// What a node learns first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    pub version: u32,
+    /// The node serves stored copies once it has come this far.
+    pub head: PurgeSeq,
+    /// The term of the record at `head`.
+    pub term: u64,
+    /// What the node has stored is dead until the compacted table, which follows, has been installed.
+    pub table_follows: bool,
+    /// A stream that is silent for longer is dead.
+    pub silence_max: Duration,
+}
+
+impl TryFrom<wire::Welcome> for Welcome {
+    type Error = ProtocolError;
+
+    fn try_from(wire: wire::Welcome) -> Result<Self, ProtocolError> {
+        if !crate::VERSIONS.contains(&wire.version) {
+            return Err(ProtocolError::Versions {
+                theirs: vec![wire.version],
+                ours: crate::VERSIONS,
+            });
+        }
+        // proto3 cannot tell 0 from absent, and no stream lives with 0
+        if wire.silence_ms_max == 0 {
+            return Err(ProtocolError::Missing("silence_ms_max"));
+        }
+        Ok(Self {
+            version: wire.version,
+            head: sequence("head", wire.head.as_ref())?,
+            term: wire.term,
+            table_follows: wire.table_follows,
+            silence_max: Duration::from_millis(u64::from(wire.silence_ms_max)),
+        })
+    }
+}
+
+impl From<&Welcome> for wire::Welcome {
+    fn from(welcome: &Welcome) -> Self {
+        let silence = welcome.silence_max.as_millis();
+        Self {
+            version: welcome.version,
+            head: Some(wire_sequence(welcome.head)),
+            term: welcome.term,
+            table_follows: welcome.table_follows,
+            silence_ms_max: u32::try_from(silence).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use seawall_purge::Epoch;
+
+    fn welcome() -> Welcome {
+        Welcome {
+            version: 1,
+            head: PurgeSeq::new(Epoch(7), 42),
+            term: 99,
+            table_follows: true,
+            silence_max: Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn a_welcome_survives_the_wire() {
+        let bytes = wire::Welcome::from(&welcome()).encode_to_vec();
+        let read = Welcome::try_from(wire::Welcome::decode(&bytes[..]).unwrap());
+        assert_eq!(read, Ok(welcome()));
+    }
+
+    #[test]
+    fn a_welcome_that_lacks_a_part_or_speaks_another_version_is_refused() {
+        let good = wire::Welcome::from(&welcome());
+        let rows = [
+            wire::Welcome { version: 2, ..good },
+            wire::Welcome { head: None, ..good },
+            wire::Welcome {
+                silence_ms_max: 0,
+                ..good
+            },
+        ];
+        for row in rows {
+            assert!(Welcome::try_from(row).is_err(), "{row:?}");
+        }
+    }
+}
