@@ -22,6 +22,8 @@ pub(crate) struct CopyHead {
     pub(crate) label: Label,
     /// The origin was asked for this answer.
     pub(crate) fetched: bool,
+    /// Its end can be told from a truncation.
+    pub(crate) framed: bool,
     /// Why it was not stored, for `Cache-Status`.
     pub(crate) detail: Option<&'static str>,
     /// It is an error answer of our own, because the next server failed.
@@ -43,6 +45,7 @@ impl CopyHead {
             generation: head.generation,
             label: head.label,
             fetched: false,
+            framed: true,
             detail: None,
             failed: false,
         }

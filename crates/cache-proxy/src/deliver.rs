@@ -69,7 +69,14 @@ pub(crate) async fn deliver<W: Wire>(
     }
     cache_status(proxy, asked, &mut fields, head, &story, now);
     if asked.from_fleet() {
-        link::write_answer(&mut fields, head.label, head.fetched && !story.collapsed);
+        link::write_answer(
+            &mut fields,
+            link::Stated {
+                label: head.label,
+                fetched: head.fetched && !story.collapsed,
+                framed: head.framed,
+            },
+        );
     }
     let ready = matches!(source, Source::Ready(_));
     let plan = plan(asked, status, fields, length, ready);

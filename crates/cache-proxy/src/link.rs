@@ -20,6 +20,8 @@ pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
 /// The label of the answer, and whether the origin was asked for it after the request arrived.
 pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
 pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
+/// The answer's end cannot be told from a truncation: nobody stores it.
+pub const UNFRAMED: HeaderName = HeaderName::from_static("seawall-unframed");
 
 const PREFIX: &str = "seawall-";
 /// A field of the dialect of origins that is not ours to remove.
@@ -70,12 +72,15 @@ pub fn write_request(fields: &mut HeaderMap, scheme: Scheme, hops: u8, sequence:
 }
 
 /// Writes what the one who asked has to know of an answer.
-pub fn write_answer(fields: &mut HeaderMap, label: Label, fetched: bool) {
-    if let Ok(value) = HeaderValue::from_str(&label.0.to_string()) {
+pub fn write_answer(fields: &mut HeaderMap, stated: Stated) {
+    if let Ok(value) = HeaderValue::from_str(&stated.label.0.to_string()) {
         fields.insert(LABEL, value);
     }
-    if fetched {
+    if stated.fetched {
         fields.insert(FETCHED, HeaderValue::from_static("1"));
+    }
+    if !stated.framed {
+        fields.insert(UNFRAMED, HeaderValue::from_static("1"));
     }
 }
 
@@ -83,7 +88,10 @@ pub fn write_answer(fields: &mut HeaderMap, label: Label, fetched: bool) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stated {
     pub label: Label,
+    /// The origin was asked for it after the request arrived.
     pub fetched: bool,
+    /// Its end can be told from a truncation.
+    pub framed: bool,
 }
 
 /// Reads and removes it.
@@ -92,10 +100,12 @@ pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
         .get(LABEL)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok());
-    let fetched = fields.get(FETCHED).is_some_and(|v| v.as_bytes() == b"1");
+    let is_set = |name| fields.get(name).is_some_and(|v: &HeaderValue| v.as_bytes() == b"1");
+    let (fetched, framed) = (is_set(FETCHED), !is_set(UNFRAMED));
     strip(fields);
     Some(Stated {
         label: Label(label?),
         fetched,
+        framed,
     })
 }

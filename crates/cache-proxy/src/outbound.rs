@@ -85,18 +85,22 @@ pub(crate) struct Learned {
     pub(crate) role: Role,
     /// Status of the final answer.
     pub(crate) status: Option<u16>,
+    /// The answer's end can be told from a truncation, here and in all tiers behind.
+    pub(crate) framed: bool,
 }
 
 impl Learned {
     /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one.
     pub(crate) fn label(&self) -> Label {
         match self.stated {
-            Some(link::Stated {
-                label,
-                fetched: false,
-            }) => label,
+            Some(link::Stated { label, fetched: false, .. }) => label,
             _ => self.own,
         }
+    }
+
+    /// What a neighbour has to know of this answer.
+    pub(crate) fn stated(&self) -> link::Stated {
+        link::Stated { label: self.label(), fetched: self.fetched(), framed: self.framed }
     }
 
     /// Whether the origin itself was asked.
@@ -114,6 +118,7 @@ impl Asking {
                 stated: None,
                 role: Role::Origin,
                 status: None,
+                framed: false,
             }),
         })
     }
@@ -165,6 +170,11 @@ impl Attempt for Hook {
             // an origin has no word in this
             learned.stated = stated.filter(|_| learned.role == Role::Shield);
             learned.status = Some(response.status.as_u16());
+            // looked at here: pingora frames anew what it passes on
+            learned.framed = learned.stated.is_none_or(|s| s.framed)
+                && (fields.contains_key(header::CONTENT_LENGTH)
+                    || fields.contains_key(header::TRANSFER_ENCODING)
+                    || response.version == http::Version::HTTP_2);
         }
         if fields.len() != response.headers.len() {
             crate::message::replace_response_fields(response, fields);

@@ -80,7 +80,7 @@ pub(crate) async fn pass<W: Wire>(
                 }
                 if asked.from_fleet() {
                     let learned = answering.learned();
-                    crate::link::write_answer(&mut fields, learned.label(), learned.fetched());
+                    crate::link::write_answer(&mut fields, learned.stated());
                 }
                 message::replace_response_fields(response, fields);
             })),

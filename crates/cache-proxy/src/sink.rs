@@ -211,7 +211,6 @@ impl FillSink {
     fn own(&mut self, response: &ResponseHeader, now: Timestamp, failed: bool) {
         let learned = self.asking.learned();
         let mut fields = response.headers.clone();
-        let chunked = fields.contains_key(header::TRANSFER_ENCODING);
         let upstream_cache_status = take_cache_status(&mut fields);
         let bodiless = matches!(response.status.as_u16(), 204 | 304);
         self.want = if bodiless {
@@ -222,8 +221,7 @@ impl FillSink {
                 .and_then(|v| v.to_str().ok()?.parse().ok())
         };
         // without a length and without chunks the body ends with the connection: a truncation could not be seen
-        let end_is_seen =
-            chunked || self.want.is_some() || response.version == http::Version::HTTP_2;
+        let end_is_seen = learned.framed || bodiless;
         let judged = if failed {
             None
         } else {
@@ -285,7 +283,6 @@ impl FillSink {
             Vary::Fields(names) => names,
             Vary::None | Vary::Star => Vec::new(),
         };
-        self.withhold(&mut fields);
         if !failed {
             append_list(
                 &mut fields,
@@ -293,6 +290,7 @@ impl FillSink {
                 &format!("1.1 {}", self.proxy.tier().kind().cache_name()),
             );
         }
+        self.withhold(&mut fields);
         let share = if freshness.is_some() || failed {
             Share::Selecting(names.clone().into())
         } else {
@@ -309,6 +307,7 @@ impl FillSink {
             generation: self.proxy.store().next_generation(),
             label: learned.label(),
             fetched: learned.fetched(),
+            framed: end_is_seen,
             detail,
             failed,
         });
@@ -471,6 +470,9 @@ pub(crate) fn withhold(asked: &Asked, fields: &mut HeaderMap) {
             fields.remove(name);
         }
     }
+    if !asked.service.response.via {
+        fields.remove(header::VIA);
+    }
     asked.policy().response_headers.apply(fields);
 }
 
@@ -507,11 +509,14 @@ impl Wire for FillSink {
         true
     }
 
-    async fn head(&mut self, response: &ResponseHeader, _end: bool) -> Result<()> {
+    async fn head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
         if response.status.is_informational() {
             self.fill.growing.push_interim(response.clone());
         } else if matches!(self.body, Body::None) {
             self.decide(response);
+            if end {
+                self.finish(true);
+            }
         }
         Ok(())
     }

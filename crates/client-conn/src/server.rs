@@ -8,6 +8,7 @@ use crate::io::Io;
 use crate::limits::ConnLimits;
 use crate::listener::Bound;
 use crate::tls::TlsSettings;
+use parking_lot::{Condvar, Mutex};
 use seawall_telemetry::Metrics;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 /// One address to listen on.
@@ -49,7 +50,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     open: AtomicUsize,
-    closed: Notify,
+    /// Taken and told when the last connection has closed.
+    closed: (Mutex<()>, Condvar),
     limits: Arc<ConnLimits>,
     metrics: Arc<Metrics>,
 }
@@ -63,7 +65,9 @@ struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if self.shared.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.closed.notify_waiters();
+            // under the lock: who looked before and is about to wait does not miss it
+            let _told = self.shared.closed.0.lock();
+            self.shared.closed.1.notify_all();
         }
     }
 }
@@ -74,7 +78,7 @@ pub fn start<H: Handler>(spec: ServerSpec, handler: &Arc<H>) -> io::Result<Serve
     let (end, ending) = watch::channel(false);
     let shared = Arc::new(Shared {
         open: AtomicUsize::new(0),
-        closed: Notify::new(),
+        closed: (Mutex::new(()), Condvar::new()),
         limits: spec.limits,
         metrics: spec.metrics,
     });
@@ -228,14 +232,7 @@ impl Server {
     /// Accepts no more, lets what runs finish for at most `grace`, then ends. True: everything finished. Blocks.
     pub fn drain(self, grace: Duration) -> bool {
         let _ = self.stop.send(true);
-        let deadline = Instant::now() + grace;
-        let finished = match tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-        {
-            Ok(runtime) => runtime.block_on(self.wait_closed(deadline)),
-            Err(_) => self.open() == 0,
-        };
+        let finished = self.wait_closed(Instant::now() + grace);
         let _ = self.end.send(true);
         for thread in self.threads {
             if thread.join().is_err() {
@@ -245,18 +242,13 @@ impl Server {
         finished
     }
 
-    async fn wait_closed(&self, deadline: Instant) -> bool {
-        loop {
-            let closed = self.shared.closed.notified();
-            if self.open() == 0 {
-                return true;
-            }
-            if tokio::time::timeout_at(deadline.into(), closed)
-                .await
-                .is_err()
-            {
+    fn wait_closed(&self, deadline: Instant) -> bool {
+        let mut told = self.shared.closed.0.lock();
+        while self.open() > 0 {
+            if self.shared.closed.1.wait_until(&mut told, deadline).timed_out() {
                 return self.open() == 0;
             }
         }
+        true
     }
 }

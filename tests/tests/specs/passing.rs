@@ -1,0 +1,113 @@
+//! What is not cacheable passes, streaming both ways.
+
+use seawall_tests::client::get;
+use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Then};
+use std::io::{Read, Write};
+
+#[test]
+fn a_post_reaches_the_origin_with_its_body_and_its_answer_comes_back() {
+    let origin = Origin::start(|request, reply| reply.answer(201, &[("x-len", &request.body.len().to_string())], &request.body));
+    let cluster = Cluster::of(&origin);
+    let mut client = Client::connect(cluster.edge(0));
+    let body = vec![9; 3_000_000];
+
+    client.request("POST", "/form", &[], &body);
+    let counted = client.response("POST").unwrap();
+    client.send(b"PUT /form HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let chunked = client.response("PUT").unwrap();
+
+    assert!((counted.status, &counted.body) == (201, &body));
+    assert_eq!(chunked.text(), "abc");
+    assert!(chunked.edge_status().contains("fwd=method"), "{chunked:?}");
+}
+
+#[test]
+fn a_body_streams_to_the_origin_before_it_is_complete_and_an_answer_before_it_ends() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |_, reply| {
+        reply.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        held.pass();
+        reply.raw(b"4\r\nlast\r\n0\r\n\r\n");
+        Then::Keep
+    });
+    let cluster = Cluster::of(&origin);
+    let mut client = Client::connect(cluster.edge(0));
+
+    client.request("POST", "/", &[], b"x");
+    client.head().unwrap();
+    assert_eq!(client.bytes(10).unwrap(), b"5\r\nfirst\r\n");
+    gate.open();
+    assert_eq!(client.bytes(9).unwrap(), b"4\r\nlast\r\n");
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_with_413() {
+    let origin = Origin::start(|_, reply| reply.answer(200, &[], b""));
+    let cluster = ClusterSpec::new(origin.address()).service(|s| s.limits.request_body_bytes_max = 1000).start();
+
+    let mut announced = Client::connect(cluster.edge(0));
+    announced.request("POST", "/", &[], &[1; 1001]);
+    assert_eq!(announced.response("POST").unwrap().status, 413);
+
+    let mut chunked = Client::connect(cluster.edge(0));
+    chunked.send(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n800\r\n");
+    let _ = chunked.try_send(&[b'x'; 2048]);
+    assert_eq!(chunked.response("POST").unwrap().status, 413);
+}
+
+#[test]
+fn continue_is_sent_when_the_body_is_wanted() {
+    let origin = Origin::start(|request, reply| reply.answer(200, &[], &request.body));
+    let cluster = Cluster::of(&origin);
+    let mut client = Client::connect(cluster.edge(0));
+
+    client.send(b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    assert_eq!(client.head().unwrap().0, 100);
+    client.send(b"abc");
+
+    assert_eq!(client.response("POST").unwrap().text(), "abc");
+}
+
+#[test]
+fn a_websocket_passes_through_edge_and_shield() {
+    let origin = Origin::start(|request, reply| {
+        assert_eq!(request.field("upgrade"), Some("websocket"));
+        reply.raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\n\r\n");
+        let mut part = [0; 4];
+        while reply.stream().read_exact(&mut part).is_ok() {
+            part.make_ascii_uppercase();
+            if reply.stream().write_all(&part).is_err() {
+                break;
+            }
+        }
+        Then::Close
+    });
+    let cluster = Cluster::of(&origin);
+    let mut client = Client::connect(cluster.edge(0));
+
+    client.send(b"GET /ws HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n");
+    let (status, fields) = client.head().unwrap();
+
+    assert_eq!(status, 101);
+    assert!(fields.iter().any(|(n, v)| n == "upgrade" && v == "websocket"), "{fields:?}");
+    for _ in 0..3 {
+        client.send(b"ping");
+        assert_eq!(client.bytes(4).unwrap(), b"PING");
+    }
+}
+
+#[test]
+fn early_hints_reach_the_client_also_on_a_cacheable_miss() {
+    let origin = Origin::start(|_, reply| {
+        reply.raw(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 1\r\n\r\nx");
+        Then::Keep
+    });
+    let cluster = Cluster::of(&origin);
+
+    let miss = get(cluster.edge(0), "/", &[]);
+    let hit = get(cluster.edge(0), "/", &[]);
+
+    assert_eq!((miss.interim.as_slice(), miss.text().as_str()), (&[103][..], "x"));
+    assert!(hit.is_hit() && hit.interim.is_empty());
+}
