@@ -1,7 +1,7 @@
 //! Any file, recognised by what it holds.
 
 use crate::fault::Fault;
-use crate::node::{load_edge, load_shield};
+use crate::node::{load_edge, load_shield, services_of};
 use crate::reader::Source;
 use crate::service::{load_services, read_service};
 use std::path::{Path, PathBuf};
@@ -30,14 +30,14 @@ pub fn check_files(files: &[PathBuf]) -> (Vec<(PathBuf, Option<Kind>)>, Vec<Faul
     for file in files {
         let kind = recognise(file, &mut faults);
         match kind {
-            Some(Kind::Edge) => match load_edge(file) {
-                Ok(model) => check_services(&model.services, &mut faults),
-                Err(found) => faults.extend(found.0),
-            },
-            Some(Kind::Shield) => match load_shield(file) {
-                Ok(model) => check_services(&model.services, &mut faults),
-                Err(found) => faults.extend(found.0),
-            },
+            Some(Kind::Edge) => {
+                faults.extend(load_edge(file).err().into_iter().flat_map(|f| f.0));
+                check_services(&services_of(file), &mut faults);
+            }
+            Some(Kind::Shield) => {
+                faults.extend(load_shield(file).err().into_iter().flat_map(|f| f.0));
+                check_services(&services_of(file), &mut faults);
+            }
             Some(Kind::Service) => {
                 if let Err(found) = read_service(file) {
                     faults.extend(found);

@@ -15,6 +15,25 @@ pub struct Fault {
     pub message: String,
 }
 
+/// Where a setting stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: PathBuf,
+    pub line: usize,
+    pub path: String,
+}
+
+impl Place {
+    pub fn fault(&self, message: impl fmt::Display) -> Fault {
+        Fault {
+            file: self.file.clone(),
+            line: Some(self.line),
+            path: self.path.clone(),
+            message: message.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;

@@ -1,10 +1,11 @@
 //! Node files: edges and shields.
 
 use crate::fault::{Fault, Faults};
+use crate::fleet::{FleetModel, ShieldEntryModel, check_links, fleet, shield};
 use crate::net::IpNet;
-use crate::reader::{Source, Table};
-use crate::service::{check_file, is_id};
+use crate::reader::{At, Source, Table};
 use crate::units::ByteCount;
+use seawall_service_model::HostPattern;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,25 +64,6 @@ pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Who the node's own are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FleetModel {
-    /// Goes into `CDN-Loop`.
-    pub id: String,
-    /// Proof on loopback links; made at the first start where it is missing.
-    pub secret_file: Option<PathBuf>,
-    /// Proof on all others.
-    pub tls: Option<FleetTls>,
-}
-
-/// This node's certificate in the fleet, and the fleet's authority (PEM).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FleetTls {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-    pub ca: PathBuf,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenModel {
     pub address: SocketAddr,
@@ -117,7 +99,7 @@ impl Default for ConnModel {
             head_max: ByteCount(32 << 10),
             target_max: ByteCount(16 << 10),
             head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
         }
@@ -137,18 +119,6 @@ pub struct AccessLogModel {
     pub queue: usize,
 }
 
-/// A shield as edges know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShieldEntryModel {
-    pub id: String,
-    pub host: String,
-    pub port: u16,
-    /// Share of the keys; 0: draining.
-    pub weight: u32,
-    /// The link is TLS, with the fleet's certificates; the name that is verified.
-    pub tls_name: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeModel {
     pub node: NodeModel,
@@ -164,32 +134,49 @@ pub struct ShieldNodeModel {
 
 pub fn load_edge(file: &Path) -> Result<EdgeModel, Faults> {
     load(file, "edge", |root| {
-        let shields: Vec<ShieldEntryModel> = root
+        let fleet = fleet_of(root);
+        let shields: Vec<At<ShieldEntryModel>> = root
             .tables("shields", shield)
             .into_iter()
             .flatten()
             .collect();
-        let (node, services) = node(root, Link::Asks)?;
-        let with_tls = shields.iter().any(|s| s.tls_name.is_some());
-        if with_tls && node.fleet.tls.is_none() {
-            root.fault("a shield with `tls` needs `cert`, `key` and `ca` in [fleet]");
+        if let Some(fleet) = &fleet {
+            check_links(root, fleet, &shields);
         }
-        if !shields.is_empty() && !with_tls && node.fleet.secret_file.is_none() {
-            root.fault("shields without `tls` need `secret_file` in [fleet]");
-        }
+        let (node, services) = node(root, Link::Asks, fleet)?;
         Some(EdgeModel {
             node,
             services,
-            shields,
+            shields: shields.into_iter().map(|at| at.value).collect(),
         })
     })
 }
 
 pub fn load_shield(file: &Path) -> Result<ShieldNodeModel, Faults> {
     load(file, "shield", |root| {
-        let (node, services) = node(root, Link::Admits)?;
+        let fleet = fleet_of(root);
+        let (node, services) = node(root, Link::Admits, fleet)?;
         Some(ShieldNodeModel { node, services })
     })
+}
+
+/// The service files that a node file names, whatever else is wrong with it.
+pub(crate) fn services_of(file: &Path) -> Vec<PathBuf> {
+    let source = Source::read(file).ok();
+    let services = source.and_then(|source| source.walk_known(services));
+    services.unwrap_or_default()
+}
+
+fn services(root: &Table<'_>) -> Vec<PathBuf> {
+    let listed = root.strings("services").into_iter();
+    listed.map(|at| at.value.into()).collect()
+}
+
+fn fleet_of(root: &Table<'_>) -> Option<FleetModel> {
+    if !root.has("fleet") {
+        root.missing("fleet", "table [fleet] is missing");
+    }
+    root.table("fleet", fleet).flatten()
 }
 
 fn load<T>(
@@ -231,55 +218,32 @@ enum Link {
     Admits,
 }
 
-fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
-    let id = root.required("id").filter(|at| {
-        let legal = is_id(&at.value);
-        if !legal {
-            root.fault_at(
-                at,
-                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
-            );
-        }
-        legal
-    });
-    let data = root.required("data").map(|at| PathBuf::from(at.value));
-    let services: Vec<PathBuf> = root
-        .strings("services")
-        .into_iter()
-        .map(|at| at.value.into())
-        .collect();
-    if !root.has("services") || services.is_empty() {
-        root.fault("field `services` is missing or empty: it lists service files");
+fn node(
+    root: &Table<'_>,
+    link: Link,
+    fleet: Option<FleetModel>,
+) -> Option<(NodeModel, Vec<PathBuf>)> {
+    let id = root.id("id");
+    let data = root.required("data");
+    if let Some(at) = data.as_ref().filter(|at| is_no_directory(&at.value)) {
+        root.fault_at(at, format_args!("{} is there and no directory", at.value));
     }
-    let fleet = root.table("fleet", fleet);
-    if fleet.is_none() && !root.has("fleet") {
-        root.fault("table [fleet] is missing");
-    }
-    let fleet = fleet.flatten();
-    let listen: Vec<ListenModel> = root
+    let services = services(root);
+    root.require_items("services", "it lists service files");
+    let listen: Vec<At<ListenModel>> = root
         .tables("listen", |t| listen(t, link, fleet.as_ref()))
         .into_iter()
         .flatten()
         .collect();
-    if !root.has("listen") {
-        root.fault("at least one [[listen]] is needed");
-    }
-    for (index, one) in listen.iter().enumerate() {
-        if one.address.port() != 0 && listen[..index].iter().any(|l| l.address == one.address) {
-            root.fault(format_args!("address {} is listened on twice", one.address));
+    root.require_items("listen", "at least one [[listen]]");
+    for (index, at) in listen.iter().enumerate() {
+        let address = at.value.address;
+        let taken = |other: &At<ListenModel>| other.value.address == address;
+        if address.port() != 0 && listen[..index].iter().any(taken) {
+            root.fault_at(at, format_args!("{address} is listened on twice"));
         }
     }
-    let admin = root
-        .table("admin", |t| {
-            t.required("address").and_then(|at| t.parse::<SocketAddr>(at)).filter(|at| {
-                let loopback = at.value.ip().is_loopback();
-                if !loopback {
-                    t.fault_at(at, "an admin address that is not loopback needs TLS, which it does not speak yet");
-                }
-                loopback
-            })
-        })
-        .flatten();
+    let admin = root.table("admin", |t| admin(t, &listen)).flatten();
     let memory = root
         .bytes("memory", &((1 << 20)..=1 << 50))
         .unwrap_or(MEMORY_DEFAULT);
@@ -287,7 +251,7 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
         .integer("workers", &(1..=WORKERS_MAX))
         .map(|n| n as usize);
     let drain = root
-        .duration("drain", &(Duration::ZERO..=Duration::from_secs(3600)))
+        .duration("drain", &(Duration::ZERO..=Duration::from_hours(1)))
         .unwrap_or(DRAIN_DEFAULT);
     let trusted = root
         .parsed_list::<IpNet>("trusted_proxies")
@@ -298,10 +262,10 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
     let access_log = root.table("access_log", access_log).flatten();
     let node = NodeModel {
         id: id?.value,
-        data: data?,
+        data: data?.value.into(),
         fleet: fleet?,
-        listen,
-        admin: admin.map(|at| at.value),
+        listen: listen.into_iter().map(|at| at.value).collect(),
+        admin,
         workers: workers.unwrap_or_else(default_workers),
         memory,
         conn,
@@ -312,51 +276,45 @@ fn node(root: &Table<'_>, link: Link) -> Option<(NodeModel, Vec<PathBuf>)> {
     Some((node, services))
 }
 
-fn fleet(table: &Table<'_>) -> Option<FleetModel> {
-    let id = table.required("id").filter(|at| {
-        let legal = is_id(&at.value);
-        if !legal {
-            table.fault_at(
-                at,
-                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
-            );
-        }
-        legal
-    });
-    let secret_file = table.path("secret_file");
-    let files = [
-        table.string_at("cert"),
-        table.string_at("key"),
-        table.string_at("ca"),
-    ];
-    for at in files.iter().flatten() {
-        check_file(table, at);
-    }
-    let tls = match files {
-        [Some(cert), Some(key), Some(ca)] => Some(FleetTls {
-            cert: cert.value.into(),
-            key: key.value.into(),
-            ca: ca.value.into(),
-        }),
-        [None, None, None] => None,
-        _ => {
-            table.fault("`cert`, `key` and `ca` belong together");
-            None
-        }
-    };
-    Some(FleetModel {
-        id: id?.value,
-        secret_file,
-        tls,
-    })
+fn is_no_directory(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_dir())
 }
 
-fn listen(table: &Table<'_>, link: Link, fleet: Option<&FleetModel>) -> Option<ListenModel> {
+fn admin(table: &Table<'_>, listen: &[At<ListenModel>]) -> Option<SocketAddr> {
+    let at = table
+        .required("address")
+        .and_then(|at| table.parse::<SocketAddr>(at))?;
+    let address = at.value;
+    if !address.ip().is_loopback() {
+        let message =
+            "an admin address that is not loopback needs TLS, which it does not speak yet";
+        table.fault_at(&at, message);
+    }
+    let overlaps = |other: SocketAddr| {
+        let same = other.ip() == address.ip() || other.ip().is_unspecified();
+        other.port() == address.port() && other.is_ipv4() == address.is_ipv4() && same
+    };
+    if let Some(other) = listen
+        .iter()
+        .map(|l| l.value.address)
+        .find(|l| overlaps(*l))
+        && address.port() != 0
+    {
+        table.fault_at(&at, format_args!("clients are listened for on {other}"));
+    }
+    Some(address)
+}
+
+fn listen(table: &Table<'_>, link: Link, fleet: Option<&FleetModel>) -> Option<At<ListenModel>> {
+    let mut first = true;
     let certificates: Vec<CertificateModel> = table
-        .tables("certificates", certificate)
+        .tables("certificates", |t| {
+            certificate(t, std::mem::replace(&mut first, false))
+        })
         .into_iter()
         .flatten()
         .collect();
+    table.refuse_empty("certificates");
     let fleet_tls = table.bool("fleet_tls").unwrap_or(false);
     let at = table
         .required("address")
@@ -381,23 +339,34 @@ fn listen(table: &Table<'_>, link: Link, fleet: Option<&FleetModel>) -> Option<L
             );
         }
     }
-    Some(ListenModel {
-        address: at.value,
+    Some(at.map(|address| ListenModel {
+        address,
         certificates,
         fleet_tls,
-    })
+    }))
 }
 
-fn certificate(table: &Table<'_>) -> Option<CertificateModel> {
-    let (cert, key) = (table.required("cert"), table.required("key"));
-    for at in [&cert, &key].into_iter().flatten() {
-        check_file(table, at);
-    }
-    let names = table
-        .strings("names")
+fn certificate(table: &Table<'_>, first: bool) -> Option<CertificateModel> {
+    let given = |name| table.required(name).inspect(|at| table.readable(at));
+    let (cert, key) = (given("cert"), given("key"));
+    table.refuse_empty("names");
+    let names: Vec<String> = table
+        .parsed_list::<HostPattern>("names")
         .into_iter()
-        .map(|at| at.value)
+        .filter_map(|at| {
+            if at.value == HostPattern::Any {
+                table.fault_at(&at, "the first certificate is shown where no name fits");
+                return None;
+            }
+            Some(at.value.to_string())
+        })
         .collect();
+    if !first && !table.has("names") {
+        table.missing(
+            "names",
+            "without names it is never shown: only the first is the default",
+        );
+    }
     Some(CertificateModel {
         cert: cert?.value.into(),
         key: key?.value.into(),
@@ -405,41 +374,9 @@ fn certificate(table: &Table<'_>) -> Option<CertificateModel> {
     })
 }
 
-fn shield(table: &Table<'_>) -> Option<ShieldEntryModel> {
-    let id = table.required("id");
-    let weight = table.integer("weight", &(0..=1_000_000)).unwrap_or(1) as u32;
-    let tls = table.bool("tls").unwrap_or(false);
-    let name = table.string("name");
-    let at = table.required("address")?;
-    let split = at.value.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse::<u16>().ok().filter(|p| *p > 0)?;
-        (!host.is_empty()).then(|| (host.to_owned(), port))
-    });
-    let Some((host, port)) = split else {
-        table.fault_at(&at, "an address is host:port, as in 127.0.0.1:8090");
-        return None;
-    };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    if !tls && !loopback {
-        table.fault_at(&at, "a shield beyond loopback needs `tls = true`");
-    }
-    let tls_name = tls.then(|| name.unwrap_or_else(|| bare.to_owned()));
-    Some(ShieldEntryModel {
-        id: id?.value,
-        host,
-        port,
-        weight,
-        tls_name,
-    })
-}
-
 fn conn(table: &Table<'_>) -> ConnModel {
     let default = ConnModel::default();
-    let time = Duration::from_millis(10)..=Duration::from_secs(3600);
+    let time = Duration::from_millis(10)..=Duration::from_hours(1);
     let size = 1024..=1 << 20;
     ConnModel {
         connections_max: table

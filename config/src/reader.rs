@@ -1,6 +1,6 @@
 //! A typed walk over a TOML file that goes on after a fault, and remembers where everything stood.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Place};
 use crate::units::{ByteCount, parse_duration};
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -16,11 +16,16 @@ use toml::de::{DeTable, DeValue};
 pub struct Source {
     file: PathBuf,
     text: String,
+    /// Where lines begin, in bytes; the first is 0.
+    lines: Vec<usize>,
     faults: RefCell<Vec<Fault>>,
 }
 
 /// Files that are longer are no configuration (4 MiB).
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of an id.
+const ID_BYTES_MAX: usize = 64;
 
 impl Source {
     /// Reads a file; one that cannot be read is a fault of its own.
@@ -45,9 +50,12 @@ impl Source {
     }
 
     pub fn of(file: &Path, text: String) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+        let lines = [0].into_iter().chain(ends.map(|(at, _)| at + 1)).collect();
         Self {
             file: file.to_owned(),
             text,
+            lines,
             faults: RefCell::default(),
         }
     }
@@ -76,15 +84,20 @@ impl Source {
         Some(walk(&table))
     }
 
+    /// In the order of their lines.
     pub fn into_faults(self) -> Vec<Fault> {
-        self.faults.into_inner()
+        let mut faults = self.faults.into_inner();
+        faults.sort_by_key(|fault| fault.line);
+        faults
+    }
+
+    /// Counted from 1.
+    fn line(&self, span: &Range<usize>) -> usize {
+        self.lines.partition_point(|begin| *begin <= span.start)
     }
 
     fn fault(&self, span: Option<Range<usize>>, path: String, message: impl Display) {
-        let line = span.map(|span| {
-            let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-            before.iter().filter(|b| **b == b'\n').count() + 1
-        });
+        let line = span.map(|span| self.line(&span));
         let message = message.to_string();
         self.faults.borrow_mut().push(Fault {
             file: self.file.clone(),
@@ -100,7 +113,7 @@ impl Source {
 pub struct Table<'a> {
     source: &'a Source,
     path: String,
-    table: &'a DeTable<'a>,
+    fields: &'a DeTable<'a>,
     span: Range<usize>,
     known: RefCell<Vec<&'static str>>,
 }
@@ -113,12 +126,23 @@ pub struct At<T> {
     path: String,
 }
 
+impl<T> At<T> {
+    /// Another value at the same place.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            value: make(self.value),
+            span: self.span,
+            path: self.path,
+        }
+    }
+}
+
 impl<'a> Table<'a> {
     fn new(source: &'a Source, path: String, table: &'a DeTable<'a>, span: Range<usize>) -> Self {
         Self {
             source,
             path,
-            table,
+            fields: table,
             span,
             known: RefCell::default(),
         }
@@ -134,7 +158,7 @@ impl<'a> Table<'a> {
 
     fn get(&self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().push(name);
-        self.table
+        self.fields
             .iter()
             .find(|(key, _)| key.get_ref() == name)
             .map(|(_, value)| value)
@@ -166,6 +190,21 @@ impl<'a> Table<'a> {
         );
     }
 
+    /// Where a value stands, for what is judged after its file has been read.
+    pub fn place<T>(&self, at: &At<T>) -> Place {
+        Place {
+            file: self.source.file.clone(),
+            line: self.source.line(&at.span),
+            path: at.path.clone(),
+        }
+    }
+
+    /// A fault of a field that ought to be there; it stands where the table begins.
+    pub fn missing(&self, name: &'static str, message: impl Display) {
+        let span = Some(self.span.clone());
+        self.source.fault(span, self.path_of(name), message);
+    }
+
     pub fn string_at(&self, name: &'static str) -> Option<At<String>> {
         let value = self.get(name)?;
         match value.get_ref().as_str() {
@@ -185,13 +224,59 @@ impl<'a> Table<'a> {
         self.string_at(name).map(|at| at.value)
     }
 
-    /// A text that must be there.
+    /// A text that must be there, and not be empty.
     pub fn required(&self, name: &'static str) -> Option<At<String>> {
         if !self.has(name) {
-            self.fault(format_args!("field `{name}` is missing"));
+            self.missing(name, "this setting is missing");
             return None;
         }
-        self.string_at(name)
+        self.filled(self.string_at(name)?)
+    }
+
+    /// A name of something of ours: goes into file names, metrics and fields, and is never quoted there.
+    pub fn id(&self, name: &'static str) -> Option<At<String>> {
+        let at = self.required(name)?;
+        let letter = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        if at.value.len() > ID_BYTES_MAX || !at.value.bytes().all(letter) {
+            let wanted = "an id is 1 to 64 letters, digits, dots, dashes or underscores";
+            self.fault_at(&at, wanted);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// A file or directory; whether it is there is another question.
+    pub fn path_at(&self, name: &'static str) -> Option<At<String>> {
+        self.filled(self.string_at(name)?)
+    }
+
+    /// A file that must be there and be readable now.
+    pub fn file(&self, name: &'static str) -> Option<At<String>> {
+        let at = self.path_at(name)?;
+        self.readable(&at);
+        Some(at)
+    }
+
+    /// Opens the file that `at` names, and tells where that fails.
+    pub fn readable(&self, at: &At<String>) {
+        let opened = std::fs::File::open(&at.value).and_then(|file| file.metadata());
+        match opened {
+            Ok(found) if found.is_dir() => {
+                self.fault_at(at, format_args!("{} is a directory", at.value));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.fault_at(at, format_args!("{} cannot be read: {error}", at.value));
+            }
+        }
+    }
+
+    fn filled(&self, at: At<String>) -> Option<At<String>> {
+        if at.value.is_empty() {
+            self.fault_at(&at, "an empty text says nothing here");
+            return None;
+        }
+        Some(at)
     }
 
     /// A text that reads as a `T`.
@@ -218,10 +303,6 @@ impl<'a> Table<'a> {
                 None
             }
         }
-    }
-
-    pub fn path(&self, name: &'static str) -> Option<PathBuf> {
-        self.string(name).map(PathBuf::from)
     }
 
     pub fn bool(&self, name: &'static str) -> Option<bool> {
@@ -280,7 +361,11 @@ impl<'a> Table<'a> {
         read.map_err(|message| self.fault_at(&at, message)).ok()
     }
 
+    /// A size as a text with its unit, or a whole number of bytes.
     pub fn bytes(&self, name: &'static str, range: &RangeInclusive<u64>) -> Option<ByteCount> {
+        if self.get(name)?.get_ref().is_integer() {
+            return self.integer(name, range).map(ByteCount);
+        }
         let at = self.string_at(name)?;
         let read = at
             .value
@@ -290,15 +375,36 @@ impl<'a> Table<'a> {
                 if range.contains(&count.0) {
                     Ok(count)
                 } else {
-                    Err(format!(
-                        "{} is not between {} and {} bytes",
-                        at.value,
-                        range.start(),
-                        range.end()
-                    ))
+                    let (low, high) = (ByteCount(*range.start()), ByteCount(*range.end()));
+                    Err(format!("{} is not between {low} and {high}", at.value))
                 }
             });
         read.map_err(|message| self.fault_at(&at, message)).ok()
+    }
+
+    /// Whether the field is a list without items, which is rarely meant: `path = []` would match everything.
+    pub fn refuse_empty(&self, name: &'static str) {
+        let Some(value) = self.get(name) else { return };
+        if value
+            .get_ref()
+            .as_array()
+            .is_some_and(|list| list.is_empty())
+        {
+            self.source.fault(
+                Some(value.span()),
+                self.path_of(name),
+                "an empty list says nothing here",
+            );
+        }
+    }
+
+    /// The same for a list that must be there.
+    pub fn require_items(&self, name: &'static str, wanted: &str) {
+        if self.has(name) {
+            self.refuse_empty(name);
+        } else {
+            self.missing(name, format_args!("this setting is missing: {wanted}"));
+        }
     }
 
     /// A list of texts, each with its place; a single text is a list of one.
@@ -386,7 +492,7 @@ impl<'a> Table<'a> {
     /// All fields of this table as texts, whatever their names.
     pub fn pairs(&self) -> Vec<(String, At<String>)> {
         let mut pairs = Vec::new();
-        for (key, value) in self.table {
+        for (key, value) in self.fields {
             let path = self.path_of(key.get_ref());
             match value.get_ref().as_str() {
                 Some(text) => pairs.push((
@@ -419,14 +525,15 @@ impl<'a> Table<'a> {
 
     fn refuse_unknown(&self) {
         let known = self.known.borrow();
-        for (key, _) in self.table {
+        for (key, _) in self.fields {
             let name: &str = key.get_ref();
             if known.contains(&name) {
                 continue;
             }
             let near = known.iter().map(|k| (distance(name, k), k)).min();
             let message = match near {
-                Some((far, near)) if far <= 2 => {
+                // a third of the letters: `id` is no misspelling of `to`
+                Some((far, near)) if far <= (name.len() / 3).clamp(1, 3) => {
                     format!("unknown field `{name}`, did you mean `{near}`?")
                 }
                 _ => {

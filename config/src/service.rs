@@ -1,40 +1,42 @@
 //! Service files: what is served, from where, by which rules.
 
-use crate::fault::{Fault, Faults};
-use crate::reader::{At, Source, Table};
-use http::{HeaderName, HeaderValue};
+use crate::fault::{Fault, Faults, Place};
+use crate::policy::{policy, rule};
+use crate::reader::{Source, Table};
+use http::HeaderValue;
 use seawall_service_model::{
-    CacheMode, FieldCondition, FieldEdits, HostPattern, Limits, Matcher, Origin, OriginTls,
-    PathPattern, Policy, QueryRule, ResponseOptions, Rule, Scheme, Service, ServiceId, ServiceSet,
-    Timeouts,
+    HostPattern, Limits, Origin, OriginTls, Policy, ResponseOptions, Scheme, Service, ServiceId,
+    ServiceSet, Timeouts,
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const RULES_MAX: usize = 256;
-const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 const TIMEOUT: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(3600);
+    Duration::from_millis(10)..=Duration::from_hours(1);
 
-/// Reads service files into a set. All faults of all files are told.
+/// Reads service files into a set. All faults of all files are told, those between them included.
 pub fn load_services(files: &[PathBuf]) -> Result<ServiceSet, Faults> {
-    let mut services = Vec::new();
+    let mut read = Vec::new();
     let mut faults = Vec::new();
     for file in files {
-        match read_service(file) {
-            Ok(service) => services.push(service),
+        match read_file(file) {
+            Ok(service) => read.push(service),
             Err(mut more) => faults.append(&mut more),
         }
     }
+    faults.append(&mut conflicts(&read));
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
-    ServiceSet::new(services).map_err(|error| {
+    ServiceSet::new(read.into_iter().map(|r| r.service).collect()).map_err(|error| {
+        // cannot be: conflicts() has looked for what the set refuses
         let file = files.last().cloned().unwrap_or_default();
         Faults(vec![Fault {
             file,
             line: None,
-            path: "service.hosts".into(),
+            path: "service".into(),
             message: error.to_string(),
         }])
     })
@@ -42,53 +44,67 @@ pub fn load_services(files: &[PathBuf]) -> Result<ServiceSet, Faults> {
 
 /// Reads one service file.
 pub fn read_service(file: &Path) -> Result<Service, Vec<Fault>> {
-    let source = Source::read(file).map_err(|fault| vec![fault])?;
-    read_source(source)
+    read_file(file).map(|read| read.service)
 }
 
-pub(crate) fn read_source(source: Source) -> Result<Service, Vec<Fault>> {
-    let service = source.walk(|root| {
-        let service = root.table("service", service);
-        if service.is_none() {
-            root.fault("table [service] is missing");
+/// A service, and where its file says what other services must not say too.
+struct Read {
+    service: Service,
+    id: Place,
+    /// As many as the service has hosts, in the same order.
+    hosts: Vec<Place>,
+}
+
+fn read_file(file: &Path) -> Result<Read, Vec<Fault>> {
+    let source = Source::read(file).map_err(|fault| vec![fault])?;
+    let read = source.walk(|root| {
+        if !root.has("service") {
+            root.missing("service", "table [service] is missing");
         }
-        service.flatten()
+        root.table("service", service).flatten()
     });
     let faults = source.into_faults();
-    match (service.flatten(), faults.is_empty()) {
-        (Some(service), true) => Ok(service),
+    match (read.flatten(), faults.is_empty()) {
+        (Some(read), true) => Ok(read),
         _ => Err(faults),
     }
 }
 
-fn service(table: &Table<'_>) -> Option<Service> {
-    let id = table.required("id").filter(|at| {
-        let legal = is_id(&at.value);
-        if !legal {
-            table.fault_at(
-                at,
-                "an id is 1 to 64 letters, digits, dots, dashes or underscores",
-            );
+/// Ids and hosts that several services claim, or that one claims twice.
+fn conflicts(read: &[Read]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let (mut ids, mut hosts) = (HashMap::new(), HashMap::new());
+    for one in read {
+        let id = &one.service.id.0;
+        if let Some(Place { file, line, .. }) = ids.insert(id.clone(), &one.id) {
+            let first = file.display();
+            let message = format!("service {id} is there already, in {first}:{line}");
+            faults.push(one.id.fault(message));
         }
-        legal
-    });
-    let hosts: Vec<HostPattern> = table
-        .parsed_list::<HostPattern>("hosts")
-        .into_iter()
-        .map(|at| at.value)
-        .collect();
-    if !table.has("hosts") || table.strings("hosts").is_empty() {
-        table.fault("field `hosts` is missing or empty: hosts = [\"*\"] serves every host");
+        for (host, place) in one.service.hosts.iter().zip(&one.hosts) {
+            let Some((first, other)) = hosts.insert(host, (place, id)) else {
+                continue;
+            };
+            let (file, line) = (first.file.display(), first.line);
+            let message =
+                format!("host {host} belongs to service {other} already, by {file}:{line}");
+            faults.push(place.fault(message));
+        }
     }
+    faults
+}
+
+fn service(table: &Table<'_>) -> Option<Read> {
+    let id = table.id("id");
+    let hosts = table.parsed_list::<HostPattern>("hosts");
+    table.require_items("hosts", "hosts = [\"*\"] serves every host");
     let pass_host = table.bool("pass_host").unwrap_or(true);
     let origins: Vec<Origin> = table
         .tables("origins", |t| origin(t, pass_host))
         .into_iter()
         .flatten()
         .collect();
-    if !table.has("origins") {
-        table.fault("at least one [[service.origins]] is needed");
-    }
+    table.require_items("origins", "at least one [[service.origins]]");
     let default = table
         .table("default", |t| policy(t, &Policy::default()))
         .unwrap_or_default();
@@ -103,25 +119,34 @@ fn service(table: &Table<'_>) -> Option<Service> {
     let timeouts = table.table("timeouts", timeouts).unwrap_or_default();
     let response = table.table("response", response).unwrap_or_default();
     let shield = table.bool("shield").unwrap_or(true);
-    Some(Service {
-        id: ServiceId(id?.value.into()),
-        version: 1,
-        hosts,
-        origins,
-        shield,
-        rules,
-        default,
-        limits,
-        timeouts,
-        response,
+    let id = id?;
+    Some(Read {
+        id: table.place(&id),
+        hosts: hosts.iter().map(|at| table.place(at)).collect(),
+        service: Service {
+            id: ServiceId(id.value.into()),
+            version: 1,
+            hosts: hosts.into_iter().map(|at| at.value).collect(),
+            origins,
+            shield,
+            rules,
+            default,
+            limits,
+            timeouts,
+            response,
+        },
     })
 }
 
-pub(crate) fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+/// A name or an address; IPv6 in brackets.
+pub(crate) fn is_host(host: &str) -> bool {
+    // the pattern's rules are those of a name, but for the wildcards
+    !host.contains('*')
+        && host
+            .strip_suffix('.')
+            .unwrap_or(host)
+            .parse::<HostPattern>()
+            .is_ok()
 }
 
 /// What an origin's URL says: scheme, host and port, nothing else.
@@ -145,14 +170,19 @@ pub fn parse_origin_url(url: &str) -> Result<(Scheme, String, u16), &'static str
         return Err("an origin's URL has no path: requests keep theirs");
     }
     let host = authority.host();
-    if host.is_empty() || authority.port_u16() == Some(0) {
+    if !is_host(host) {
         return Err(WRONG);
     }
-    Ok((
-        scheme,
-        host.to_owned(),
-        authority.port_u16().unwrap_or(scheme.default_port()),
-    ))
+    // `port_u16` alone would take a port that is no number for none
+    let port = match authority.as_str().get(host.len()..).unwrap_or_default() {
+        "" => scheme.default_port(),
+        port => port
+            .strip_prefix(':')
+            .and_then(|port| port.parse().ok())
+            .filter(|port| *port > 0)
+            .ok_or("the port of an origin's URL is between 1 and 65535")?,
+    };
+    Ok((scheme, host.to_owned(), port))
 }
 
 fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
@@ -162,12 +192,15 @@ fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
     {
         table.fault_at(at, "this is no Host");
     }
-    let sni = table.string("sni");
+    let sni = table.string_at("sni").filter(|at| {
+        let legal = is_host(&at.value);
+        if !legal {
+            table.fault_at(at, "a name is wanted here, as in www.example.com");
+        }
+        legal
+    });
     let verify = table.bool("verify");
-    let ca_file = table.string_at("ca");
-    if let Some(at) = &ca_file {
-        check_file(table, at);
-    }
+    let ca_file = table.file("ca");
     let url = table.required("url")?;
     let (scheme, host, port) = match parse_origin_url(&url.value) {
         Ok(parts) => parts,
@@ -187,7 +220,7 @@ fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
     };
     Some(Origin {
         tls: (scheme == Scheme::Https).then(|| OriginTls {
-            sni: sni.unwrap_or_else(|| host.clone()),
+            sni: sni.map_or_else(|| host.trim_matches(['[', ']']).to_owned(), |at| at.value),
             ca_file: ca_file.map(|at| at.value.into()),
             verify: verify.unwrap_or(true),
         }),
@@ -197,186 +230,6 @@ fn origin(table: &Table<'_>, pass_host: bool) -> Option<Origin> {
             .map(|at| at.value)
             .or((!pass_host).then_some(authority)),
     })
-}
-
-/// A file that a setting names must be there now.
-pub(crate) fn check_file(table: &Table<'_>, at: &At<String>) {
-    if let Err(error) = std::fs::File::open(&at.value) {
-        table.fault_at(at, format_args!("{}: {error}", at.value));
-    }
-}
-
-fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
-    let range = Duration::ZERO..=TTL_MAX;
-    table
-        .duration(name, &range)
-        .map(|d| d.as_secs() + u64::from(d.subsec_nanos() > 0))
-}
-
-fn names(table: &Table<'_>, name: &'static str) -> Vec<HeaderName> {
-    table
-        .parsed_list::<HeaderName>(name)
-        .into_iter()
-        .map(|at| at.value)
-        .collect()
-}
-
-fn policy(table: &Table<'_>, base: &Policy) -> Policy {
-    let mut policy = base.clone();
-    if let Some(at) = table.string_at("action") {
-        match at.value.as_str() {
-            "cache" => policy.cache = CacheMode::Cache,
-            "bypass" => policy.cache = CacheMode::Bypass,
-            _ => table.fault_at(&at, "an action is \"cache\" or \"bypass\""),
-        }
-    }
-    let storage = &mut policy.storage;
-    let set = |field: &mut Option<u64>, name| *field = seconds(table, name).or(*field);
-    set(&mut storage.ttl_override, "ttl");
-    set(&mut storage.ttl_default, "default_ttl");
-    set(&mut storage.ttl_max, "max_ttl");
-    set(
-        &mut storage.stale_while_revalidate,
-        "stale_while_revalidate",
-    );
-    set(&mut storage.stale_if_error, "stale_if_error");
-    storage.store_set_cookie = table
-        .bool("store_set_cookie")
-        .unwrap_or(storage.store_set_cookie);
-    storage.heuristic = table.bool("heuristic").unwrap_or(storage.heuristic);
-    policy.gzip = table.bool("gzip").unwrap_or(policy.gzip);
-    if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
-        policy.gzip_min = min.0;
-    }
-    table.table("key", |key| {
-        let list = |name| {
-            key.strings(name)
-                .into_iter()
-                .map(|at| at.value)
-                .collect::<Vec<_>>()
-        };
-        let (only, except) = (key.has("only"), key.has("except"));
-        let query = key.string_at("query");
-        match &query {
-            Some(at) if at.value == "keep" => policy.key.query = QueryRule::Keep,
-            Some(at) if at.value == "drop" => policy.key.query = QueryRule::Drop,
-            Some(at) => key.fault_at(
-                at,
-                "the query is \"keep\" or \"drop\"; else name parameters in `only` or `except`",
-            ),
-            None => {}
-        }
-        if usize::from(only) + usize::from(except) + usize::from(query.is_some()) > 1 {
-            key.fault("`query`, `only` and `except` exclude each other");
-        }
-        if only {
-            policy.key.query = QueryRule::Only(list("only"));
-        }
-        if except {
-            policy.key.query = QueryRule::Except(list("except"));
-        }
-        policy.key.sort_query = key.bool("sort").unwrap_or(policy.key.sort_query);
-        if key.has("headers") {
-            policy.key.headers = names(key, "headers");
-        }
-        if key.has("cookies") {
-            policy.key.cookies = list("cookies");
-        }
-        policy.key.ignore_scheme = key
-            .bool("ignore_scheme")
-            .unwrap_or(policy.key.ignore_scheme);
-    });
-    policy.request_headers = edits(table, "request_headers").unwrap_or(policy.request_headers);
-    policy.response_headers = edits(table, "response_headers").unwrap_or(policy.response_headers);
-    policy
-}
-
-/// Fields that frame messages or belong to the fleet are not an operator's to change.
-fn may_edit(name: &HeaderName) -> bool {
-    let framing = [
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "host",
-        "te",
-        "upgrade",
-        "trailer",
-    ];
-    !framing.contains(&name.as_str()) && !name.as_str().starts_with("seawall-")
-}
-
-fn edits(table: &Table<'_>, name: &'static str) -> Option<FieldEdits> {
-    table.table(name, |table| {
-        let mut edits = FieldEdits::default();
-        for at in table.parsed_list::<HeaderName>("remove") {
-            if may_edit(&at.value) {
-                edits.remove.push(at.value);
-            } else {
-                table.fault_at(
-                    &at,
-                    "this field frames the message and is not to be changed",
-                );
-            }
-        }
-        for (name, at) in table.pairs_of("set") {
-            match (name.parse::<HeaderName>(), HeaderValue::from_str(&at.value)) {
-                (Ok(name), _) if !may_edit(&name) => {
-                    table.fault_at(
-                        &at,
-                        "this field frames the message and is not to be changed",
-                    );
-                }
-                (Ok(name), Ok(value)) => edits.set.push((name, value)),
-                (Err(_), _) => table.fault_at(&at, "this is no field name"),
-                (_, Err(_)) => table.fault_at(&at, "this is no field value"),
-            }
-        }
-        edits
-    })
-}
-
-fn rule(table: &Table<'_>, default: &Policy) -> Rule {
-    let mut matcher = Matcher::default();
-    for at in table.strings("path") {
-        match PathPattern::new(&at.value) {
-            Some(pattern) => matcher.paths.push(pattern),
-            None => table.fault_at(&at, "a path pattern begins with / or *, as in /static/**"),
-        }
-    }
-    for at in table.strings("methods") {
-        if at.value.is_empty()
-            || !at
-                .value
-                .bytes()
-                .all(|b| b.is_ascii_uppercase() || b == b'-')
-        {
-            table.fault_at(&at, "a method is written in upper case, as in GET");
-        } else {
-            matcher.methods.push(at.value);
-        }
-    }
-    for (name, at) in table.pairs_of("headers") {
-        let Ok(name) = name.parse::<HeaderName>() else {
-            table.fault_at(&at, "this is no field name");
-            continue;
-        };
-        matcher.fields.push(match at.value.as_str() {
-            "present" => FieldCondition::Present(name),
-            "absent" => FieldCondition::Absent(name),
-            value => match value.strip_prefix('=') {
-                Some(value) => FieldCondition::Equals(name, value.to_owned()),
-                None => {
-                    table.fault_at(&at, "a condition is \"present\", \"absent\" or \"=value\"");
-                    continue;
-                }
-            },
-        });
-    }
-    Rule {
-        name: table.string("name").unwrap_or_default(),
-        matcher,
-        policy: policy(table, default),
-    }
 }
 
 fn limits(table: &Table<'_>) -> Limits {

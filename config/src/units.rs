@@ -1,11 +1,26 @@
 //! Sizes and durations as they are typed.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A number of bytes: `512MiB`, `4GiB`, `64KiB`, `1000B`, or digits alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteCount(pub u64);
+
+/// In the largest unit that leaves a whole number.
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let whole = units
+            .into_iter()
+            .find(|(shift, _)| self.0 > 0 && self.0.trailing_zeros() >= *shift);
+        match whole {
+            Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
+            None => write!(f, "{}B", self.0),
+        }
+    }
+}
 
 impl FromStr for ByteCount {
     type Err = &'static str;
@@ -60,8 +75,11 @@ mod tests {
         for bad in ["", "MiB", "1.5GiB", "-1", "10MB", "99999999999TiB", "1 0"] {
             assert!(bad.parse::<ByteCount>().is_err(), "{bad}");
         }
+        for text in ["0B", "1000B", "64KiB", "512MiB", "4GiB", "1TiB"] {
+            assert_eq!(text.parse::<ByteCount>().unwrap().to_string(), text);
+        }
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_hours(7 * 24)));
         for bad in [
             "",
             "s",

@@ -1,0 +1,128 @@
+//! What a good file becomes: each setting lands where it belongs, and what is left out has its default.
+
+use http::HeaderMap;
+use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
+use seawall_service_model::{CacheMode, QueryRule, ServiceSet};
+use std::fs;
+use std::time::Duration;
+
+fn services(text: &str) -> ServiceSet {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("service.toml");
+    fs::write(&file, text).unwrap();
+    load_services(&[file]).unwrap()
+}
+
+#[test]
+fn a_rule_says_what_differs_from_the_default() {
+    let set = services(
+        r#"
+[service]
+id = "site"
+hosts = ["*"]
+[[service.origins]]
+url = "https://origin.example"
+[service.default]
+default_ttl = "1m"
+stale_if_error = "1500ms"
+key.sort = true
+[[service.rules]]
+path = ["/a/*", "**.css"]
+methods = "GET"
+headers = { accept = "present", cookie = "absent", x-kind = "=b" }
+action = "bypass"
+ttl = "1h"
+gzip_min = 2048
+key.only = ["v"]
+response_headers = { set = { X-Rule = "one" }, remove = ["server"] }
+"#,
+    );
+    let service = &set.services()[0];
+    let policy = |path: &str, fields: &[(&'static str, &'static str)]| {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, value.parse().unwrap());
+        }
+        service.policy("GET", path, &map).1
+    };
+    let all = [("accept", "*/*"), ("x-kind", "b")];
+    assert_eq!(policy("/a/b", &all), Some(0));
+    assert_eq!(policy("/deep/er.css", &all), Some(0));
+    assert_eq!(policy("/b", &all), None);
+    assert_eq!(policy("/a/b", &all[..1]), None);
+    assert_eq!(policy("/a/b", &[all[0], all[1], ("cookie", "a=1")]), None);
+
+    let (default, rule) = (&service.default, &service.rules[0].policy);
+    assert_eq!(default.cache, CacheMode::Cache);
+    assert_eq!(default.storage.ttl_default, Some(60));
+    assert_eq!(default.storage.stale_if_error, Some(2), "rounded up");
+    assert_eq!(rule.cache, CacheMode::Bypass);
+    assert_eq!(rule.storage.ttl_override, Some(3600));
+    assert_eq!(rule.storage.ttl_default, Some(60));
+    assert_eq!((default.gzip_min, rule.gzip_min), (1024, 2048));
+    assert_eq!(rule.key.query, QueryRule::Only(vec!["v".into()]));
+    assert!(rule.key.sort_query && default.key.sort_query);
+    assert_eq!(rule.response_headers.set[0].0, "x-rule");
+    assert_eq!(rule.response_headers.remove[0], "server");
+}
+
+#[test]
+fn an_origin_has_its_own_name_where_the_clients_is_not_passed() {
+    let check = |pass: bool, url: &str, host: Option<&str>, sni: Option<&str>| {
+        let set = services(&format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\npass_host = {pass}\n[[service.origins]]\nurl = \"{url}\"\n"
+        ));
+        let origin = &set.services()[0].origins[0];
+        assert_eq!(origin.host_header.as_deref(), host, "{url}");
+        assert_eq!(origin.tls.as_ref().map(|t| &*t.sni), sni, "{url}");
+    };
+    check(true, "http://a.example:8000", None, None);
+    check(false, "http://a.example:8000", Some("a.example:8000"), None);
+    check(
+        false,
+        "https://a.example",
+        Some("a.example"),
+        Some("a.example"),
+    );
+    check(false, "https://[::1]:8443", Some("[::1]:8443"), Some("::1"));
+}
+
+#[test]
+fn what_a_node_file_leaves_out_has_its_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("edge.toml");
+    let text = r#"
+role = "edge"
+id = "e"
+data = "DIR/data"
+services = ["DIR/service.toml"]
+memory = 1048576
+trusted_proxies = "10.0.0.0/8"
+[fleet]
+id = "f"
+[[listen]]
+address = "[::1]:0"
+[connections]
+head_timeout = "250ms"
+[access_log]
+to = "stdout"
+"#;
+    fs::write(&file, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+    let model = load_edge(&file).unwrap();
+    let node = &model.node;
+    assert_eq!(node.memory, ByteCount(1 << 20));
+    assert!(node.trusted_proxies[0].contains("10.1.2.3".parse().unwrap()));
+    assert_eq!(node.admin, None);
+    assert!(node.workers >= 1);
+    assert_eq!(node.drain, Duration::from_secs(30));
+    assert_eq!(
+        node.conn,
+        ConnModel {
+            head_timeout: Duration::from_millis(250),
+            ..ConnModel::default()
+        }
+    );
+    let log = node.access_log.as_ref().unwrap();
+    assert_eq!((&log.to, log.queue), (&LogTo::Stdout, 65_536));
+    assert!(model.shields.is_empty());
+}
