@@ -161,6 +161,15 @@ impl Edge {
         result
     }
 
+    /// Counts a reload whose files were refused before they came here.
+    pub fn reload_refused(&self) {
+        self.node
+            .metrics()
+            .reloads
+            .with_label_values(&["refused"])
+            .inc();
+    }
+
     fn try_reload(&self, model: &EdgeModel, services: ServiceSet) -> Result<(), StartError> {
         self.upstream.prepare(services.services().iter())?;
         let map = shield_map(&self.upstream, model)?;

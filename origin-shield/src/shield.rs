@@ -156,6 +156,15 @@ impl Shield {
         result
     }
 
+    /// Counts a reload whose files were refused before they came here.
+    pub fn reload_refused(&self) {
+        self.node
+            .metrics()
+            .reloads
+            .with_label_values(&["refused"])
+            .inc();
+    }
+
     fn try_reload(&self, model: &ShieldNodeModel, services: ServiceSet) -> Result<(), StartError> {
         self.upstream.prepare(services.services().iter())?;
         // the last thing that can fail

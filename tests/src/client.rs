@@ -19,7 +19,10 @@ pub struct Response {
 
 impl Response {
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// This node's own word in `Cache-Status`.
@@ -46,9 +49,14 @@ pub struct Client {
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the node listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
         stream.set_nodelay(true).expect("nodelay can be set");
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -61,7 +69,9 @@ impl Client {
     }
 
     pub fn shutdown_write(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        self.stream
+            .shutdown(Shutdown::Write)
+            .expect("the connection is open");
     }
 
     pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) {
@@ -78,7 +88,12 @@ impl Client {
                 continue;
             }
             let body = self.body(method, status, &fields)?;
-            return Ok(Response { status, fields, body, interim });
+            return Ok(Response {
+                status,
+                fields,
+                body,
+                interim,
+            });
         }
     }
 
@@ -94,7 +109,10 @@ impl Client {
             .and_then(|rest| rest.get(..3)?.parse().ok())
             .ok_or_else(|| io::Error::other(format!("no status line: {first:?}")))?;
         let fields = lines
-            .map(|line| line.split_once(": ").ok_or_else(|| io::Error::other(format!("no field: {line:?}"))))
+            .map(|line| {
+                line.split_once(": ")
+                    .ok_or_else(|| io::Error::other(format!("no field: {line:?}")))
+            })
             .map(|field| field.map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())))
             .collect::<io::Result<Vec<_>>>()?;
         Ok((status, fields))
@@ -108,13 +126,26 @@ impl Client {
         Ok(self.buffer.drain(..n).collect())
     }
 
-    fn body(&mut self, method: &str, status: u16, fields: &[(String, String)]) -> io::Result<Vec<u8>> {
-        let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    fn body(
+        &mut self,
+        method: &str,
+        status: u16,
+        fields: &[(String, String)],
+    ) -> io::Result<Vec<u8>> {
+        let field = |name: &str| {
+            fields
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+        };
         if method == "HEAD" || matches!(status, 101 | 204 | 304) {
             return Ok(Vec::new());
         }
         if field("transfer-encoding") == Some("chunked") {
-            assert!(field("content-length").is_none(), "both framings in one answer");
+            assert!(
+                field("content-length").is_none(),
+                "both framings in one answer"
+            );
             let mut body = Vec::new();
             loop {
                 let end = self.until(b"\r\n")?;
@@ -148,7 +179,7 @@ impl Client {
     }
 
     fn more(&mut self) -> io::Result<usize> {
-        let mut part = [0; 64 * 1024];
+        let mut part = vec![0; 64 * 1024];
         let n = self.stream.read(&mut part)?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,7 +1,9 @@
 //! Real edges and shields in one process.
 
 use seawall_config::node::CertificateModel;
-use seawall_config::{ConnModel, EdgeModel, FleetModel, IpNet, NodeModel, ShieldEntryModel, ShieldNodeModel};
+use seawall_config::{
+    ConnModel, EdgeModel, FleetModel, IpNet, NodeModel, ShieldEntryModel, ShieldNodeModel,
+};
 use seawall_edge::Edge;
 use seawall_origin_shield::Shield;
 use seawall_service_model::{HostPattern, Origin, Service, ServiceSet};
@@ -100,7 +102,10 @@ impl Cluster {
         let mut entries = Vec::new();
         for index in 0..spec.shields {
             let id = format!("shield-{index}");
-            let model = ShieldNodeModel { node: node(&id), services: Vec::new() };
+            let model = ShieldNodeModel {
+                node: node(&id),
+                services: Vec::new(),
+            };
             let shield = Shield::start(&model, services()).expect("a shield starts");
             let address = shield.addrs()[0];
             entries.push(ShieldEntryModel {
@@ -116,10 +121,18 @@ impl Cluster {
             let mut node = node(&format!("edge-{index}"));
             node.admin = Some(loopback);
             node.listen[0].certificates.clone_from(&spec.certificates);
-            let model = EdgeModel { node, services: Vec::new(), shields: entries.clone() };
+            let model = EdgeModel {
+                node,
+                services: Vec::new(),
+                shields: entries.clone(),
+            };
             Edge::start(&model, services()).expect("an edge starts")
         });
-        Self { edges: edges.collect(), shields, _data: data }
+        Self {
+            edges: edges.collect(),
+            shields,
+            _data: data,
+        }
     }
 
     pub fn edge(&self, index: usize) -> SocketAddr {
@@ -148,7 +161,10 @@ impl Cluster {
 
     /// Ends the edges as SIGTERM does. True: everything finished within `grace`.
     pub fn drain_edges(&mut self, grace: Duration) -> bool {
-        self.edges.drain(..).map(|edge| edge.drain(grace)).fold(true, |all, done| all & done)
+        self.edges
+            .drain(..)
+            .map(|edge| edge.drain(grace))
+            .fold(true, |all, done| all & done)
     }
 }
 
@@ -164,11 +180,14 @@ impl Drop for Cluster {
 }
 
 /// The sum of a metric's lines that have all of `labels`.
-pub fn metric(text: &str, name: &str, labels: &[&str]) -> f64 {
+pub fn metric(text: &str, name: &str, labels: &[&str]) -> u64 {
     let values = text
         .lines()
-        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
+        .filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{'))
+        })
         .filter(|line| labels.iter().all(|label| line.contains(label)))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    values.sum()
+    values.sum::<f64>().round() as u64
 }

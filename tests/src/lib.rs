@@ -22,7 +22,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !holds() {
-        assert!(std::time::Instant::now() < deadline, "it never came to be: {what}");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "it never came to be: {what}"
+        );
         std::thread::yield_now();
     }
 }

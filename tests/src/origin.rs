@@ -21,7 +21,10 @@ pub struct Request {
 
 impl Request {
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -89,9 +92,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn start(handler: impl Fn(&Request, &mut Reply<'_>) -> Then + Send + Sync + 'static) -> Self {
+    pub fn start(
+        handler: impl Fn(&Request, &mut Reply<'_>) -> Then + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             seen: Mutex::default(),
@@ -103,7 +110,9 @@ impl Origin {
                 if serving.stopped.load(Ordering::Acquire) {
                     return;
                 }
-                let (Ok(stream), shared) = (stream, serving.clone()) else { return };
+                let (Ok(stream), shared) = (stream, serving.clone()) else {
+                    return;
+                };
                 std::thread::spawn(move || serve(stream, &shared));
             }
         });
@@ -147,8 +156,15 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.set_read_timeout(Some(PATIENCE));
     let mut buffer = Vec::new();
     while let Ok(Some(request)) = read_request(&mut stream, &mut buffer) {
-        shared.seen.lock().expect("no holder panics").push(request.clone());
-        let mut reply = Reply { stream: &mut stream, head_only: request.method == "HEAD" };
+        shared
+            .seen
+            .lock()
+            .expect("no holder panics")
+            .push(request.clone());
+        let mut reply = Reply {
+            stream: &mut stream,
+            head_only: request.method == "HEAD",
+        };
         match (shared.handler)(&request, &mut reply) {
             Then::Keep => {}
             Then::Close => return,
@@ -180,12 +196,20 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
     buffer.drain(..end + 4);
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let (method, target) = (
+        first.next().unwrap_or_default(),
+        first.next().unwrap_or_default(),
+    );
     let fields: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let field = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let field = |name: &str| {
+        fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    };
     let mut body = Vec::new();
     if let Some(length) = field("content-length").and_then(|v| v.parse::<usize>().ok()) {
         while buffer.len() < length {
@@ -202,7 +226,8 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
                 }
                 continue;
             };
-            let size = usize::from_str_radix(&String::from_utf8_lossy(&buffer[..line]), 16).unwrap_or(0);
+            let size =
+                usize::from_str_radix(&String::from_utf8_lossy(&buffer[..line]), 16).unwrap_or(0);
             while buffer.len() < line + 2 + size + 2 {
                 if read_more(stream, buffer)? == 0 {
                     return Ok(None);
@@ -215,7 +240,12 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opti
             }
         }
     }
-    Ok(Some(Request { method: method.to_owned(), target: target.to_owned(), fields, body }))
+    Ok(Some(Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        fields,
+        body,
+    }))
 }
 
 fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {

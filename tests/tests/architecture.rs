@@ -17,24 +17,60 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("seawall-client-conn", &["http-cache", "telemetry"]),
     ("seawall-cache-store", &["http-cache", "purge", "telemetry"]),
     ("seawall-control-protocol", &["config", "purge"]),
-    ("seawall-upstream", &["service-model", "client-conn", "telemetry"]),
+    (
+        "seawall-upstream",
+        &["service-model", "client-conn", "telemetry"],
+    ),
     (
         "seawall-cache-proxy",
-        &["http-cache", "purge", "service-model", "cache-store", "client-conn", "upstream", "telemetry"],
+        &[
+            "http-cache",
+            "purge",
+            "service-model",
+            "cache-store",
+            "client-conn",
+            "upstream",
+            "telemetry",
+        ],
     ),
     // client-conn: listening is what edge and shield share (docs/decisions/0005-node-listens.md)
-    ("seawall-node", &["control-protocol", "config", "purge", "telemetry", "client-conn"]),
+    (
+        "seawall-node",
+        &[
+            "control-protocol",
+            "config",
+            "purge",
+            "telemetry",
+            "client-conn",
+        ],
+    ),
     ("seawall-edge", TIER),
     ("seawall-origin-shield", TIER),
     (
         "seawall-control-plane",
-        &["control-protocol", "config", "service-model", "purge", "hash-ring", "telemetry"],
+        &[
+            "control-protocol",
+            "config",
+            "service-model",
+            "purge",
+            "hash-ring",
+            "telemetry",
+        ],
     ),
 ];
 
 const TIER: &[&str] = &[
-    "cache-proxy", "upstream", "client-conn", "cache-store", "node", "service-model", "hash-ring",
-    "purge", "http-cache", "config", "telemetry",
+    "cache-proxy",
+    "upstream",
+    "client-conn",
+    "cache-store",
+    "node",
+    "service-model",
+    "hash-ring",
+    "purge",
+    "http-cache",
+    "config",
+    "telemetry",
 ];
 
 /// These compose all others, and nothing depends on them.
@@ -107,21 +143,42 @@ fn the_architecture_page_tells_every_room() {
     for package in members() {
         let dir = package.manifest_path.parent().unwrap().to_string();
         let base = fs::canonicalize(root()).unwrap();
-        let room = Path::new(&dir).strip_prefix(&base).unwrap().to_str().unwrap().to_owned();
-        assert!(page.contains(&format!("`{room}`")), "docs/architecture.md does not tell {room}");
+        let room = Path::new(&dir)
+            .strip_prefix(&base)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            page.contains(&format!("`{room}`")),
+            "docs/architecture.md does not tell {room}"
+        );
     }
 }
 
 #[test]
 fn the_pure_crates_know_no_clock_socket_or_runtime() {
     for package in members() {
-        if !["seawall-http-cache", "seawall-purge", "seawall-hash-ring", "seawall-service-model"]
-            .contains(&package.name.as_str())
+        if ![
+            "seawall-http-cache",
+            "seawall-purge",
+            "seawall-hash-ring",
+            "seawall-service-model",
+        ]
+        .contains(&package.name.as_str())
         {
             continue;
         }
         let forbidden = ["tokio", "pingora", "foyer", "hyper", "socket2"];
-        let used = package.dependencies.iter().find(|d| forbidden.contains(&d.name.as_str()));
-        assert!(used.is_none(), "{} uses {}", package.name, used.unwrap().name);
+        let used = package
+            .dependencies
+            .iter()
+            .find(|d| forbidden.contains(&d.name.as_str()));
+        assert!(
+            used.is_none(),
+            "{} uses {}",
+            package.name,
+            used.unwrap().name
+        );
     }
 }

@@ -48,7 +48,7 @@ impl Asked {
         }
     }
 
-    pub(crate) fn from_fleet(&self) -> bool {
+    pub(crate) fn is_from_fleet(&self) -> bool {
         matches!(self.link, Link::Fleet { .. })
     }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn deliver<W: Wire>(
         }
     }
     cache_status(proxy, asked, &mut fields, head, &story, now);
-    if asked.from_fleet() {
+    if asked.is_from_fleet() {
         link::write_answer(
             &mut fields,
             link::Stated {
@@ -101,7 +101,7 @@ fn cache_status(
     story: &Story,
     now: Timestamp,
 ) {
-    if !asked.service.response.cache_status && !asked.from_fleet() {
+    if !asked.service.response.cache_status && !asked.is_from_fleet() {
         return;
     }
     let name = proxy.tier().kind().cache_name();

@@ -236,7 +236,7 @@ fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
             asked
                 .fields
                 .get(header::ACCEPT_ENCODING)
-                .map(|v| v.as_bytes()),
+                .map(http::HeaderValue::as_bytes),
         )
 }
 

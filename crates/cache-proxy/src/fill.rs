@@ -48,7 +48,7 @@ async fn run(
     let asking = Asking::new(&asked);
     let ask = Arc::new(Ask::new(
         proxy.tier().hops(&asked.service, asked.key.hash64()),
-        asked.service.timeouts.clone(),
+        asked.service.timeouts,
         ATTEMPTS_MAX,
         Box::new(Hook {
             asked: asked.clone(),

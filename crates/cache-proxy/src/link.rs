@@ -100,7 +100,11 @@ pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
         .get(LABEL)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok());
-    let is_set = |name| fields.get(name).is_some_and(|v: &HeaderValue| v.as_bytes() == b"1");
+    let is_set = |name| {
+        fields
+            .get(name)
+            .is_some_and(|v: &HeaderValue| v.as_bytes() == b"1")
+    };
     let (fetched, framed) = (is_set(FETCHED), !is_set(UNFRAMED));
     strip(fields);
     Some(Stated {

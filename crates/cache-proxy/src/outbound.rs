@@ -37,7 +37,7 @@ pub(crate) fn append_list(fields: &mut HeaderMap, name: &HeaderName, value: &str
 
 /// Says who asks, as far as this tier knows it: `X-Forwarded-*`, `CDN-Loop` (RFC 8586), `Via` (RFC 9110 §7.6.3).
 pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) {
-    if !asked.from_fleet() {
+    if !asked.is_from_fleet() {
         let peer: IpAddr = asked.info.peer.ip().to_canonical();
         if !tier.trusts_forwarded(peer) {
             for name in [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED_HOST] {
@@ -93,14 +93,22 @@ impl Learned {
     /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one.
     pub(crate) fn label(&self) -> Label {
         match self.stated {
-            Some(link::Stated { label, fetched: false, .. }) => label,
+            Some(link::Stated {
+                label,
+                fetched: false,
+                ..
+            }) => label,
             _ => self.own,
         }
     }
 
     /// What a neighbour has to know of this answer.
     pub(crate) fn stated(&self) -> link::Stated {
-        link::Stated { label: self.label(), fetched: self.fetched(), framed: self.framed }
+        link::Stated {
+            label: self.label(),
+            fetched: self.fetched(),
+            framed: self.framed,
+        }
     }
 
     /// Whether the origin itself was asked.
@@ -159,7 +167,7 @@ impl Attempt for Hook {
             }
             Role::Origin => self.asked.policy().request_headers.apply(&mut fields),
         }
-        crate::message::replace_request_fields(request, fields);
+        crate::message::replace_request_fields(request, &fields);
     }
 
     fn head(&self, _hop: &Hop, response: &mut ResponseHeader) {

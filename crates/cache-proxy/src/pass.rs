@@ -37,11 +37,11 @@ pub(crate) async fn pass<W: Wire>(
     x.wire().limit_body(limit);
     let asking = Asking::new(&asked);
     let kind = proxy.tier().kind();
-    let shown = asked.service.response.cache_status || asked.from_fleet();
+    let shown = asked.service.response.cache_status || asked.is_from_fleet();
     let answering = asking.clone();
     let ask = Arc::new(Ask::new(
         proxy.tier().hops(&asked.service, asked.key.hash64()),
-        asked.service.timeouts.clone(),
+        asked.service.timeouts,
         ATTEMPTS_MAX,
         Box::new(Hook {
             asked: asked.clone(),
@@ -78,7 +78,7 @@ pub(crate) async fn pass<W: Wire>(
                 if kind == TierKind::Edge {
                     withhold(asked, &mut fields);
                 }
-                if asked.from_fleet() {
+                if asked.is_from_fleet() {
                     let learned = answering.learned();
                     crate::link::write_answer(&mut fields, learned.stated());
                 }
@@ -88,7 +88,7 @@ pub(crate) async fn pass<W: Wire>(
     ));
     let mut fields = (*asked.fields).clone();
     introduce(&mut fields, &asked, proxy.tier());
-    message::replace_request_fields(&mut x.request, fields);
+    message::replace_request_fields(&mut x.request, &fields);
     let stop = x.stop().clone();
     let session = x.into_session();
     let tally = session.tally();

@@ -245,9 +245,9 @@ impl FillSink {
             None => None,
         };
         if freshness.is_some() {
-            fields = stored_fields(&fields)
+            fields = stored_fields(&fields);
         } else {
-            strip_hop_by_hop(&mut fields)
+            strip_hop_by_hop(&mut fields);
         }
         fields.remove(header::AGE);
         if !fields.contains_key(header::DATE)

@@ -259,7 +259,7 @@ async fn refuse<H: Handler>(
             Framing::Length(body.len() as u64),
             true,
             date,
-        )
+        );
     });
     output.put_slice(&body);
     conn.body = Body::Done;

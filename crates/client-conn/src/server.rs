@@ -245,7 +245,13 @@ impl Server {
     fn wait_closed(&self, deadline: Instant) -> bool {
         let mut told = self.shared.closed.0.lock();
         while self.open() > 0 {
-            if self.shared.closed.1.wait_until(&mut told, deadline).timed_out() {
+            if self
+                .shared
+                .closed
+                .1
+                .wait_until(&mut told, deadline)
+                .timed_out()
+            {
                 return self.open() == 0;
             }
         }

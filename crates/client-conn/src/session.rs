@@ -219,12 +219,12 @@ impl<W: Wire> Session for ClientSession<W> {
                     return Err(error);
                 }
             };
-            done.map_err(|error| error.into_down())?;
+            done.map_err(pingora::Error::into_down)?;
         }
         self.wire()
             .flush()
             .await
-            .map_err(|error| error.into_down())?;
+            .map_err(pingora::Error::into_down)?;
         Ok(self.ended)
     }
 

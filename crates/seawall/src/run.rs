@@ -147,42 +147,53 @@ fn up(args: &UpArgs, as_json: bool) -> Result<()> {
 }
 
 /// What `edge` and `shield` have in common: announce, serve, reload, drain.
-fn node<N: Send + 'static>(
-    kind: &str,
+struct Serving<N> {
+    kind: &'static str,
     node: N,
-    addresses: (Vec<SocketAddr>, Option<SocketAddr>),
-    as_json: bool,
-    runtime: &tokio::runtime::Runtime,
-    mut signals: Signals,
-    reload: impl Fn(&N) -> Result<()>,
-    drain: impl FnOnce(N) -> bool + Send + 'static,
-) -> Result<()> {
-    let (listen, admin) = addresses;
-    if as_json {
-        let admin = admin.map(|a| a.to_string());
-        say(&format!(
-            "{}\n",
-            json!({ "role": kind, "listen": texts(&listen), "admin": admin })
-        ));
-    } else {
-        let admin = admin
-            .map(|a| format!(", admin http://{a}"))
-            .unwrap_or_default();
-        say(&format!(
-            "{kind} serves {}{admin}\n",
-            texts(&listen).join(", ")
-        ));
-    }
-    while runtime.block_on(signals.next()) == Told::Reload {
-        match reload(&node) {
-            Ok(()) => tracing::info!("files and certificates are reloaded"),
-            Err(error) => {
-                tracing::error!("reload refused, the old state stays in force: {error:#}")
+    listen: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    grace: Duration,
+}
+
+impl<N: Send + 'static> Serving<N> {
+    fn run(
+        self,
+        runtime: &tokio::runtime::Runtime,
+        mut signals: Signals,
+        as_json: bool,
+        reload: impl Fn(&N) -> Result<()>,
+        drain: impl FnOnce(N, Duration) -> bool + Send + 'static,
+    ) {
+        let Self {
+            kind,
+            node,
+            listen,
+            admin,
+            grace,
+        } = self;
+        let listen = texts(&listen);
+        if as_json {
+            let admin = admin.map(|a| a.to_string());
+            say(&format!(
+                "{}\n",
+                json!({ "role": kind, "listen": listen, "admin": admin })
+            ));
+        } else {
+            let admin = admin
+                .map(|a| format!(", admin http://{a}"))
+                .unwrap_or_default();
+            say(&format!("{kind} serves {}{admin}\n", listen.join(", ")));
+        }
+        while runtime.block_on(signals.next()) == Told::Reload {
+            match reload(&node) {
+                Ok(()) => tracing::info!("files and certificates are reloaded"),
+                Err(error) => {
+                    tracing::error!("reload refused, the old state stays in force: {error:#}");
+                }
             }
         }
+        finish(runtime, signals, move || drain(node, grace));
     }
-    finish(runtime, signals, move || drain(node));
-    Ok(())
 }
 
 fn edge(args: &NodeArgs, as_json: bool) -> Result<()> {
@@ -191,23 +202,29 @@ fn edge(args: &NodeArgs, as_json: bool) -> Result<()> {
     let model = load_edge(&args.config)?;
     let services = load_services(&model.services)?;
     let started = Edge::start(&model, services)?;
-    let addresses = (started.addrs().to_vec(), started.admin_addr());
-    let (config, grace) = (args.config.clone(), model.node.drain);
+    let config = args.config.clone();
     let reload = move |edge: &Edge| {
-        let model = load_edge(&config)?;
-        let services = load_services(&model.services)?;
-        edge.reload(&model, services).context("reload")
+        let loaded = load_edge(&config).and_then(|model| {
+            let services = load_services(&model.services)?;
+            Ok((model, services))
+        });
+        match loaded {
+            Ok((model, services)) => edge.reload(&model, services).context("reload"),
+            Err(faults) => {
+                edge.reload_refused();
+                Err(faults.into())
+            }
+        }
     };
-    node(
-        "edge",
-        started,
-        addresses,
-        as_json,
-        &runtime,
-        signals,
-        reload,
-        move |edge| edge.drain(grace),
-    )
+    let serving = Serving {
+        kind: "edge",
+        listen: started.addrs().to_vec(),
+        admin: started.admin_addr(),
+        grace: model.node.drain,
+        node: started,
+    };
+    serving.run(&runtime, signals, as_json, reload, Edge::drain);
+    Ok(())
 }
 
 fn shield(args: &NodeArgs, as_json: bool) -> Result<()> {
@@ -216,23 +233,29 @@ fn shield(args: &NodeArgs, as_json: bool) -> Result<()> {
     let model = load_shield(&args.config)?;
     let services = load_services(&model.services)?;
     let started = Shield::start(&model, services)?;
-    let addresses = (started.addrs().to_vec(), started.admin_addr());
-    let (config, grace) = (args.config.clone(), model.node.drain);
+    let config = args.config.clone();
     let reload = move |shield: &Shield| {
-        let model = load_shield(&config)?;
-        let services = load_services(&model.services)?;
-        shield.reload(&model, services).context("reload")
+        let loaded = load_shield(&config).and_then(|model| {
+            let services = load_services(&model.services)?;
+            Ok((model, services))
+        });
+        match loaded {
+            Ok((model, services)) => shield.reload(&model, services).context("reload"),
+            Err(faults) => {
+                shield.reload_refused();
+                Err(faults.into())
+            }
+        }
     };
-    node(
-        "shield",
-        started,
-        addresses,
-        as_json,
-        &runtime,
-        signals,
-        reload,
-        move |shield| shield.drain(grace),
-    )
+    let serving = Serving {
+        kind: "shield",
+        listen: started.addrs().to_vec(),
+        admin: started.admin_addr(),
+        grace: model.node.drain,
+        node: started,
+    };
+    serving.run(&runtime, signals, as_json, reload, Shield::drain);
+    Ok(())
 }
 
 fn check(files: &[PathBuf], as_json: bool) -> ExitCode {

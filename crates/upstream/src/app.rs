@@ -159,7 +159,7 @@ fn judge_head(fields: &HeaderMap, status: u16) -> std::result::Result<(), &'stat
     let codings: Vec<&[u8]> = fields
         .get_all(header::TRANSFER_ENCODING)
         .iter()
-        .map(|v| v.as_bytes())
+        .map(http::HeaderValue::as_bytes)
         .collect();
     match codings[..] {
         [] => Ok(()),

@@ -36,7 +36,7 @@ impl Dns {
 #[derive(Debug)]
 pub(crate) struct Name {
     dns: Arc<Dns>,
-    name: String,
+    text: String,
     last: RwLock<Option<(Arc<[IpAddr]>, Instant)>>,
     /// One lookup at a time.
     looking: tokio::sync::Mutex<()>,
@@ -48,7 +48,7 @@ impl Name {
         let forever = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
         Self {
             dns,
-            name: name.to_owned(),
+            text: name.to_owned(),
             last: RwLock::new(fixed.map(|addresses| (addresses, forever))),
             looking: tokio::sync::Mutex::new(()),
         }
@@ -82,7 +82,7 @@ impl Name {
             Err(reason) => match &mut *last {
                 Some((addresses, until)) => {
                     tracing::warn!(
-                        name = self.name,
+                        name = self.text,
                         reason,
                         "a name could not be resolved; its last addresses are used on"
                     );
@@ -96,7 +96,7 @@ impl Name {
 
     async fn look_up(&self) -> Result<(Arc<[IpAddr]>, Instant), String> {
         let resolver = self.dns.resolver()?;
-        let found = tokio::time::timeout(LOOKUP_MAX, resolver.lookup_ip(self.name.as_str()))
+        let found = tokio::time::timeout(LOOKUP_MAX, resolver.lookup_ip(self.text.as_str()))
             .await
             .map_err(|_| "the lookup took too long".to_owned())?
             .map_err(|error| error.to_string())?;

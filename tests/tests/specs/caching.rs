@@ -15,12 +15,21 @@ fn a_page_is_fetched_once_and_then_hit_and_each_tier_says_so() {
 
     assert_eq!((miss.status, miss.text().as_str()), (200, "hello"));
     let status = miss.field("cache-status").unwrap();
-    assert!(status.starts_with("seawall-shield; fwd=uri-miss; fwd-status=200"), "{status}");
-    assert!(miss.edge_status().starts_with("seawall-edge; fwd=uri-miss"), "{status}");
+    assert!(
+        status.starts_with("seawall-shield; fwd=uri-miss; fwd-status=200"),
+        "{status}"
+    );
+    assert!(
+        miss.edge_status().starts_with("seawall-edge; fwd=uri-miss"),
+        "{status}"
+    );
     assert!(miss.edge_status().contains("stored"), "{status}");
     assert!(hit.is_hit(), "{hit:?}");
     assert!(hit.field("age").unwrap().parse::<u64>().unwrap() <= 20);
-    assert_eq!(hit.field("via"), Some("1.1 seawall-shield, 1.1 seawall-edge"));
+    assert_eq!(
+        hit.field("via"),
+        Some("1.1 seawall-shield, 1.1 seawall-edge")
+    );
     assert_eq!(hit.text(), "hello");
     assert_eq!(origin.count("/a"), 1);
 }
@@ -33,14 +42,24 @@ fn two_edges_share_one_fetch_through_the_shield() {
     get(cluster.edge(0), "/a", &[]);
     let second = get(cluster.edge(1), "/a", &[]);
 
-    assert!(second.field("cache-status").unwrap().starts_with("seawall-shield; hit"), "{second:?}");
+    assert!(
+        second
+            .field("cache-status")
+            .unwrap()
+            .starts_with("seawall-shield; hit"),
+        "{second:?}"
+    );
     assert_eq!(origin.count("/a"), 1);
 }
 
 #[test]
 fn the_age_of_an_answer_counts_against_its_lifetime_and_is_told() {
     let origin = Origin::start(|_, reply| {
-        reply.answer(200, &[("cache-control", "max-age=100"), ("age", "40")], b"x")
+        reply.answer(
+            200,
+            &[("cache-control", "max-age=100"), ("age", "40")],
+            b"x",
+        )
     });
     let cluster = Cluster::of(&origin);
 
@@ -75,7 +94,11 @@ fn what_may_not_be_stored_is_fetched_each_time() {
 #[test]
 fn an_answer_that_becomes_storable_is_stored_although_the_one_before_it_was_not() {
     let origin = Origin::start(|request, reply| {
-        let control = if request.field("x-first").is_some() { "no-store" } else { "max-age=60" };
+        let control = if request.field("x-first").is_some() {
+            "no-store"
+        } else {
+            "max-age=60"
+        };
         reply.answer(200, &[("cache-control", control)], b"x")
     });
     let cluster = Cluster::of(&origin);
@@ -89,7 +112,10 @@ fn an_answer_that_becomes_storable_is_stored_although_the_one_before_it_was_not(
 #[test]
 fn variants_are_kept_apart_by_the_fields_that_vary_names() {
     let origin = Origin::start(|request, reply| {
-        let language = request.field("accept-language").unwrap_or("none").to_owned();
+        let language = request
+            .field("accept-language")
+            .unwrap_or("none")
+            .to_owned();
         let fields = [("cache-control", "max-age=60"), ("vary", "Accept-Language")];
         reply.answer(200, &fields, language.as_bytes())
     });
@@ -120,7 +146,11 @@ fn date_and_etag_reach_the_client_as_the_origin_sent_them() {
 
     for _ in 0..2 {
         let answer = get(cluster.edge(0), "/", &[]);
-        assert_eq!(answer.field("date"), Some("Mon, 01 Jan 2024 00:00:00 GMT"), "{answer:?}");
+        assert_eq!(
+            answer.field("date"),
+            Some("Mon, 01 Jan 2024 00:00:00 GMT"),
+            "{answer:?}"
+        );
         assert_eq!(answer.field("etag"), Some("\"v1\""));
     }
 }
@@ -145,7 +175,15 @@ fn connection_fields_tags_and_the_fleets_own_fields_do_not_reach_clients() {
 
     for _ in 0..2 {
         let answer = get(cluster.edge(0), "/", &[]);
-        for name in ["x-hop", "keep-alive", "surrogate-key", "xkey", "cache-tag", "seawall-label", "seawall-fetched"] {
+        for name in [
+            "x-hop",
+            "keep-alive",
+            "surrogate-key",
+            "xkey",
+            "cache-tag",
+            "seawall-label",
+            "seawall-fetched",
+        ] {
             assert_eq!(answer.field(name), None, "{name}");
         }
         assert_eq!(answer.field("x-end"), Some("kept"));
@@ -168,14 +206,22 @@ fn the_origin_learns_who_asked_and_clients_cannot_speak_the_fleets_fields() {
     get(cluster.edge(0), "/", &fields);
 
     let seen = origin.seen().pop().unwrap();
-    assert!(seen.fields.iter().all(|(name, _)| !name.starts_with("seawall-")), "{seen:?}");
+    assert!(
+        seen.fields
+            .iter()
+            .all(|(name, _)| !name.starts_with("seawall-")),
+        "{seen:?}"
+    );
     assert_eq!(seen.field("x-hop"), None);
     assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.field("x-forwarded-host"), Some("www.example"));
     assert_eq!(seen.field("host"), Some("www.example"));
     assert_eq!(seen.field("cdn-loop"), Some("specs"));
-    assert_eq!(seen.field("via"), Some("1.1 seawall-edge, 1.1 seawall-shield"));
+    assert_eq!(
+        seen.field("via"),
+        Some("1.1 seawall-edge, 1.1 seawall-shield")
+    );
 }
 
 #[test]
@@ -185,7 +231,14 @@ fn forwarded_fields_are_believed_from_listed_proxies() {
     spec.trusted_proxies = vec!["127.0.0.0/8".parse::<IpNet>().unwrap()];
     let cluster = spec.start();
 
-    get(cluster.edge(0), "/", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "https")]);
+    get(
+        cluster.edge(0),
+        "/",
+        &[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+        ],
+    );
 
     let seen = origin.seen().pop().unwrap();
     assert_eq!(seen.field("x-forwarded-for"), Some("6.6.6.6, 127.0.0.1"));
@@ -208,7 +261,10 @@ fn a_shield_serves_its_fleet_and_nobody_else() {
     let origin = Origin::start(|_, reply| reply.fresh(b"x"));
     let cluster = Cluster::of(&origin);
 
-    for fields in [&[][..], &[("seawall-fleet", "guess"), ("seawall-link", "1")]] {
+    for fields in [
+        &[][..],
+        &[("seawall-fleet", "guess"), ("seawall-link", "1")],
+    ] {
         let answer = get(cluster.shield(0), "/", fields);
         assert_eq!(answer.status, 403);
         assert!(answer.text().starts_with("seawall: "), "{answer:?}");
@@ -222,8 +278,15 @@ fn rules_decide_by_path_what_is_cached_for_how_long_and_by_which_key() {
     let rule = |path: &str, change: &dyn Fn(&mut Policy)| {
         let mut policy = Policy::default();
         change(&mut policy);
-        let matcher = Matcher { paths: vec![PathPattern::new(path).unwrap()], ..Matcher::default() };
-        Rule { name: path.into(), matcher, policy }
+        let matcher = Matcher {
+            paths: vec![PathPattern::new(path).unwrap()],
+            ..Matcher::default()
+        };
+        Rule {
+            name: path.into(),
+            matcher,
+            policy,
+        }
     };
     let cluster = ClusterSpec::new(origin.address())
         .service(|service| {

@@ -38,7 +38,11 @@ fn two_hundred_clients_of_one_cold_url_cost_one_fetch_at_an_edge() {
         asked.join().unwrap()
     });
 
-    assert!(answers.iter().all(|a| a.status == 200 && a.body == [7; 5000]));
+    assert!(
+        answers
+            .iter()
+            .all(|a| a.status == 200 && a.body == [7; 5000])
+    );
     assert_eq!(origin.count("/cold"), 1);
 }
 
@@ -59,7 +63,10 @@ fn who_joins_a_slow_fill_gets_bytes_at_once_and_the_rest_as_it_comes() {
     let gate = Gate::default();
     let held = gate.clone();
     let origin = Origin::start(move |_, reply| {
-        let head = format!("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: {}\r\n\r\n", 2 * HALF);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: {}\r\n\r\n",
+            2 * HALF
+        );
         reply.raw(head.as_bytes());
         reply.raw(&vec![1; HALF]);
         held.pass();
@@ -79,7 +86,12 @@ fn who_joins_a_slow_fill_gets_bytes_at_once_and_the_rest_as_it_comes() {
     let late = joiner.bytes(HALF).unwrap();
 
     assert_eq!(status, 200);
-    assert!(fields.iter().any(|(n, v)| n == "cache-status" && v.contains("collapsed")), "{fields:?}");
+    assert!(
+        fields
+            .iter()
+            .any(|(n, v)| n == "cache-status" && v.contains("collapsed")),
+        "{fields:?}"
+    );
     assert!(early.iter().all(|b| *b == 1) && late.iter().all(|b| *b == 2));
     assert_eq!(first.bytes(2 * HALF).unwrap().len(), 2 * HALF);
     assert_eq!(origin.count("/slow"), 1);
@@ -132,9 +144,12 @@ fn nobody_queues_behind_an_answer_that_may_not_be_shared() {
 
     let edge = cluster.edge(0);
     std::thread::scope(|scope| {
-        let asked: Vec<_> =
-            (0..20).map(|_| scope.spawn(move || get(edge, "/known", &[("x-round", "2")]))).collect();
-        eventually("all twenty ask at the same time", || running.load(Ordering::Acquire) == 20);
+        let asked: Vec<_> = (0..20)
+            .map(|_| scope.spawn(move || get(edge, "/known", &[("x-round", "2")])))
+            .collect();
+        eventually("all twenty ask at the same time", || {
+            running.load(Ordering::Acquire) == 20
+        });
         gate.open();
         assert!(asked.into_iter().all(|t| t.join().unwrap().text() == "own"));
     });
@@ -148,8 +163,15 @@ fn clients_that_wait_for_another_variant_get_their_own() {
     let held = gate.clone();
     let origin = Origin::start(move |request, reply| {
         held.pass();
-        let language = request.field("accept-language").unwrap_or("none").to_owned();
-        reply.answer(200, &[("cache-control", "max-age=60"), ("vary", "accept-language")], language.as_bytes())
+        let language = request
+            .field("accept-language")
+            .unwrap_or("none")
+            .to_owned();
+        reply.answer(
+            200,
+            &[("cache-control", "max-age=60"), ("vary", "accept-language")],
+            language.as_bytes(),
+        )
     });
     let cluster = Cluster::of(&origin);
     let edge = cluster.edge(0);
@@ -178,7 +200,9 @@ fn a_reader_that_stops_reading_harms_nobody_and_costs_a_bounded_window() {
     const LENGTH: usize = 64 << 20;
     let origin = Origin::start(|_, reply| {
         // no freshness: it passes through the window and is not kept
-        let head = format!("HTTP/1.1 200 OK\r\ncache-control: no-store\r\ncontent-length: {LENGTH}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncache-control: no-store\r\ncontent-length: {LENGTH}\r\n\r\n"
+        );
         reply.raw(head.as_bytes());
         let piece = vec![3; 1 << 20];
         (0..64).for_each(|_| reply.raw(&piece));
@@ -194,5 +218,5 @@ fn a_reader_that_stops_reading_harms_nobody_and_costs_a_bounded_window() {
 
     assert_eq!(other.body.len(), LENGTH);
     let held = metric(&metrics, "seawall_fill_bytes", &[]);
-    assert!(held < 8e6, "{held}");
+    assert!(held < 8_000_000, "{held}");
 }

@@ -11,8 +11,13 @@ fn hits_and_misses_of_one_pipeline_are_answered_in_order() {
     for target in ["/hit1", "/hit2"] {
         get(cluster.edge(0), target, &[]);
     }
-    let targets = ["/hit1", "/miss1", "/hit2", "/hit1", "/miss2", "/miss1", "/hit2"];
-    let bytes: Vec<u8> = targets.iter().flat_map(|t| request("GET", t, &[], b"")).collect();
+    let targets = [
+        "/hit1", "/miss1", "/hit2", "/hit1", "/miss2", "/miss1", "/hit2",
+    ];
+    let bytes: Vec<u8> = targets
+        .iter()
+        .flat_map(|t| request("GET", t, &[], b""))
+        .collect();
 
     let mut whole = Client::connect(cluster.edge(0));
     whole.send(&bytes);
@@ -49,7 +54,9 @@ fn refused(rows: &[(&str, &str, u16)]) {
         let mut client = Client::connect(cluster.edge(0));
         client.send(bytes.as_bytes());
         client.shutdown_write();
-        let answer = client.response("GET").unwrap_or_else(|e| panic!("{what}: {e}"));
+        let answer = client
+            .response("GET")
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(answer.status, *status, "{what}: {answer:?}");
         assert!(answer.text().starts_with("seawall: "), "{what}: {answer:?}");
         assert!(client.is_closed(), "{what}: still open");
@@ -62,49 +69,165 @@ fn a_head_that_could_be_read_in_two_ways_is_refused() {
     refused(&[
         ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
         ("empty host", "GET / HTTP/1.1\r\nhost:\r\n\r\n", 400),
-        ("two hosts", "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", 400),
-        ("a list of hosts", "GET / HTTP/1.1\r\nhost: a, b\r\n\r\n", 400),
-        ("host with a path", "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n", 400),
-        ("host with a user", "GET / HTTP/1.1\r\nhost: u@a\r\n\r\n", 400),
-        ("host with a bad port", "GET / HTTP/1.1\r\nhost: a:b\r\n\r\n", 400),
-        ("host against the target", "GET http://b/ HTTP/1.1\r\nhost: a\r\n\r\n", 400),
-        ("user in the target", "GET http://u@a/ HTTP/1.1\r\nhost: a\r\n\r\n", 400),
-        ("space in the target", "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n", 400),
-        ("NUL in the target", "GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n", 400),
-        ("fragment in the target", "GET /#f HTTP/1.1\r\nhost: a\r\n\r\n", 400),
-        ("target without a slash", "GET a HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+        (
+            "two hosts",
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "a list of hosts",
+            "GET / HTTP/1.1\r\nhost: a, b\r\n\r\n",
+            400,
+        ),
+        (
+            "host with a path",
+            "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n",
+            400,
+        ),
+        (
+            "host with a user",
+            "GET / HTTP/1.1\r\nhost: u@a\r\n\r\n",
+            400,
+        ),
+        (
+            "host with a bad port",
+            "GET / HTTP/1.1\r\nhost: a:b\r\n\r\n",
+            400,
+        ),
+        (
+            "host against the target",
+            "GET http://b/ HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "user in the target",
+            "GET http://u@a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "space in the target",
+            "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "NUL in the target",
+            "GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "fragment in the target",
+            "GET /#f HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
+        (
+            "target without a slash",
+            "GET a HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+        ),
         ("star with GET", "GET * HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         ("bare LF", "GET / HTTP/1.1\nhost: a\r\n\r\n", 400),
         ("bare LF at the end", "GET / HTTP/1.1\r\nhost: a\r\n\n", 400),
         ("bare CR", "GET / HTTP/1.1\r\nhost: a\rb: c\r\n\r\n", 400),
-        ("folded line", "GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2\r\n\r\n", 400),
-        ("space before colon", "GET / HTTP/1.1\r\nhost : a\r\n\r\n", 400),
-        ("bad field name", "GET / HTTP/1.1\r\nhost: a\r\nx(y): 1\r\n\r\n", 400),
-        ("NUL in a value", "GET / HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n", 400),
-        ("no field name", "GET / HTTP/1.1\r\nhost: a\r\n: x\r\n\r\n", 400),
+        (
+            "folded line",
+            "GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2\r\n\r\n",
+            400,
+        ),
+        (
+            "space before colon",
+            "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
+            400,
+        ),
+        (
+            "bad field name",
+            "GET / HTTP/1.1\r\nhost: a\r\nx(y): 1\r\n\r\n",
+            400,
+        ),
+        (
+            "NUL in a value",
+            "GET / HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n",
+            400,
+        ),
+        (
+            "no field name",
+            "GET / HTTP/1.1\r\nhost: a\r\n: x\r\n\r\n",
+            400,
+        ),
         ("bad method", "G(T / HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         ("no version", "GET /\r\nhost: a\r\n\r\n", 400),
         ("another version", "GET / HTTP/3.0\r\nhost: a\r\n\r\n", 505),
         ("cut short", "GET / HTTP/1.1\r\nho", 400),
-        ("another expectation", "GET / HTTP/1.1\r\nhost: a\r\nexpect: tea\r\n\r\n", 417),
-        ("connect", "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 405),
+        (
+            "another expectation",
+            "GET / HTTP/1.1\r\nhost: a\r\nexpect: tea\r\n\r\n",
+            417,
+        ),
+        (
+            "connect",
+            "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n",
+            405,
+        ),
     ]);
 }
 
 #[test]
 fn a_body_that_could_be_read_in_two_ways_is_refused() {
     refused(&[
-        ("both framings", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("two lengths", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc", 400),
-        ("a list of lengths", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3, 3\r\n\r\nabc", 400),
-        ("a signed length", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +3\r\n\r\nabc", 400),
-        ("a hexadecimal length", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0x3\r\n\r\nabc", 400),
-        ("a length too long", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n", 400),
-        ("an unknown coding", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        ("chunked not last", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
-        ("chunked twice", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("chunked in 1.0", "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("a misspelt coding", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            "both framings",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "two lengths",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+            400,
+        ),
+        (
+            "a list of lengths",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3, 3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "a signed length",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "a hexadecimal length",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0x3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "a length too long",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            400,
+        ),
+        (
+            "an unknown coding",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "chunked not last",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "chunked twice",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "chunked in 1.0",
+            "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "a misspelt coding",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
     ]);
 }
 
@@ -128,7 +251,9 @@ fn a_chunk_that_could_be_read_in_two_ways_ends_the_request() {
         let mut client = Client::connect(cluster.edge(0));
         client.send(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
         client.send(body.as_bytes());
-        let answer = client.response("POST").unwrap_or_else(|e| panic!("{what}: {e}"));
+        let answer = client
+            .response("POST")
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(answer.status, 400, "{what}: {answer:?}");
         assert!(client.is_closed(), "{what}: still open");
     }
@@ -141,17 +266,47 @@ fn what_is_unusual_and_legal_is_served() {
     let origin = Origin::start(|request, reply| reply.answer(200, &[], request.target.as_bytes()));
     let cluster = Cluster::of(&origin);
     for (what, bytes, expect) in [
-        ("an empty line before", "\r\nGET /a HTTP/1.1\r\nhost: a\r\n\r\n", "/a"),
-        ("absolute form", "GET http://A:80/a?b HTTP/1.1\r\nhost: a\r\n\r\n", "/a?b"),
-        ("absolute form without a path", "GET http://a HTTP/1.1\r\nhost: a\r\n\r\n", "/"),
-        ("an IPv6 host", "GET /a HTTP/1.1\r\nhost: [::1]:8080\r\n\r\n", "/a"),
-        ("no space behind the colon", "GET /a HTTP/1.1\r\nhost:a\r\n\r\n", "/a"),
-        ("a quoted extension", "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n1;a=\"b;c\";d\r\nx\r\n0\r\nt: 1\r\n\r\n", "/a"),
+        (
+            "an empty line before",
+            "\r\nGET /a HTTP/1.1\r\nhost: a\r\n\r\n",
+            "/a",
+        ),
+        (
+            "absolute form",
+            "GET http://A:80/a?b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "/a?b",
+        ),
+        (
+            "absolute form without a path",
+            "GET http://a HTTP/1.1\r\nhost: a\r\n\r\n",
+            "/",
+        ),
+        (
+            "an IPv6 host",
+            "GET /a HTTP/1.1\r\nhost: [::1]:8080\r\n\r\n",
+            "/a",
+        ),
+        (
+            "no space behind the colon",
+            "GET /a HTTP/1.1\r\nhost:a\r\n\r\n",
+            "/a",
+        ),
+        (
+            "a quoted extension",
+            "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n1;a=\"b;c\";d\r\nx\r\n0\r\nt: 1\r\n\r\n",
+            "/a",
+        ),
     ] {
         let mut client = Client::connect(cluster.edge(0));
         client.send(bytes.as_bytes());
-        let answer = client.response("GET").unwrap_or_else(|e| panic!("{what}: {e}"));
-        assert_eq!((answer.status, answer.text().as_str()), (200, expect), "{what}");
+        let answer = client
+            .response("GET")
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, expect),
+            "{what}"
+        );
     }
 }
 
@@ -161,9 +316,21 @@ fn each_part_of_a_head_has_its_own_bound() {
     let cluster = Cluster::of(&origin);
     let long = "x".repeat(20_000);
     let many = "x: y\r\n".repeat(200);
-    refuse_one(&cluster, &format!("GET /{long} HTTP/1.1\r\nhost: a\r\n\r\n"), 414);
-    refuse_one(&cluster, &format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}{long}\r\n\r\n"), 431);
-    refuse_one(&cluster, &format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"), 431);
+    refuse_one(
+        &cluster,
+        &format!("GET /{long} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        414,
+    );
+    refuse_one(
+        &cluster,
+        &format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}{long}\r\n\r\n"),
+        431,
+    );
+    refuse_one(
+        &cluster,
+        &format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"),
+        431,
+    );
 }
 
 fn refuse_one(cluster: &Cluster, bytes: &str, status: u16) {

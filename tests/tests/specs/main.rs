@@ -1,4 +1,5 @@
 //! What Seawall promises, over real sockets: origin answers, client asks, expect.
+#![allow(clippy::print_stdout, reason = "a crawl tells its figures")]
 
 mod caching;
 mod coalescing;

@@ -6,14 +6,22 @@ use std::io::{Read, Write};
 
 #[test]
 fn a_post_reaches_the_origin_with_its_body_and_its_answer_comes_back() {
-    let origin = Origin::start(|request, reply| reply.answer(201, &[("x-len", &request.body.len().to_string())], &request.body));
+    let origin = Origin::start(|request, reply| {
+        reply.answer(
+            201,
+            &[("x-len", &request.body.len().to_string())],
+            &request.body,
+        )
+    });
     let cluster = Cluster::of(&origin);
     let mut client = Client::connect(cluster.edge(0));
     let body = vec![9; 3_000_000];
 
     client.request("POST", "/form", &[], &body);
     let counted = client.response("POST").unwrap();
-    client.send(b"PUT /form HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    client.send(
+        b"PUT /form HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    );
     let chunked = client.response("PUT").unwrap();
 
     assert!((counted.status, &counted.body) == (201, &body));
@@ -44,7 +52,9 @@ fn a_body_streams_to_the_origin_before_it_is_complete_and_an_answer_before_it_en
 #[test]
 fn a_body_beyond_the_limit_is_refused_with_413() {
     let origin = Origin::start(|_, reply| reply.answer(200, &[], b""));
-    let cluster = ClusterSpec::new(origin.address()).service(|s| s.limits.request_body_bytes_max = 1000).start();
+    let cluster = ClusterSpec::new(origin.address())
+        .service(|s| s.limits.request_body_bytes_max = 1000)
+        .start();
 
     let mut announced = Client::connect(cluster.edge(0));
     announced.request("POST", "/", &[], &[1; 1001]);
@@ -90,7 +100,12 @@ fn a_websocket_passes_through_edge_and_shield() {
     let (status, fields) = client.head().unwrap();
 
     assert_eq!(status, 101);
-    assert!(fields.iter().any(|(n, v)| n == "upgrade" && v == "websocket"), "{fields:?}");
+    assert!(
+        fields
+            .iter()
+            .any(|(n, v)| n == "upgrade" && v == "websocket"),
+        "{fields:?}"
+    );
     for _ in 0..3 {
         client.send(b"ping");
         assert_eq!(client.bytes(4).unwrap(), b"PING");
@@ -108,6 +123,9 @@ fn early_hints_reach_the_client_also_on_a_cacheable_miss() {
     let miss = get(cluster.edge(0), "/", &[]);
     let hit = get(cluster.edge(0), "/", &[]);
 
-    assert_eq!((miss.interim.as_slice(), miss.text().as_str()), (&[103][..], "x"));
+    assert_eq!(
+        (miss.interim.as_slice(), miss.text().as_str()),
+        (&[103][..], "x")
+    );
     assert!(hit.is_hit() && hit.interim.is_empty());
 }

@@ -17,7 +17,11 @@ struct Pki {
 /// Self-signed certificates, one for each name.
 fn certificates(names: &[&str]) -> Pki {
     let dir = tempfile::tempdir().unwrap();
-    let mut pki = Pki { dir, roots: rustls::RootCertStore::empty(), certificates: Vec::new() };
+    let mut pki = Pki {
+        dir,
+        roots: rustls::RootCertStore::empty(),
+        certificates: Vec::new(),
+    };
     for name in names {
         let made = rcgen::generate_simple_self_signed(vec![(*name).to_owned()]).unwrap();
         let file = |extension: &str| pki.dir.path().join(format!("{name}.{extension}"));
@@ -37,7 +41,12 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-async fn connect(address: SocketAddr, name: &str, alpn: &[u8], roots: &rustls::RootCertStore) -> TlsStream<TcpStream> {
+async fn connect(
+    address: SocketAddr,
+    name: &str,
+    alpn: &[u8],
+    roots: &rustls::RootCertStore,
+) -> TlsStream<TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -47,7 +56,10 @@ async fn connect(address: SocketAddr, name: &str, alpn: &[u8], roots: &rustls::R
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap()
 }
 
 async fn h2_get<T>(io: T, uri: &str) -> (u16, http::HeaderMap, Vec<u8>)
@@ -79,7 +91,8 @@ fn start(origin: &Origin, pki: &Pki) -> Cluster {
 
 #[tokio::test]
 async fn certificates_are_chosen_by_sni_and_http2_by_alpn() {
-    let origin = Origin::start(|request, reply| reply.fresh(&request.target.as_bytes().repeat(50_000)));
+    let origin =
+        Origin::start(|request, reply| reply.fresh(&request.target.as_bytes().repeat(50_000)));
     let pki = certificates(&["one.example", "two.example"]);
     let cluster = start(&origin, &pki);
 
@@ -90,7 +103,12 @@ async fn certificates_are_chosen_by_sni_and_http2_by_alpn() {
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
             let (status, fields, body) = h2_get(stream, &format!("https://{name}/a")).await;
             assert_eq!((status, body.len()), (200, 100_000), "{name}");
-            let word = fields.get("cache-status").unwrap().to_str().unwrap().to_owned();
+            let word = fields
+                .get("cache-status")
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             assert_eq!(word.contains("seawall-edge; hit"), round > 0, "{word}");
         }
     }
@@ -132,7 +150,10 @@ async fn http2_is_spoken_in_the_clear_to_who_knows_it_and_two_hosts_are_refused(
     tokio::spawn(async move {
         let _ = connection.await;
     });
-    let request = http::Request::get("http://a/").header("host", "b").body(()).unwrap();
+    let request = http::Request::get("http://a/")
+        .header("host", "b")
+        .body(())
+        .unwrap();
     let (response, _) = send.send_request(request, true).unwrap();
     assert!(response.await.is_err());
 }

@@ -33,7 +33,13 @@ fn files_below(dir: &Path, max: usize) -> Vec<PathBuf> {
 fn target_of(root: &Path, file: &Path) -> String {
     let path = file.strip_prefix(root).unwrap().to_str().unwrap();
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&b);
-    let encode = |b: u8| if legal(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    let encode = |b: u8| {
+        if legal(b) {
+            char::from(b).to_string()
+        } else {
+            format!("%{b:02X}")
+        }
+    };
     format!("/{}", path.bytes().map(encode).collect::<String>())
 }
 
@@ -41,7 +47,10 @@ fn target_of(root: &Path, file: &Path) -> String {
 fn generated() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for i in 0..300u32 {
-        let dir = root.path().join(format!("d{}", i % 7)).join(format!("e{}", i % 3));
+        let dir = root
+            .path()
+            .join(format!("d{}", i % 7))
+            .join(format!("e{}", i % 3));
         fs::create_dir_all(&dir).unwrap();
         let length = match i % 5 {
             0 => 0,
@@ -50,8 +59,16 @@ fn generated() -> tempfile::TempDir {
             3 => 64 * 1024 + i as usize - 150,
             _ => 300_000 + i as usize,
         };
-        let name = ["page.html", "style.css", "data.json", "picture.png", "a b%c.txt"][i as usize % 5];
-        let body: Vec<u8> = (0..length).map(|k| (k as u32 * (i + 3) % 251) as u8).collect();
+        let name = [
+            "page.html",
+            "style.css",
+            "data.json",
+            "picture.png",
+            "a b%c.txt",
+        ][i as usize % 5];
+        let body: Vec<u8> = (0..length)
+            .map(|k| (k as u32 * (i + 3) % 251) as u8)
+            .collect();
         fs::write(dir.join(format!("{i}-{name}")), body).unwrap();
     }
     root
@@ -67,13 +84,18 @@ fn a_site_is_crawled_twice_and_every_byte_is_the_files_and_the_origin_asked_once
             made.path().to_owned()
         }
     };
-    let max = std::env::var("SEAWALL_SITE_PAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(2500);
+    let max = std::env::var("SEAWALL_SITE_PAGES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(2500);
     let files = files_below(&root, max);
     let loopback = ([127, 0, 0, 1], 0).into();
     let origin = StaticOrigin::start(loopback, &root, Duration::from_secs(3600)).unwrap();
     let cluster = ClusterSpec::new(origin.address()).start();
     let outside = std::env::var("SEAWALL_SITE_EDGE").ok();
-    let edge = outside.as_ref().map_or_else(|| cluster.edge(0), |e| e.parse().unwrap());
+    let edge = outside
+        .as_ref()
+        .map_or_else(|| cluster.edge(0), |e| e.parse().unwrap());
 
     let mut rates = Vec::new();
     for round in 0..2 {
@@ -82,10 +104,18 @@ fn a_site_is_crawled_twice_and_every_byte_is_the_files_and_the_origin_asked_once
         for file in &files {
             let answer = client.get(&target_of(&root, file), &[]);
             assert_eq!(answer.status, 200, "{}", file.display());
-            assert!(answer.body == fs::read(file).unwrap(), "{} differs", file.display());
+            assert!(
+                answer.body == fs::read(file).unwrap(),
+                "{} differs",
+                file.display()
+            );
             hits += usize::from(answer.is_hit());
         }
-        println!("round {round}: {} files, {hits} hits, {:?}", files.len(), began.elapsed());
+        println!(
+            "round {round}: {} files, {hits} hits, {:?}",
+            files.len(),
+            began.elapsed()
+        );
         rates.push(hits as f64 / files.len() as f64);
     }
 

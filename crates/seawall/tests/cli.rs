@@ -1,0 +1,336 @@
+//! The program itself: what scripts and people rely on.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn seawall() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+    // the examples' paths are relative to the repository's root
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    seawall().args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A running `seawall`, ended when it is dropped.
+struct Running {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut child = seawall()
+            .args(args)
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+        Self { child, ready }
+    }
+
+    fn address(&self, name: &str) -> String {
+        let value = &self.ready[name];
+        value.as_str().or(value[0].as_str()).unwrap().to_owned()
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// The exit code, once it has ended.
+    fn code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn help_tells_every_command_and_a_wrong_flag_is_a_usage_error() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for command in ["up", "edge", "shield", "check", "completions"] {
+        assert!(
+            stdout(&help).contains(&format!("\n  {command} ")),
+            "{command}"
+        );
+    }
+    for wrong in [
+        &["up", "--no-such-flag"][..],
+        &["nothing"],
+        &[],
+        &["up", "--edges", "0"],
+        &["up", "--memory", "1MB"],
+    ] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    assert!(stdout(&run(&["completions", "bash"])).contains("seawall"));
+}
+
+#[test]
+fn the_examples_are_good_and_a_bad_file_is_told_with_every_fault() {
+    let good = run(&[
+        "check",
+        "config/examples/service.toml",
+        "config/examples/shield.toml",
+        "config/examples/edge.toml",
+    ]);
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bad.toml");
+    write(
+        &file,
+        "[service]\nid = \"a b\"\nhosts = [\"*\"]\ncolour = 1\n\n[[service.origins]]\nurl = \"ftp://x\"\n",
+    );
+    let bad = run(&["check", file.to_str().unwrap()]);
+    assert_eq!(bad.status.code(), Some(1));
+    let faults = stderr(&bad);
+    for (line, path) in [
+        (2, "service.id"),
+        (4, "service.colour"),
+        (7, "service.origins[0].url"),
+    ] {
+        assert!(
+            faults.contains(&format!("bad.toml:{line}: {path}: ")),
+            "{faults}"
+        );
+    }
+    let json = run(&["check", "--json", file.to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    assert_eq!(told["faults"].as_array().unwrap().len(), 3);
+    assert_eq!(run(&["check", "no/such/file.toml"]).status.code(), Some(1));
+}
+
+/// One line on standard error, exit code 1.
+fn fails(args: &[&str], with: &str) {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.starts_with("seawall: ") && text.trim_end().lines().count() == 1,
+        "{text:?}"
+    );
+    assert!(text.contains(with), "{text:?}");
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = ["--admin", "127.0.0.1:0", "--data", data];
+    fails(&[&["up", "--listen", &taken][..], &free].concat(), &taken);
+    fails(
+        &[
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            &taken,
+            "--data",
+            data,
+        ],
+        &taken,
+    );
+    fails(
+        &[
+            &["up", "--listen", "127.0.0.1:0", "--origin", "nonsense"][..],
+            &free,
+        ]
+        .concat(),
+        "--origin",
+    );
+    fails(
+        &[
+            &["up", "--listen", "127.0.0.1:0", "--dir", "/no/such/dir"][..],
+            &free,
+        ]
+        .concat(),
+        "/no/such/dir",
+    );
+    let file = dir.path().join("file");
+    write(&file, "");
+    fails(
+        &[
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--data",
+            file.to_str().unwrap(),
+        ],
+        "cannot be written",
+    );
+    fails(&["edge", "--config", "/no/such.toml"], "/no/such.toml");
+}
+
+#[test]
+fn up_serves_a_directory_through_shield_and_edges_and_ends_with_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    let (site, data) = (dir.path().join("site"), dir.path().join("data"));
+    std::fs::create_dir(&site).unwrap();
+    write(&site.join("index.html"), "<p>hello</p>");
+    let (site, data) = (site.to_str().unwrap(), data.to_str().unwrap());
+    let args = [
+        "up",
+        "--dir",
+        site,
+        "--data",
+        data,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--edges",
+        "2",
+    ];
+    let mut up = Running::start(&args);
+    let edge = up.address("edges");
+
+    assert!(get(&edge, "/").contains("seawall-edge; fwd=uri-miss"));
+    let hit = get(&edge, "/");
+    assert!(
+        hit.contains("seawall-edge; hit") && hit.ends_with("<p>hello</p>"),
+        "{hit}"
+    );
+    let other = up.ready["edges"][1].as_str().unwrap().to_owned();
+    assert!(get(&other, "/").contains("seawall-shield; hit"));
+    let metrics = get(&up.address("admin"), "/metrics");
+    assert!(
+        metrics.contains("node=\"edge-2\"") && metrics.contains("node=\"shield-1\""),
+        "{metrics}"
+    );
+    assert_eq!(metrics.matches("# TYPE seawall_requests_total").count(), 1);
+    // the directory belongs to the one that runs
+    fails(&args, "in use");
+
+    up.signal("-TERM");
+    assert_eq!(up.code(), Some(0));
+}
+
+#[test]
+fn up_without_an_origin_serves_the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let up = Running::start(&[
+        "up",
+        "--data",
+        data,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--shields",
+        "0",
+    ]);
+    assert!(get(&up.address("edges"), "/").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_node_takes_its_files_anew_on_hangup_and_a_bad_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = |host: &str| {
+        format!(
+            "[service]\nid = \"s\"\nhosts = [\"{host}\"]\nshield = false\n[[service.origins]]\nurl = \"http://{}\"\n",
+            origin.local_addr().unwrap()
+        )
+    };
+    write(&path("service.toml"), &service("one.example"));
+    write(
+        &path("edge.toml"),
+        &format!(
+            "role = \"edge\"\nid = \"e\"\ndata = \"{}\"\nservices = [\"{}\"]\n[fleet]\nid = \"f\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n",
+            text("data"),
+            text("service.toml")
+        ),
+    );
+    let mut edge = Running::start(&["edge", "--config", &text("edge.toml")]);
+    let (address, admin) = (edge.address("listen"), edge.address("admin"));
+    let reloads = |result: &str, n: u32| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let wanted = |line: &str| {
+            line.starts_with("seawall_reloads_total{")
+                && line.contains(result)
+                && line.ends_with(&format!(" {n}"))
+        };
+        while !get(&admin, "/metrics").lines().any(wanted) {
+            assert!(Instant::now() < deadline, "no reload: {result}");
+        }
+    };
+
+    write(&path("service.toml"), "[service]\nbroken");
+    edge.signal("-HUP");
+    // the bad file is told and refused; what was in force still answers
+    reloads("refused", 1);
+    assert!(get(&address, "/").starts_with("HTTP/1.1 421"));
+
+    write(&path("service.toml"), &service("a"));
+    edge.signal("-HUP");
+    reloads("ok", 1);
+    drop(origin);
+    // the new host is known now: its origin is asked, and is not there
+    assert!(get(&address, "/").starts_with("HTTP/1.1 502"));
+    edge.signal("-INT");
+    assert_eq!(edge.code(), Some(0));
+}
