@@ -6,7 +6,7 @@
 //! chosen or who may ask (that is [`Tier`], implemented by edge and shield), nor read a configuration file.
 //!
 //! In the order of an exchange:
-//! - [`mod@quick`]: the plain fresh hit, without anything allocated
+//! - `quick`: the plain fresh hit, without anything allocated
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped

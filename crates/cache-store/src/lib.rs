@@ -2,7 +2,7 @@
 //!
 //! A *head* is a response's status and fields, serialised once as they go to clients, with what is needed to judge it;
 //! bodies up to [`INLINE_MAX`] bytes lie in the same allocation. Longer bodies are *chunks* of [`CHUNK_BYTES`]. A head
-//! names its chunks by its [`Generation`], which is never used twice, so that parts of two versions never mix.
+//! names its chunks by its [`Generation`](seawall_purge::Generation), which is never used twice, so that parts of two versions never mix.
 //!
 //! This crate must never judge a response, read a clock or talk to a network: what is fresh says `seawall-http-cache`,
 //! what is purged says `seawall-purge`, and both are asked by `seawall-cache-proxy`.
