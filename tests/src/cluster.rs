@@ -2,7 +2,7 @@
 
 use seawall_config::node::CertificateModel;
 use seawall_config::{
-    ConnModel, EdgeModel, FleetModel, IpNet, NodeModel, ShieldEntryModel, ShieldNodeModel,
+    ConnModel, EdgeModel, FleetModel, FleetTls, IpNet, NodeModel, ShieldEntryModel, ShieldNodeModel,
 };
 use seawall_edge::Edge;
 use seawall_origin_shield::Shield;
@@ -21,6 +21,8 @@ pub struct ClusterSpec {
     pub certificates: Vec<CertificateModel>,
     pub trusted_proxies: Vec<IpNet>,
     pub memory: u64,
+    /// Links inside the fleet are TLS with these files; the shields' name is the second.
+    pub fleet_tls: Option<(FleetTls, String)>,
 }
 
 impl ClusterSpec {
@@ -39,6 +41,7 @@ impl ClusterSpec {
             certificates: Vec::new(),
             trusted_proxies: Vec::new(),
             memory: 256 << 20,
+            fleet_tls: None,
         }
     }
 
@@ -88,8 +91,8 @@ impl Cluster {
         let node = |id: &str| {
             let fleet = FleetModel {
                 id: "specs".into(),
-                secret_file: Some(data.path().join("secret")),
-                tls: None,
+                secret_file: spec.fleet_tls.is_none().then(|| data.path().join("secret")),
+                tls: spec.fleet_tls.as_ref().map(|(tls, _)| tls.clone()),
             };
             let mut node = NodeModel::new(id, data.path().join(id), loopback, fleet);
             node.workers = 2;
@@ -102,8 +105,10 @@ impl Cluster {
         let mut entries = Vec::new();
         for index in 0..spec.shields {
             let id = format!("shield-{index}");
+            let mut node = node(&id);
+            node.listen[0].fleet_tls = spec.fleet_tls.is_some();
             let model = ShieldNodeModel {
-                node: node(&id),
+                node,
                 services: Vec::new(),
             };
             let shield = Shield::start(&model, services()).expect("a shield starts");
@@ -113,7 +118,7 @@ impl Cluster {
                 host: address.ip().to_string(),
                 port: address.port(),
                 weight: 1,
-                tls_name: None,
+                tls_name: spec.fleet_tls.as_ref().map(|(_, name)| name.clone()),
             });
             shields.push(Some(shield));
         }

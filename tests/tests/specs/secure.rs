@@ -1,7 +1,9 @@
 //! TLS and HTTP/2.
 
+use seawall_config::FleetTls;
 use seawall_config::node::CertificateModel;
-use seawall_tests::{Cluster, ClusterSpec, Origin};
+use seawall_tests::client::get;
+use seawall_tests::{Client, Cluster, ClusterSpec, Origin};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,6 +158,46 @@ async fn http2_is_spoken_in_the_clear_to_who_knows_it_and_two_hosts_are_refused(
         .unwrap();
     let (response, _) = send.send_request(request, true).unwrap();
     assert!(response.await.is_err());
+}
+
+/// An authority, and a node's certificate that it signed for `shield.fleet`.
+fn fleet(dir: &Path) -> FleetTls {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::from_params(&params, &authority_key);
+    let node_key = KeyPair::generate().unwrap();
+    let node = CertificateParams::new(vec!["shield.fleet".to_owned()]).unwrap();
+    let node = node.signed_by(&node_key, &issuer).unwrap();
+    let files = FleetTls {
+        cert: dir.join("node.pem"),
+        key: dir.join("node.key"),
+        ca: dir.join("ca.pem"),
+    };
+    write(&files.cert, &node.pem());
+    write(&files.key, &node_key.serialize_pem());
+    write(&files.ca, &authority.pem());
+    files
+}
+
+#[test]
+fn a_fleet_is_linked_by_certificates_and_a_shield_turns_others_away() {
+    let origin = Origin::start(|_, reply| reply.fresh(b"hello"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = ClusterSpec::new(origin.address());
+    spec.fleet_tls = Some((fleet(dir.path()), "shield.fleet".into()));
+    let cluster = spec.start();
+
+    assert_eq!(get(cluster.edge(0), "/", &[]).text(), "hello");
+    assert!(get(cluster.edge(0), "/", &[]).is_hit());
+
+    // without a certificate of the fleet there is no handshake
+    let mut plain = Client::connect(cluster.shield(0));
+    plain.request("GET", "/", &[], b"");
+    assert!(plain.response("GET").is_err());
+    assert_eq!(origin.count("/"), 1);
 }
 
 /// Keeps the directory of the files alive for as long as nodes may read them.
