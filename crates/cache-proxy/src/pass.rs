@@ -104,10 +104,10 @@ pub(crate) async fn pass<W: Wire>(
         // RFC 9111 §4.4, on the nodes that the request passed
         proxy.store().invalidate(asked.key.0);
     }
-    let outcome = if failed.is_some() {
-        Outcome::Error
-    } else {
-        Outcome::Bypass
+    let outcome = match (failed, forward) {
+        (Some(_), _) => Outcome::Error,
+        (None, Forward::Bypass) => Outcome::Bypass,
+        (None, _) => Outcome::Pass,
     };
     proxy.finished(
         &asked,

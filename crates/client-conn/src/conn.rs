@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::buffers::{self, BUFFER_BYTES};
 use crate::clock::with_date;
-use crate::framing::{Framing, framing, write_head};
+use crate::framing::{Framing, Persistence, framing, write_head};
 use crate::io::Io;
 use crate::limits::ConnLimits;
 use crate::wire::Wire;
@@ -318,13 +318,23 @@ impl Wire for Box<Conn> {
             if self.http10 || self.out.is_some() {
                 return Ok(());
             }
-            write_head(&mut self.output, response, framing, false, "");
+            write_head(
+                &mut self.output,
+                response,
+                framing,
+                Persistence::Implied,
+                "",
+            );
             return self.flush().await;
         }
         self.keep &=
             framing != Framing::Close && !(self.expects_continue && self.body != Body::Done);
-        let close = !self.keep;
-        with_date(|_, date| write_head(&mut self.output, response, framing, close, date));
+        let persistence = match (self.keep, self.http10) {
+            (false, _) => Persistence::Close,
+            (true, true) => Persistence::KeepAlive,
+            (true, false) => Persistence::Implied,
+        };
+        with_date(|_, date| write_head(&mut self.output, response, framing, persistence, date));
         self.out = Some(framing);
         if let Framing::Length(length) = framing {
             self.left = length;

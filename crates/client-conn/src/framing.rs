@@ -60,12 +60,22 @@ pub(crate) fn has_date(response: &ResponseHeader) -> bool {
         .is_some_and(|date| date != PLACEHOLDER_DATE)
 }
 
+/// What `Connection` says of the connection's future (RFC 9112 §9.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Persistence {
+    /// Nothing: HTTP/1.1 goes on by itself.
+    Implied,
+    Close,
+    /// HTTP/1.0 goes on only if both say so.
+    KeepAlive,
+}
+
 /// Writes a response head. `Date` stays as it came and is added where it is missing; `Connection` is ours.
 pub(crate) fn write_head(
     out: &mut BytesMut,
     response: &ResponseHeader,
     framing: Framing,
-    close: bool,
+    persistence: Persistence,
     date: &str,
 ) {
     out.reserve(512);
@@ -105,8 +115,12 @@ pub(crate) fn write_head(
     }
     if upgraded {
         out.put_slice(b"connection: upgrade\r\n");
-    } else if close {
-        out.put_slice(b"connection: close\r\n");
+    } else {
+        match persistence {
+            Persistence::Implied => {}
+            Persistence::Close => out.put_slice(b"connection: close\r\n"),
+            Persistence::KeepAlive => out.put_slice(b"connection: keep-alive\r\n"),
+        }
     }
     if !response.status.is_informational() && !dated {
         for part in [b"date: ", date.as_bytes(), b"\r\n"] {

@@ -7,7 +7,7 @@ use crate::buffers::BUFFER_BYTES;
 use crate::clock::with_date;
 use crate::conn::{Begin, COPY_BYTES_MAX, Conn};
 use crate::exchange::{Exchange, Handler, QuickBody};
-use crate::framing::{Framing, write_head};
+use crate::framing::{Framing, Persistence, write_head};
 use crate::head::{Parsed, to_request, with_head};
 use crate::info::{ConnInfo, Scheme};
 use crate::io::Io;
@@ -257,7 +257,7 @@ async fn refuse<H: Handler>(
             output,
             &head,
             Framing::Length(body.len() as u64),
-            true,
+            Persistence::Close,
             date,
         );
     });

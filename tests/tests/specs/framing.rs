@@ -311,6 +311,29 @@ fn what_is_unusual_and_legal_is_served() {
 }
 
 #[test]
+fn http_1_0_goes_on_only_where_both_say_so() {
+    let origin = Origin::start(|_, reply| reply.fresh(b"x"));
+    let cluster = Cluster::of(&origin);
+
+    let mut keeps = Client::connect(cluster.edge(0));
+    for _ in 0..2 {
+        keeps.send(b"GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n");
+        let answer = keeps.response("GET").unwrap();
+        assert_eq!(
+            (answer.text().as_str(), answer.field("connection")),
+            ("x", Some("keep-alive"))
+        );
+    }
+    let mut closes = Client::connect(cluster.edge(0));
+    closes.send(b"GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+    assert_eq!(
+        closes.response("GET").unwrap().field("connection"),
+        Some("close")
+    );
+    assert!(closes.is_closed());
+}
+
+#[test]
 fn each_part_of_a_head_has_its_own_bound() {
     let origin = Origin::start(|_, reply| reply.answer(200, &[], b"x"));
     let cluster = Cluster::of(&origin);
