@@ -20,8 +20,11 @@ pub const VARIANT_NONE: u64 = 0;
 /// Keys with a minimum generation of their own before a shard of them folds.
 const MINIMA_MAX: usize = 1 << 20;
 const LOCKS: usize = 64;
-/// A shard smaller than this could not hold a few chunks.
-const SHARD_BYTES_MIN: u64 = 8 << 20;
+/// A smaller shard of heads would hold too few of those with the largest inline body to choose among.
+const HEAD_SHARD_BYTES_MIN: u64 = 16 << 20;
+/// The same for chunks: shards are filled unevenly, and one lost chunk loses its object.
+const CHUNK_SHARD_BYTES_MIN: u64 = 64 << 20;
+const SHARDS_MAX: u64 = 64;
 
 #[derive(Clone, Copy, Debug)]
 pub struct StoreConfig {
@@ -111,8 +114,8 @@ impl Counts for CountEvictions<ChunkKey> {
     type Value = Bytes;
 }
 
-fn shards(bytes: u64) -> usize {
-    (bytes / SHARD_BYTES_MIN).clamp(1, 64) as usize
+fn shards(bytes: u64, shard_bytes_min: u64) -> usize {
+    (bytes / shard_bytes_min).clamp(1, SHARDS_MAX) as usize
 }
 
 impl CacheStore {
@@ -123,7 +126,7 @@ impl CacheStore {
         );
         Self {
             heads: CacheBuilder::new(heads as usize)
-                .with_shards(shards(heads))
+                .with_shards(shards(heads, HEAD_SHARD_BYTES_MIN))
                 .with_weighter(|_: &HeadKey, entry: &Entry| match entry {
                     Entry::Head(head) => head.weight(),
                     Entry::Variants(variants) => variants.weight(),
@@ -135,7 +138,7 @@ impl CacheStore {
                 }))
                 .build(),
             chunks: CacheBuilder::new(chunks as usize)
-                .with_shards(shards(chunks))
+                .with_shards(shards(chunks, CHUNK_SHARD_BYTES_MIN))
                 .with_weighter(|_: &ChunkKey, chunk: &Bytes| chunk.len() + 200)
                 .with_eviction_config(S3FifoConfig::default())
                 .with_event_listener(Arc::new(CountEvictions {

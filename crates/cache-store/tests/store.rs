@@ -1,0 +1,214 @@
+//! What the store promises of heads, variants, chunks and generations.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode};
+use seawall_cache_store::{
+    Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, StoreConfig,
+};
+use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
+use seawall_purge::{BootId, Generation, Label};
+use seawall_telemetry::{Metrics, NodeKind};
+use std::sync::Arc;
+
+fn store(memory_bytes: u64) -> CacheStore {
+    let metrics = Metrics::new(NodeKind::Edge, "test");
+    CacheStore::new(
+        StoreConfig {
+            memory_bytes,
+            boot: BootId(1),
+        },
+        &metrics,
+    )
+}
+
+fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap()))
+        .collect()
+}
+
+fn freshness() -> Freshness {
+    let response = fields(&[("cache-control", "max-age=60")]);
+    let (request, policy) = (HeaderMap::new(), StoragePolicy::default());
+    let (get, now) = (http::Method::GET, Timestamp(1_000_000));
+    match storable(&get, &request, StatusCode::OK, &response, &policy, now, now) {
+        Storable::Yes(freshness) => freshness,
+        Storable::No(why) => panic!("{why:?}"),
+    }
+}
+
+fn head(generation: Generation, length: u64, inline: Option<&[u8]>) -> Arc<Head> {
+    let stored = fields(&[("etag", "\"v1\""), ("x-a", "1"), ("via", "1.1 a")]);
+    let parts = HeadParts {
+        generation,
+        revision: 0,
+        label: Label::default(),
+        status: StatusCode::OK,
+        fields: &stored,
+        upstream_cache_status: b"shield; hit",
+        freshness: freshness(),
+        length,
+        scopes: Box::default(),
+        coding: Coding::AsIs,
+        object: 7,
+    };
+    let inline = inline.map(|body| [body]);
+    Arc::new(Head::new(parts, inline.as_ref().map(|i| &i[..])))
+}
+
+fn found(store: &CacheStore, key: u128, request: &HeaderMap) -> Option<Generation> {
+    match store.lookup(key, request) {
+        Found::Copy { head, .. } => Some(head.generation),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_head_is_taken_apart_into_what_it_was_made_from() {
+    let head = head(Generation::default(), 5, Some(b"hello"));
+    let parts = head.fields();
+    assert_eq!(
+        parts.fields,
+        fields(&[("etag", "\"v1\""), ("x-a", "1"), ("via", "1.1 a")])
+    );
+    assert_eq!(&parts.upstream_cache_status[..], b"shield; hit");
+    assert_eq!(&head.inline_body()[..], b"hello");
+    assert!(
+        head.serialised()
+            .starts_with(b"HTTP/1.1 200 OK\r\netag: \"v1\"\r\n")
+    );
+    assert_eq!(head.cache_status_prefix(), b"cache-status: shield; hit, ");
+}
+
+#[test]
+fn variants_are_found_by_the_fields_that_select_them() {
+    let store = store(64 << 20);
+    let names = [HeaderName::from_static("accept-language")];
+    let (de, fr) = (
+        fields(&[("accept-language", "de")]),
+        fields(&[("accept-language", "fr")]),
+    );
+    let (first, second) = (store.next_generation(), store.next_generation());
+
+    store.insert(1, &names, &de, head(first, 1, Some(b"d")));
+    assert!(matches!(store.lookup(1, &fr), Found::OtherVariants));
+    store.insert(1, &names, &fr, head(second, 1, Some(b"f")));
+
+    assert_eq!(found(&store, 1, &de), Some(first));
+    assert_eq!(found(&store, 1, &fr), Some(second));
+    assert!(matches!(store.lookup(2, &de), Found::Nothing));
+}
+
+#[test]
+fn a_copy_without_vary_stays_found_when_the_key_begins_to_vary() {
+    let store = store(64 << 20);
+    let plain = store.next_generation();
+    store.insert(1, &[], &HeaderMap::new(), head(plain, 1, Some(b"p")));
+
+    store.note_vary(1, &[HeaderName::from_static("accept-language")]);
+
+    assert_eq!(found(&store, 1, &HeaderMap::new()), Some(plain));
+}
+
+#[test]
+fn no_more_variants_are_kept_than_the_bound() {
+    let store = store(64 << 20);
+    let names = [HeaderName::from_static("x-v")];
+    let request = |i: usize| -> HeaderMap {
+        [(
+            HeaderName::from_static("x-v"),
+            i.to_string().parse().unwrap(),
+        )]
+        .into_iter()
+        .collect()
+    };
+    for i in 0..100 {
+        store.insert(
+            1,
+            &names,
+            &request(i),
+            head(store.next_generation(), 1, Some(b"x")),
+        );
+    }
+    let kept = (0..100)
+        .filter(|i| found(&store, 1, &request(*i)).is_some())
+        .count();
+    assert_eq!(kept, seawall_cache_store::variants::VARIANTS_MAX);
+    assert!(found(&store, 1, &request(99)).is_some());
+}
+
+#[test]
+fn what_was_stored_before_an_invalidation_is_dead_and_what_comes_after_is_not() {
+    let store = store(64 << 20);
+    let request = HeaderMap::new();
+    let old = head(store.next_generation(), 1, Some(b"x"));
+    store.insert(1, &[], &request, old.clone());
+    store.invalidate(1);
+    assert!(found(&store, 1, &request).is_none());
+    // an older head that comes back is still dead
+    store.insert(1, &[], &request, old);
+    assert!(found(&store, 1, &request).is_none());
+    let new = store.next_generation();
+    store.insert(1, &[], &request, head(new, 1, Some(b"y")));
+    assert_eq!(found(&store, 1, &request), Some(new));
+}
+
+#[test]
+fn a_range_of_a_chunked_body_is_its_bytes_and_a_missing_or_foreign_chunk_is_none() {
+    let store = store(64 << 20);
+    let generation = store.next_generation();
+    let length = 2 * CHUNK_BYTES + 10;
+    let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+    let chunked = head(generation, length, None);
+    assert!(matches!(
+        chunked.body,
+        Body::Chunks {
+            object: 7,
+            count: 3
+        }
+    ));
+    let put = |index: usize, chunk: &[u8]| {
+        store.put_chunk(7, generation, index as u32, Bytes::copy_from_slice(chunk));
+    };
+    let chunks: Vec<&[u8]> = body.chunks(CHUNK_BYTES as usize).collect();
+    put(0, chunks[0]);
+    put(1, chunks[1]);
+    assert!(store.body(&chunked, 0..length).is_none());
+    put(2, &chunks[2][1..]);
+    assert!(
+        store.body(&chunked, 0..length).is_none(),
+        "a chunk of the wrong length"
+    );
+    put(2, chunks[2]);
+
+    for (from, to) in [
+        (0, length),
+        (CHUNK_BYTES - 1, CHUNK_BYTES + 1),
+        (length - 3, length),
+        (5, 5),
+    ] {
+        let parts = store.body(&chunked, from..to).unwrap().concat();
+        assert_eq!(parts, body[from as usize..to as usize], "{from}..{to}");
+    }
+    let other = head(store.next_generation(), length, None);
+    assert!(
+        store.body(&other, 0..length).is_none(),
+        "chunks of another generation"
+    );
+}
+
+#[test]
+fn memory_stays_within_its_bound() {
+    let store = store(8 << 20);
+    let body = vec![1; 30_000];
+    for key in 0..2000 {
+        let head = head(store.next_generation(), body.len() as u64, Some(&body));
+        store.insert(key, &[], &HeaderMap::new(), head);
+    }
+    let (entries, bytes) = store.usage();
+    assert!(
+        bytes <= 8 << 20 && entries > 50,
+        "{entries} entries, {bytes} bytes"
+    );
+}
