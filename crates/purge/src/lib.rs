@@ -2,20 +2,31 @@
 //!
 //! One totally ordered log says what was purged. A node answers a request with a copy only if no purge that it has
 //! acknowledged covers that copy. This crate is pure: no clock, no I/O, no async; it must never know HTTP messages or
-//! where bytes lie. It holds the identities today (sequences, scopes, labels, generations); the table of purges, its
-//! folding, receipts and leases join them here.
+//! where bytes lie.
 //!
 //! - [`sequence`]: epochs, sequences and labels of fills
 //! - [`scope`]: what a purge names, as ids that every node computes alike
 //! - [`strength`]: hard or soft
+//! - [`record`]: one purge in the log
+//! - [`table`]: which copies the purges up to now cover, in bounded memory
+//! - [`lineage`]: what a position is worth after a log was rolled back, trimmed, cut or lost
+//! - [`receipt`]: on which nodes a purge is in force
+//! - [`lease`]: when a silent node is known to answer nothing unvalidated
 //! - [`generation`]: identities of stored versions
 
 pub mod generation;
+pub mod lease;
+pub mod lineage;
+pub mod receipt;
+pub mod record;
 pub mod scope;
 pub mod sequence;
 pub mod strength;
+pub mod table;
 
 pub use generation::{BootId, Generation};
+pub use record::Purge;
 pub use scope::{Scope, ScopeId};
 pub use sequence::{Epoch, Label, ParseSequenceError, PurgeSeq};
 pub use strength::Strength;
+pub use table::{Table, Verdict};

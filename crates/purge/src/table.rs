@@ -1,0 +1,305 @@
+//! Which copies the purges up to now cover, in bounded memory.
+//!
+//! Per scope the last hard and the last soft purge are known. A part of the table that is full lets go of its older
+//! half by raising its floor to their highest position: every copy with a scope in that part and a label below the
+//! floor counts as purged from then on. So folding can only cover more copies, never fewer.
+
+use crate::{Epoch, Label, Purge, PurgeSeq, ScopeId, Strength};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use thiserror::Error;
+
+/// Parts with a lock and a floor of their own.
+const SHARDS: usize = 64;
+/// Records (a scope's last hard, a scope's last soft purge) of a whole table before it folds: at most 64 MiB.
+pub const RECORDS_MAX: usize = 1_000_000;
+
+/// What the purges up to now make of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No purge covers it.
+    Live,
+    /// A soft purge covers it: stale since then (milliseconds since the Unix epoch), whatever its lifetime.
+    Stale { since_ms: u64 },
+    /// A hard purge covers it, or it is of another lineage of the log: not even its validators are used.
+    Gone,
+}
+
+/// Why a purge cannot be applied; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ApplyError {
+    #[error("the purge at {at} stands where that after {last} belongs")]
+    Gap { last: PurgeSeq, at: PurgeSeq },
+}
+
+/// Scope ids are digests already.
+#[derive(Default)]
+struct Digest(u64);
+
+impl Hasher for Digest {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
+
+type ByScope<V> = HashMap<u64, V, BuildHasherDefault<Digest>>;
+
+/// A soft purge: its position, and when it was appended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Soft {
+    n: u64,
+    appended_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    hard: ByScope<u64>,
+    soft: ByScope<Soft>,
+    hard_floor: u64,
+    /// The highest position folded, and the earliest time of any folded soft purge.
+    soft_floor: Option<Soft>,
+}
+
+impl Shard {
+    fn note(&mut self, scope: ScopeId, purge: &Purge, records_max: usize) {
+        let n = purge.at.n;
+        match purge.strength {
+            Strength::Hard => {
+                let last = self.hard.entry(scope.0).or_default();
+                *last = (*last).max(n);
+            }
+            Strength::Soft => {
+                let appended_ms = purge.appended_ms;
+                let last = self.soft.entry(scope.0).or_default();
+                if n > last.n {
+                    *last = Soft { n, appended_ms };
+                }
+            }
+        }
+        if self.hard.len() + self.soft.len() > records_max {
+            self.fold();
+        }
+    }
+
+    /// Lets go of the older half of the records.
+    fn fold(&mut self) {
+        let soft = self.soft.values().map(|soft| soft.n);
+        let mut positions: Vec<u64> = self.hard.values().copied().chain(soft).collect();
+        let half = positions.len() / 2;
+        let (_, &mut floor, _) = positions.select_nth_unstable(half);
+        let before = self.hard.len();
+        self.hard.retain(|_, n| *n > floor);
+        if self.hard.len() < before {
+            self.hard_floor = self.hard_floor.max(floor);
+        }
+        let mut folded = self.soft_floor;
+        self.soft.retain(|_, soft| {
+            if soft.n > floor {
+                return true;
+            }
+            let earliest = folded.map_or(soft.appended_ms, |f| f.appended_ms.min(soft.appended_ms));
+            folded = Some(Soft {
+                n: floor,
+                appended_ms: earliest,
+            });
+            false
+        });
+        self.soft_floor = folded;
+    }
+}
+
+/// The purges of one lineage of the log up to a position. Shared: one writer applies, any number of readers judge.
+#[derive(Debug)]
+pub struct Table {
+    epoch: Epoch,
+    n: AtomicU64,
+    shards: Box<[RwLock<Shard>]>,
+    records_max: usize,
+}
+
+impl Table {
+    /// A table that knows of no purge and stands at `at`.
+    pub fn new(at: PurgeSeq) -> Self {
+        Self::with_records_max(at, RECORDS_MAX)
+    }
+
+    /// The same with another bound, at least one record for each part.
+    pub fn with_records_max(at: PurgeSeq, records_max: usize) -> Self {
+        Self {
+            epoch: at.epoch,
+            n: AtomicU64::new(at.n),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            records_max: (records_max / SHARDS).max(1),
+        }
+    }
+
+    /// S: every purge up to it is in the table. To be read before [`Table::judge`] if its verdict is to be remembered.
+    pub fn at(&self) -> PurgeSeq {
+        PurgeSeq::new(self.epoch, self.n.load(Ordering::Acquire))
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Bits from the middle: the lowest and the highest ones are the maps'.
+    fn shard(&self, scope: ScopeId) -> &RwLock<Shard> {
+        &self.shards[(scope.0 >> 40) as usize % SHARDS]
+    }
+
+    /// Takes in the purge after S, then raises S to it. One already taken in changes nothing.
+    pub fn apply(&self, purge: &Purge) -> Result<(), ApplyError> {
+        let last = self.at();
+        let (at, next) = (purge.at, last.n.saturating_add(1));
+        if at.epoch != last.epoch || at.n > next {
+            return Err(ApplyError::Gap { last, at });
+        }
+        if at.n < next {
+            return Ok(());
+        }
+        for &scope in &purge.scopes {
+            write(self.shard(scope)).note(scope, purge, self.records_max);
+        }
+        self.n.store(at.n, Ordering::Release);
+        Ok(())
+    }
+
+    /// What the purges make of a copy with `label` and `scopes`.
+    pub fn judge(&self, label: Label, scopes: &[ScopeId]) -> Verdict {
+        if label.0.epoch != self.epoch {
+            return Verdict::Gone;
+        }
+        let label = label.0.n;
+        // a purge that covers it has a position above its label
+        if label >= self.n.load(Ordering::Acquire) {
+            return Verdict::Live;
+        }
+        let mut since: Option<u64> = None;
+        for &scope in scopes {
+            let shard = read(self.shard(scope));
+            let hard = shard.hard.get(&scope.0).copied().unwrap_or(0);
+            if hard.max(shard.hard_floor) > label {
+                return Verdict::Gone;
+            }
+            for soft in shard
+                .soft
+                .get(&scope.0)
+                .iter()
+                .copied()
+                .chain(&shard.soft_floor)
+            {
+                if soft.n > label {
+                    since = Some(since.map_or(soft.appended_ms, |s| s.min(soft.appended_ms)));
+                }
+            }
+        }
+        since.map_or(Verdict::Live, |since_ms| Verdict::Stale { since_ms })
+    }
+
+    /// The last position whose purge, hard or soft, covers anything with one of `scopes`; 0 where there is none.
+    pub fn last_of(&self, scopes: &[ScopeId]) -> u64 {
+        let last = |&scope: &ScopeId| {
+            let shard = read(self.shard(scope));
+            let hard = shard.hard.get(&scope.0).copied().unwrap_or(0);
+            let soft = shard.soft.get(&scope.0).map_or(0, |soft| soft.n);
+            let floor = shard.soft_floor.map_or(0, |soft| soft.n);
+            hard.max(soft).max(shard.hard_floor).max(floor)
+        };
+        scopes.iter().map(last).max().unwrap_or(0)
+    }
+
+    /// Records held (a scope's last hard, a scope's last soft purge).
+    pub fn records(&self) -> usize {
+        let records = |shard: &RwLock<Shard>| {
+            let shard = read(shard);
+            shard.hard.len() + shard.soft.len()
+        };
+        self.shards.iter().map(records).sum()
+    }
+
+    /// Everything the table knows, to be kept at rest. Nothing may be applied meanwhile.
+    pub fn dump(&self) -> Dump {
+        let shards = self.shards.iter().map(|shard| {
+            let shard = read(shard);
+            let soft = |scope: u64, soft: &Soft| (ScopeId(scope), soft.n, soft.appended_ms);
+            DumpShard {
+                hard_floor: shard.hard_floor,
+                soft_floor: shard.soft_floor.map(|s| (s.n, s.appended_ms)),
+                hard: shard.hard.iter().map(|(s, n)| (ScopeId(*s), *n)).collect(),
+                soft: shard.soft.iter().map(|(id, s)| soft(*id, s)).collect(),
+            }
+        });
+        Dump {
+            at: self.at(),
+            shards: shards.collect(),
+        }
+    }
+
+    /// The table that was dumped. A dump with another number of parts than this build's covers at least as much: its
+    /// floors become those of all parts.
+    pub fn restore(dump: &Dump, records_max: usize) -> Self {
+        let table = Self::with_records_max(dump.at, records_max);
+        let same_parts = dump.shards.len() == SHARDS;
+        for (index, part) in dump.shards.iter().enumerate() {
+            for (to, shard) in table.shards.iter().enumerate() {
+                if same_parts && to != index {
+                    continue;
+                }
+                let mut shard = write(shard);
+                shard.hard_floor = shard.hard_floor.max(part.hard_floor);
+                if let Some((n, appended_ms)) = part.soft_floor {
+                    let before = shard.soft_floor.unwrap_or(Soft { n, appended_ms });
+                    shard.soft_floor = Some(Soft {
+                        n: before.n.max(n),
+                        appended_ms: before.appended_ms.min(appended_ms),
+                    });
+                }
+            }
+            for &(scope, n) in &part.hard {
+                write(table.shard(scope)).hard.insert(scope.0, n);
+            }
+            for &(scope, n, appended_ms) in &part.soft {
+                let soft = Soft { n, appended_ms };
+                write(table.shard(scope)).soft.insert(scope.0, soft);
+            }
+        }
+        table
+    }
+}
+
+/// A table as plain data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dump {
+    pub at: PurgeSeq,
+    pub shards: Vec<DumpShard>,
+}
+
+/// One part of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DumpShard {
+    pub hard_floor: u64,
+    /// Highest position, earliest milliseconds since the Unix epoch.
+    pub soft_floor: Option<(u64, u64)>,
+    pub hard: Vec<(ScopeId, u64)>,
+    /// Scope, position, milliseconds since the Unix epoch.
+    pub soft: Vec<(ScopeId, u64, u64)>,
+}
+
+// What a writer does under the lock cannot stop halfway; a poisoned lock still holds whole records.
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
