@@ -11,13 +11,16 @@
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`minimum`]: generations below which heads of a key are dead
 //! - [`store`]: the store itself
+//! - [`purges`]: the purges that this node has acknowledged, written ahead
 
 pub mod head;
 pub mod minimum;
+pub mod purges;
 pub mod store;
 pub mod variants;
 
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
+pub use purges::{JournalError, Purges};
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE};
 
 /// Bodies up to this length lie beside their head (64 KiB).

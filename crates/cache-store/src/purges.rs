@@ -1,0 +1,124 @@
+//! The purges that this node has acknowledged: durable first, then in the table, then counted in S.
+
+mod files;
+mod journal;
+
+use crate::purges::journal::Journal;
+pub use crate::purges::journal::JournalError;
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+use seawall_purge::lineage::{Contact, Held, Recovered, serves_stored};
+use seawall_purge::table::RECORDS_MAX;
+use seawall_purge::{Purge, PurgeSeq, Table};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The purges of one node. One caller applies at a time; any number judge by [`Purges::table`].
+#[derive(Debug)]
+pub struct Purges {
+    table: ArcSwap<Table>,
+    journal: Mutex<Journal>,
+    recovered: Recovered,
+    serves_stored: AtomicBool,
+}
+
+impl Purges {
+    /// Reads back what was acknowledged before, from files in `dir`. What cannot be read is not an error: see
+    /// [`Purges::recovered`]. An error says that the directory cannot be used at all.
+    pub fn open(dir: &Path) -> Result<Self, JournalError> {
+        let (journal, table, recovered) = Journal::open(dir, RECORDS_MAX)?;
+        Ok(Self {
+            table: ArcSwap::from_pointee(table),
+            journal: Mutex::new(journal),
+            recovered,
+            serves_stored: AtomicBool::new(serves_stored(recovered, Contact::Waiting)),
+        })
+    }
+
+    /// Identity of this log of purges: copies that were stored beside another one are not judged by it.
+    pub fn lineage(&self) -> u128 {
+        self.journal.lock().lineage()
+    }
+
+    /// What was found when it was opened.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// The last purge that is durable here.
+    pub fn held(&self) -> Held {
+        self.journal.lock().held()
+    }
+
+    /// What judges copies; another one after [`Purges::start_empty`].
+    pub fn table(&self) -> Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    pub fn table_full(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Applies consecutive purges: when this returns they are durable, and every copy that they cover is covered. Ones
+    /// applied before change nothing. After an error nothing of it may be acknowledged. Blocks for an fsync.
+    pub fn apply(&self, purges: &[Purge]) -> Result<PurgeSeq, JournalError> {
+        let mut journal = self.journal.lock();
+        let table = self.table.load_full();
+        let last = table.at();
+        let mut next = last.n;
+        for purge in purges {
+            next = next.saturating_add(1);
+            let at = purge.at;
+            if at.epoch != last.epoch || at.n > next {
+                return Err(JournalError::Gap { last, at });
+            }
+            next = at.n.max(last.n);
+        }
+        let new = purges.iter().position(|purge| purge.at.n > last.n);
+        let new = new.map_or(&[][..], |from| &purges[from..]);
+        if new.is_empty() {
+            return Ok(last);
+        }
+        journal.append(new)?;
+        for purge in new {
+            let last = table.at();
+            table
+                .apply(purge)
+                .map_err(|_| JournalError::Gap { last, at: purge.at })?;
+        }
+        // a journal that grew long is a slow start later; should this fail, it only goes on growing
+        if let Err(error) = journal.compact_where_long(&table) {
+            tracing::warn!(%error, "the log of purges could not be compacted");
+        }
+        Ok(table.at())
+    }
+
+    /// Lets go of everything known and begins at `held`, with no purge. Before that, `kill` has to make every stored
+    /// copy dead for good: it cannot be judged any more.
+    pub fn start_empty(
+        &self,
+        held: Held,
+        kill: impl FnOnce() -> std::io::Result<()>,
+    ) -> Result<(), JournalError> {
+        let mut journal = self.journal.lock();
+        kill().map_err(|source| journal.error(source))?;
+        journal.start(held)?;
+        self.table.store(Arc::new(Table::new(held.at)));
+        Ok(())
+    }
+
+    /// How far the node has come with the control plane decides whether copies from before its start are used.
+    pub fn contact(&self, contact: Contact) {
+        let serves = serves_stored(self.recovered, contact);
+        // never taken back: what has caught up once hears of every purge before it acknowledges it
+        if serves {
+            self.serves_stored.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether copies that were stored before this start may be used.
+    pub fn serves_stored(&self) -> bool {
+        self.serves_stored.load(Ordering::Acquire)
+    }
+}

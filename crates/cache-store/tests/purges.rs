@@ -1,0 +1,179 @@
+//! The log of purges of a node: what was acknowledged is known again after any end.
+
+use seawall_cache_store::purges::Purges;
+use seawall_purge::lineage::{Contact, Held, Recovered};
+use seawall_purge::{Epoch, Label, Purge, PurgeSeq, ScopeId, Strength, Verdict};
+use std::fs;
+use std::path::Path;
+
+const EPOCH: Epoch = Epoch(11);
+
+fn at(n: u64) -> PurgeSeq {
+    PurgeSeq::new(EPOCH, n)
+}
+
+fn purge(n: u64) -> Purge {
+    Purge {
+        at: at(n),
+        term: 5,
+        appended_ms: 1000 * n,
+        strength: if n.is_multiple_of(3) {
+            Strength::Soft
+        } else {
+            Strength::Hard
+        },
+        scopes: vec![ScopeId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)), ScopeId(7)],
+    }
+}
+
+fn started(dir: &Path) -> Purges {
+    let purges = Purges::open(dir).unwrap();
+    let held = Held { at: at(0), term: 0 };
+    purges.start_empty(held, || Ok(())).unwrap();
+    purges
+}
+
+fn judge(purges: &Purges, n: u64) -> Verdict {
+    let scopes = &purge(n).scopes[..1];
+    purges.table().judge(Label(at(n - 1)), scopes)
+}
+
+#[test]
+fn what_was_applied_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    let lineage = purges.lineage();
+    purges.apply(&[purge(1), purge(2)]).unwrap();
+    purges.apply(&[purge(2), purge(3)]).unwrap();
+    drop(purges);
+    let again = Purges::open(dir.path()).unwrap();
+    assert_eq!(again.recovered(), Recovered::Whole);
+    assert_eq!(again.lineage(), lineage);
+    assert_eq!(again.held(), Held { at: at(3), term: 5 });
+    assert_eq!(judge(&again, 1), Verdict::Gone);
+    assert_eq!(judge(&again, 3), Verdict::Stale { since_ms: 3000 });
+}
+
+#[test]
+fn a_gap_is_refused_and_nothing_of_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    assert!(purges.apply(&[purge(1), purge(3)]).is_err());
+    assert!(purges.apply(&[purge(2)]).is_err());
+    assert_eq!(purges.table().at(), at(0));
+    drop(purges);
+    assert_eq!(Purges::open(dir.path()).unwrap().held().at, at(0));
+}
+
+#[test]
+fn an_unreadable_end_is_cut_and_stored_copies_wait_for_the_control_plane() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    for n in 1..=20 {
+        purges.apply(&[purge(n)]).unwrap();
+    }
+    drop(purges);
+    let path = dir.path().join("purges.log");
+    let whole = fs::read(&path).unwrap();
+    // cut anywhere, or flipped anywhere: what is read is a beginning of what was written
+    let mut seed = 42_u64;
+    for _ in 0..200 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let place = 60 + (seed >> 33) as usize % (whole.len() - 60);
+        let mut bytes = whole.clone();
+        if seed & 1 == 0 {
+            bytes.truncate(place);
+        } else {
+            bytes[place] ^= 1 << (seed & 7);
+        }
+        fs::write(&path, &bytes).unwrap();
+        let purges = Purges::open(dir.path()).unwrap();
+        let held = purges.held().at.n;
+        assert!(held <= 20, "{seed}");
+        for n in 1..=held {
+            assert_ne!(judge(&purges, n), Verdict::Live, "{n} of {held}");
+        }
+        if purges.recovered() == Recovered::Cut {
+            purges.contact(Contact::Away);
+            assert!(!purges.serves_stored());
+            purges.contact(Contact::CaughtUp);
+        } else {
+            purges.contact(Contact::Away);
+        }
+        assert!(purges.serves_stored());
+        // and it goes on from there
+        purges.apply(&[purge(held + 1)]).unwrap();
+        drop(purges);
+        assert_eq!(Purges::open(dir.path()).unwrap().held().at, at(held + 1));
+    }
+}
+
+#[test]
+fn a_lost_log_is_another_lineage() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    let lineage = purges.lineage();
+    purges.apply(&[purge(1)]).unwrap();
+    drop(purges);
+    let path = dir.path().join("purges.log");
+    for damage in [None, Some(&b""[..]), Some(&[0; 80][..])] {
+        match damage {
+            None => fs::remove_file(&path).unwrap(),
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+        }
+        let purges = Purges::open(dir.path()).unwrap();
+        assert_eq!(purges.recovered(), Recovered::Lost);
+        assert_ne!(purges.lineage(), lineage);
+        purges.contact(Contact::CaughtUp);
+        assert!(!purges.serves_stored());
+    }
+}
+
+#[test]
+fn a_new_epoch_kills_what_is_stored_before_it_is_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    purges.apply(&[purge(1)]).unwrap();
+    let held = Held {
+        at: PurgeSeq::new(Epoch(12), 40),
+        term: 9,
+    };
+    let refused = purges.start_empty(held, || Err(std::io::Error::other("disk")));
+    assert!(refused.is_err());
+    assert_eq!(purges.held().at, at(1));
+    purges.start_empty(held, || Ok(())).unwrap();
+    assert_eq!(purges.table().at(), held.at);
+    drop(purges);
+    let again = Purges::open(dir.path()).unwrap();
+    assert_eq!(again.held(), held);
+    assert_eq!(again.recovered(), Recovered::Whole);
+}
+
+#[test]
+fn a_long_log_is_replaced_by_its_table_and_nothing_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    // 8 KB each: past 4 MiB after some five hundred
+    let mut n = 0;
+    for _ in 0..6 {
+        let batch: Vec<Purge> = (1..=100)
+            .map(|i| {
+                let mut purge = purge(n + i);
+                let first = purge.scopes[0].0;
+                purge.scopes = (0..1000).map(|i| ScopeId(first ^ (i << 48))).collect();
+                purge
+            })
+            .collect();
+        n += 100;
+        purges.apply(&batch).unwrap();
+    }
+    let length = fs::metadata(dir.path().join("purges.log")).unwrap().len();
+    assert!(length < 4 << 20, "{length}");
+    drop(purges);
+    let again = Purges::open(dir.path()).unwrap();
+    assert_eq!(again.recovered(), Recovered::Whole);
+    assert_eq!(again.held().at, at(n));
+    for n in (1..=n).step_by(11) {
+        assert_ne!(judge(&again, n), Verdict::Live, "{n}");
+    }
+}
