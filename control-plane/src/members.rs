@@ -14,7 +14,7 @@ pub struct Members {
 impl Members {
     /// A node has said where it stands.
     pub fn hello(&mut self, hello: &Hello) {
-        self.applied.insert(hello.node_id.clone(), hello.purged);
+        self.applied.insert(hello.node_id.clone(), hello.held.at);
     }
 
     /// A node has applied everything up to `purged`. An acknowledgement that is older than one before it changes
@@ -52,6 +52,7 @@ impl Members {
 mod tests {
     use super::*;
     use seawall_purge::Epoch;
+    use seawall_purge::lineage::Held;
 
     fn seq(epoch: u64, n: u64) -> PurgeSeq {
         PurgeSeq::new(Epoch(epoch), n)
@@ -63,9 +64,13 @@ mod tests {
             members.hello(&Hello {
                 node_id: id.into(),
                 version: 1,
-                purged,
-                term: 0,
+                held: Held {
+                    at: purged,
+                    term: 0,
+                },
                 documents: std::collections::HashMap::new(),
+                kind: "edge".into(),
+                software: String::new(),
             });
         }
         members

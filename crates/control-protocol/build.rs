@@ -3,6 +3,6 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/control.proto");
     let files = protox::compile(["proto/control.proto"], ["proto"])?;
-    prost_build::Config::new().compile_fds(files)?;
+    tonic_prost_build::configure().compile_fds(files)?;
     Ok(())
 }

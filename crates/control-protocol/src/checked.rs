@@ -1,6 +1,7 @@
 //! Messages whose promises were checked.
 
 use crate::wire;
+use seawall_purge::lineage::Held;
 use seawall_purge::{Epoch, PurgeSeq};
 use std::collections::HashMap;
 use thiserror::Error;
@@ -33,6 +34,8 @@ pub enum ProtocolError {
     Head { at: PurgeSeq, head: PurgeSeq },
 }
 
+/// Characters of what a node says of itself for people; more are cut.
+const NOTE_CHARS_MAX: usize = 64;
 /// Documents that one node may hold, and that one message may carry.
 pub const DOCUMENTS_MAX: usize = 10_000;
 
@@ -58,9 +61,10 @@ pub struct Hello {
     pub node_id: String,
     /// The best version that both sides speak.
     pub version: u32,
-    pub purged: PurgeSeq,
-    pub term: u64,
+    pub held: Held,
     pub documents: HashMap<String, u64>,
+    pub kind: String,
+    pub software: String,
 }
 
 /// Whether `id` may name a node: 1 to 64 characters that need no quoting anywhere.
@@ -110,9 +114,13 @@ impl TryFrom<wire::Hello> for Hello {
             .try_for_each(|name| check_document_name(name))?;
         Ok(Self {
             version,
-            purged: sequence("purged", wire.purged.as_ref())?,
-            term: wire.term,
+            held: Held {
+                at: sequence("purged", wire.purged.as_ref())?,
+                term: wire.term,
+            },
             documents: wire.documents,
+            kind: wire.kind.chars().take(NOTE_CHARS_MAX).collect(),
+            software: wire.software.chars().take(NOTE_CHARS_MAX).collect(),
             node_id: wire.node_id,
         })
     }
@@ -124,9 +132,11 @@ impl From<&Hello> for wire::Hello {
         Self {
             node_id: hello.node_id.clone(),
             versions: crate::VERSIONS.to_vec(),
-            purged: Some(wire_sequence(hello.purged)),
-            term: hello.term,
+            purged: Some(wire_sequence(hello.held.at)),
+            term: hello.held.term,
             documents: hello.documents.clone(),
+            kind: hello.kind.clone(),
+            software: hello.software.clone(),
         }
     }
 }
@@ -140,9 +150,13 @@ mod tests {
         Hello {
             node_id: "edge-1.ams".into(),
             version: 1,
-            purged: PurgeSeq::new(Epoch(7), 42),
-            term: 99,
+            held: Held {
+                at: PurgeSeq::new(Epoch(7), 42),
+                term: 99,
+            },
             documents: HashMap::from([("services".into(), 3)]),
+            kind: "edge".into(),
+            software: "0.1.0".into(),
         }
     }
 

@@ -1,29 +1,32 @@
 //! The wire between control plane and nodes: protobuf messages, and their checked forms.
 //!
 //! What comes from a wire may lack anything; [`checked`] turns it into values that hold what they promise, or says what
-//! is wrong. The stream itself joins these with the control plane. This crate must never know what either side does with
-//! a message.
+//! is wrong. This crate must never know what either side does with a message.
 //!
 //! - [`checked`]: what is wrong with a message; a node's hello
 //! - [`ack`]: what a node has in force
 //! - [`welcome`], [`purges`], [`documents`]: what a node is told
+//! - [`questions`]: what it is asked
+//! - [`wire`]: the messages as they are sent, client and server of the stream
 
-/// Messages as prost makes them of `proto/control.proto`.
-#[allow(clippy::pedantic, reason = "generated")]
+/// Messages, client and server as they are made of `proto/control.proto`.
+#[allow(clippy::pedantic, unreachable_pub, reason = "generated")]
 pub mod wire {
-    include!(concat!(env!("OUT_DIR"), "/seawall.control.v1.rs"));
+    tonic::include_proto!("seawall.control.v1");
 }
 
 pub mod ack;
 pub mod checked;
 pub mod documents;
 pub mod purges;
+pub mod questions;
 pub mod welcome;
 
 pub use ack::{Ack, DocumentAck};
 pub use checked::{Hello, ProtocolError, sequence, wire_sequence};
 pub use documents::Document;
 pub use purges::{Purge, PurgeBatch};
+pub use questions::{About, Answer, Estimate, Question, Told};
 pub use welcome::Welcome;
 
 /// Protocol versions that this build speaks, best first.

@@ -2,24 +2,12 @@
 
 use crate::checked::{ProtocolError, at_most};
 use crate::{sequence, wire, wire_sequence};
+pub use seawall_purge::Purge;
+pub use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{PurgeSeq, ScopeId, Strength};
 
-/// Scopes of one purge.
-pub const SCOPES_MAX: usize = 1000;
 /// Purges of one batch.
 pub const BATCH_MAX: usize = 1000;
-
-/// One record of the log. A copy is covered that carries any of the scopes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Purge {
-    pub at: PurgeSeq,
-    pub term: u64,
-    /// Milliseconds since the Unix epoch, by the writer's clock.
-    pub appended_ms: u64,
-    pub strength: Strength,
-    /// 1 to [`SCOPES_MAX`].
-    pub scopes: Vec<ScopeId>,
-}
 
 /// Consecutive purges of one epoch, none of them beyond `head`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ pub struct Welcome {
     pub head: PurgeSeq,
     /// The term of the record at `head`.
     pub term: u64,
-    /// What the node has stored is dead until the compacted table, which follows, has been installed.
-    pub table_follows: bool,
+    /// The node lets go of all that it has stored, and begins at `head`.
+    pub start_empty: bool,
     /// A stream that is silent for longer is dead.
     pub silence_max: Duration,
 }
@@ -37,7 +37,7 @@ impl TryFrom<wire::Welcome> for Welcome {
             version: wire.version,
             head: sequence("head", wire.head.as_ref())?,
             term: wire.term,
-            table_follows: wire.table_follows,
+            start_empty: wire.start_empty,
             silence_max: Duration::from_millis(u64::from(wire.silence_ms_max)),
         })
     }
@@ -50,7 +50,7 @@ impl From<&Welcome> for wire::Welcome {
             version: welcome.version,
             head: Some(wire_sequence(welcome.head)),
             term: welcome.term,
-            table_follows: welcome.table_follows,
+            start_empty: welcome.start_empty,
             silence_ms_max: u32::try_from(silence).unwrap_or(u32::MAX),
         }
     }
@@ -67,7 +67,7 @@ mod tests {
             version: 1,
             head: PurgeSeq::new(Epoch(7), 42),
             term: 99,
-            table_follows: true,
+            start_empty: true,
             silence_max: Duration::from_secs(10),
         }
     }

@@ -103,7 +103,7 @@ fn raise_boot_id(dir: &Path) -> Result<BootId, DataDirError> {
 }
 
 /// Replaces a file so that after a crash it is the old one or the new one, and the new one for sure once this returned.
-fn replace_file(dir: &Path, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn replace_file(dir: &Path, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);

@@ -5,18 +5,21 @@
 //! - [`readiness`]: whether the node wants traffic
 //! - [`listen`]: sockets, certificates, limits and log of a node, from what an operator typed
 //! - [`admin`]: the admin listener: health, readiness, metrics
+//! - [`sync`]: the stream to the control plane; `last_good`: the documents it told, on disk
 //!
-//! Sync with the control plane and the last good state join them here. This crate must never know how a request is
-//! answered.
+//! This crate must never know how a request is answered.
 
 pub mod admin;
 pub mod data_dir;
+mod last_good;
 pub mod listen;
 pub mod node;
 pub mod readiness;
+pub mod sync;
 
 pub use admin::{AdminError, AdminServer, AdminState};
 pub use data_dir::{DataDir, DataDirError};
 pub use listen::{ListenError, Listening, access_log, limits};
 pub use node::{Node, Reload};
 pub use readiness::Readiness;
+pub use sync::{ControlPlaneLink, Follower, LinkTls, Purger, SyncClient, SyncError, SyncSpec};

@@ -185,6 +185,63 @@ pub const RELOADS: MetricInfo = metric(
     &["result"],
     "Reloads of files and certificates: ok, or refused (the old state stayed in force).",
 );
+pub const CONTROL_PLANE_CONNECTED: MetricInfo = metric(
+    "seawall_control_plane_connected",
+    Gauge,
+    "0 or 1",
+    &[],
+    "Whether the stream to the control plane is up. 0: the node serves on its last good state.",
+);
+pub const PURGES_APPLIED: MetricInfo = metric(
+    "seawall_purges_applied_total",
+    Counter,
+    "purges",
+    &[],
+    "Purges put in force and acknowledged since the node's start.",
+);
+pub const PURGE_SEQUENCE: MetricInfo = metric(
+    "seawall_purge_sequence",
+    Gauge,
+    "position",
+    &[],
+    "Position in the purge log up to which everything is in force on this node.",
+);
+pub const PURGE_TABLE_RECORDS: MetricInfo = metric(
+    "seawall_purge_table_records",
+    Gauge,
+    "records",
+    &[],
+    "Scopes with a purge of their own in the table; beyond a million the older half folds.",
+);
+/// Of the control plane.
+pub const PURGES: MetricInfo = metric(
+    "seawall_purges_total",
+    Counter,
+    "purges",
+    &["strength"],
+    "Purges appended to the log (control plane), hard or soft.",
+);
+pub const PURGE_LOG_POSITION: MetricInfo = metric(
+    "seawall_purge_log_position",
+    Gauge,
+    "position",
+    &[],
+    "The last position of the purge log (control plane).",
+);
+pub const PURGE_APPEND_SECONDS: MetricInfo = metric(
+    "seawall_purge_append_seconds",
+    Histogram,
+    "seconds",
+    &[],
+    "Time until an append to the purge log was durable (control plane).",
+);
+pub const NODES: MetricInfo = metric(
+    "seawall_nodes",
+    Gauge,
+    "nodes",
+    &["state"],
+    "Members of the fleet by state: connected or away (control plane).",
+);
 
 /// All of them, in the order of the reference page.
 pub const CATALOGUE: &[MetricInfo] = &[
@@ -209,6 +266,14 @@ pub const CATALOGUE: &[MetricInfo] = &[
     UPSTREAM_SECONDS,
     ACCESS_LOG_DROPPED,
     RELOADS,
+    CONTROL_PLANE_CONNECTED,
+    PURGES_APPLIED,
+    PURGE_SEQUENCE,
+    PURGE_TABLE_RECORDS,
+    PURGES,
+    PURGE_LOG_POSITION,
+    PURGE_APPEND_SECONDS,
+    NODES,
 ];
 
 /// The reference page, from the declarations.

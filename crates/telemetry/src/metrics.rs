@@ -5,8 +5,8 @@ use crate::requests::{CLASSES, RequestCounters};
 use prometheus::core::Collector;
 use prometheus::proto::{Counter, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use seawall_http_cache::Outcome;
 use std::sync::Arc;
@@ -87,6 +87,10 @@ pub struct Metrics {
     pub upstream_seconds: HistogramVec,
     pub access_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
+    pub control_plane_connected: Gauge,
+    pub purges_applied: IntCounter,
+    pub purge_sequence: Gauge,
+    pub purge_table_records: Gauge,
 }
 
 /// Seconds: from a tenth of a millisecond to half a minute.
@@ -172,6 +176,10 @@ impl Metrics {
             upstream_seconds: register.histograms(catalogue::UPSTREAM_SECONDS),
             access_log_dropped: register.counter(catalogue::ACCESS_LOG_DROPPED),
             reloads: register.counters(catalogue::RELOADS),
+            control_plane_connected: register.gauge(catalogue::CONTROL_PLANE_CONNECTED),
+            purges_applied: register.counter(catalogue::PURGES_APPLIED),
+            purge_sequence: register.gauge(catalogue::PURGE_SEQUENCE),
+            purge_table_records: register.gauge(catalogue::PURGE_TABLE_RECORDS),
             registry,
         })
     }
@@ -191,21 +199,70 @@ impl Metrics {
 
     /// The metrics of several nodes as one text: each metric is described once.
     pub fn gather_all(nodes: &[&Self]) -> String {
-        let mut families: Vec<MetricFamily> = Vec::new();
-        for mut family in nodes.iter().flat_map(|node| node.registry.gather()) {
-            match families
-                .iter_mut()
-                .find(|known| known.name() == family.name())
-            {
-                Some(known) => known.mut_metric().extend(family.take_metric()),
-                None => families.push(family),
-            }
+        text_of(nodes.iter().map(|node| &node.registry))
+    }
+}
+
+/// The metrics of the control plane.
+#[derive(Debug)]
+pub struct ControlPlaneMetrics {
+    registry: Registry,
+    pub purges_hard: IntCounter,
+    pub purges_soft: IntCounter,
+    pub purge_log_position: Gauge,
+    pub purge_append_seconds: Histogram,
+    pub nodes_connected: Gauge,
+    pub nodes_away: Gauge,
+}
+
+impl ControlPlaneMetrics {
+    /// Each line carries the label `node_kind`.
+    pub fn new() -> Arc<Self> {
+        let labels = [("node_kind".to_owned(), "control-plane".to_owned())];
+        let registry =
+            Registry::new_custom(None, Some(labels.into())).expect("constant labels are legal");
+        let register = Register(&registry);
+        let purges = register.counters(catalogue::PURGES);
+        let info = catalogue::NODES;
+        let nodes = register.put(IntGaugeVec::new(
+            Opts::new(info.name, info.help),
+            info.labels,
+        ));
+        let info = catalogue::PURGE_APPEND_SECONDS;
+        let opts = HistogramOpts::new(info.name, info.help).buckets(BUCKETS.to_vec());
+        Arc::new(Self {
+            purges_hard: purges.with_label_values(&["hard"]),
+            purges_soft: purges.with_label_values(&["soft"]),
+            purge_log_position: register.gauge(catalogue::PURGE_LOG_POSITION),
+            purge_append_seconds: register.put(Histogram::with_opts(opts)),
+            nodes_connected: Gauge(nodes.with_label_values(&["connected"])),
+            nodes_away: Gauge(nodes.with_label_values(&["away"])),
+            registry,
+        })
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn gather(&self) -> String {
+        text_of([&self.registry])
+    }
+}
+
+/// Several registries as one text: each metric is described once.
+fn text_of<'a>(registries: impl IntoIterator<Item = &'a Registry>) -> String {
+    let mut families: Vec<MetricFamily> = Vec::new();
+    for mut family in registries.into_iter().flat_map(Registry::gather) {
+        match families
+            .iter_mut()
+            .find(|known| known.name() == family.name())
+        {
+            Some(known) => known.mut_metric().extend(family.take_metric()),
+            None => families.push(family),
         }
-        let mut text = Vec::new();
-        match TextEncoder::new().encode(&families, &mut text) {
-            Ok(()) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => format!("# metrics could not be encoded: {error}\n"),
-        }
+    }
+    let mut text = Vec::new();
+    match TextEncoder::new().encode(&families, &mut text) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => format!("# metrics could not be encoded: {error}\n"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reference pages say what the code declares.
 
-use seawall_telemetry::{CATALOGUE, Metrics, NodeKind};
+use seawall_telemetry::{CATALOGUE, ControlPlaneMetrics, Metrics, NodeKind};
 use std::path::Path;
 
 fn check(page: &str, wanted: &str) {
@@ -45,7 +45,7 @@ fn every_metric_of_the_catalogue_is_served() {
         .with_label_values(&["connect"])
         .observe(0.1);
     metrics.reloads.with_label_values(&["ok"]).inc();
-    let text = metrics.gather();
+    let text = metrics.gather() + &ControlPlaneMetrics::new().gather();
     for metric in CATALOGUE {
         assert!(
             text.contains(&format!("# TYPE {} ", metric.name)),

@@ -1,0 +1,207 @@
+//! One stream, from hello to its end.
+
+use super::{Following, sign};
+use seawall_control_protocol::wire::node_control_client::NodeControlClient;
+use seawall_control_protocol::wire::to_node::Message;
+use seawall_control_protocol::{
+    Ack, Answer, Document, DocumentAck, Hello, ProtocolError, PurgeBatch, Question, Welcome,
+    documents, wire,
+};
+use seawall_purge::PurgeSeq;
+use seawall_purge::lineage::{Contact, Held};
+use std::cmp::Ordering;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Messages on their way up: acknowledgements are cumulative, so a full queue loses nothing but time.
+const UP_QUEUE: usize = 64;
+
+/// Why a stream ended.
+#[derive(Debug, Error)]
+pub(super) enum Ended {
+    #[error("{0}")]
+    Status(String),
+    #[error("the control plane closed it")]
+    Closed,
+    #[error("the control plane was silent")]
+    Silent,
+    #[error("the control plane said what cannot be: {0}")]
+    Protocol(#[from] ProtocolError),
+    #[error("the first message was no welcome")]
+    NoWelcome,
+    #[error("purges cannot be put in force here: {0}")]
+    Refused(String),
+}
+
+impl From<tonic::Status> for Ended {
+    fn from(status: tonic::Status) -> Self {
+        Self::Status(status.message().to_owned())
+    }
+}
+
+impl Following {
+    /// Says hello and follows. Returns when the stream has ended, with the reason.
+    pub(super) async fn session(&mut self) -> Ended {
+        match self.follow().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let (up, queue) = mpsc::channel(UP_QUEUE);
+        let generations = self.documents.iter();
+        let hello = Hello {
+            node_id: self.spec.node_id.clone(),
+            version: seawall_control_protocol::VERSIONS[0],
+            held: self.follower.held(),
+            documents: generations
+                .map(|(name, document)| (name.clone(), document.generation))
+                .collect(),
+            kind: self.spec.kind.to_owned(),
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        send(&up, wire::from_node::Message::Hello((&hello).into())).await?;
+        let mut request = tonic::Request::new(ReceiverStream::new(queue));
+        sign(&mut request, self.spec.link.secret.as_deref());
+        let mut client = NodeControlClient::new(self.channel.clone());
+        let mut down = client.sync(request).await?.into_inner();
+
+        let Some(Message::Welcome(welcome)) = down.message().await?.and_then(|m| m.message) else {
+            return Err(Ended::NoWelcome);
+        };
+        let welcome = Welcome::try_from(welcome)?;
+        let metrics = self.spec.metrics.clone();
+        metrics.control_plane_connected.set(1);
+        if welcome.start_empty {
+            let held = Held {
+                at: welcome.head,
+                term: welcome.term,
+            };
+            tracing::info!(at = %held.at, "what may be stored here cannot be judged: starting empty");
+            self.follower.start_empty(held).map_err(Ended::Refused)?;
+        }
+        let mut told_all = false;
+        self.acknowledge(&up, Vec::new()).await?;
+        // acknowledgements are also the sign of life
+        let mut beat = tokio::time::interval(welcome.silence_max / 3);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut silent_at = Instant::now() + welcome.silence_max;
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = down.message() => message?,
+                _ = beat.tick() => {
+                    self.acknowledge(&up, Vec::new()).await?;
+                    continue;
+                }
+                () = sleep_until(silent_at) => return Err(Ended::Silent),
+            };
+            silent_at = Instant::now() + welcome.silence_max;
+            let message = message.ok_or(Ended::Closed)?.message;
+            // a message of a later version of this side's own: nothing that it must know
+            let Some(message) = message else { continue };
+            match message {
+                Message::Welcome(_) => {}
+                Message::Purges(batch) => {
+                    let batch = PurgeBatch::try_from(batch)?;
+                    if !batch.purges.is_empty() {
+                        self.follower.apply(&batch.purges).map_err(Ended::Refused)?;
+                        metrics.purges_applied.inc_by(batch.purges.len() as u64);
+                        self.acknowledge(&up, Vec::new()).await?;
+                    }
+                    // documents were told before the first batch
+                    told_all = true;
+                }
+                Message::Documents(batch) => {
+                    let acks = self.documents(documents::documents(batch)?);
+                    self.acknowledge(&up, acks).await?;
+                }
+                Message::Question(question) => {
+                    let question = Question::try_from(question)?;
+                    let outcome = self.follower.answer(&question.about);
+                    let id = question.id;
+                    let answer = Answer { id, outcome };
+                    send(&up, wire::from_node::Message::Answer((&answer).into())).await?;
+                }
+            }
+            if told_all
+                && *self.contact.borrow() != Contact::CaughtUp
+                && reached(self.follower.held().at, welcome.head)
+            {
+                self.say(Contact::CaughtUp);
+            }
+        }
+    }
+
+    /// Puts documents in force, and on disk; says of each whether it is.
+    fn documents(&mut self, told: Vec<Document>) -> Vec<DocumentAck> {
+        let mut next = self.documents.clone();
+        let mut acks = Vec::with_capacity(told.len());
+        for document in told {
+            let (name, generation) = (document.name.clone(), document.generation);
+            let held = next.get(&name).map(|held| held.generation);
+            let result = if held.is_some_and(|held| held > generation) {
+                Err("a later generation is in force".to_owned())
+            } else {
+                if document.body.is_some() {
+                    next.insert(name.clone(), document);
+                } else {
+                    next.remove(&name);
+                }
+                Ok(())
+            };
+            acks.push(DocumentAck {
+                name,
+                generation,
+                result,
+            });
+        }
+        match self.follower.install(&next) {
+            Ok(()) => {
+                self.documents = next;
+                if let Err(error) = self.last_good.store(&self.documents) {
+                    tracing::warn!(%error, "the last good state could not be written");
+                }
+            }
+            Err(reason) => {
+                tracing::error!(reason, "documents of the control plane are refused");
+                for ack in &mut acks {
+                    ack.result = Err(reason.clone());
+                }
+            }
+        }
+        acks
+    }
+
+    async fn acknowledge(
+        &self,
+        up: &mpsc::Sender<wire::FromNode>,
+        documents: Vec<DocumentAck>,
+    ) -> Result<(), Ended> {
+        let ack = Ack {
+            purged: self.follower.held().at,
+            documents,
+        };
+        send(up, wire::from_node::Message::Ack((&ack).into())).await
+    }
+}
+
+async fn send(
+    up: &mpsc::Sender<wire::FromNode>,
+    message: wire::from_node::Message,
+) -> Result<(), Ended> {
+    let message = wire::FromNode {
+        message: Some(message),
+    };
+    up.send(message).await.map_err(|_| Ended::Closed)
+}
+
+fn reached(at: PurgeSeq, head: PurgeSeq) -> bool {
+    matches!(
+        at.cmp_within(head),
+        Some(Ordering::Equal | Ordering::Greater)
+    )
+}
