@@ -1,5 +1,6 @@
 //! Any file, recognised by what it holds.
 
+use crate::control_plane::load_control_plane;
 use crate::fault::Fault;
 use crate::node::{load_edge, load_shield, services_of};
 use crate::reader::Source;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum Kind {
     Edge,
     Shield,
+    ControlPlane,
     Service,
 }
 
@@ -18,6 +20,7 @@ impl Kind {
         match self {
             Self::Edge => "edge",
             Self::Shield => "shield",
+            Self::ControlPlane => "control-plane",
             Self::Service => "service",
         }
     }
@@ -37,6 +40,10 @@ pub fn check_files(files: &[PathBuf]) -> (Vec<(PathBuf, Option<Kind>)>, Vec<Faul
             Some(Kind::Shield) => {
                 faults.extend(load_shield(file).err().into_iter().flat_map(|f| f.0));
                 check_services(&services_of(file), &mut faults);
+            }
+            Some(Kind::ControlPlane) => {
+                let faulty = load_control_plane(file).err();
+                faults.extend(faulty.into_iter().flat_map(|f| f.0));
             }
             Some(Kind::Service) => {
                 if let Err(found) = read_service(file) {
@@ -80,8 +87,9 @@ fn recognise(file: &Path, faults: &mut Vec<Fault>) -> Option<Kind> {
         match root.string_at("role") {
             Some(at) if at.value == "edge" => Some(Kind::Edge),
             Some(at) if at.value == "shield" => Some(Kind::Shield),
+            Some(at) if at.value == "control-plane" => Some(Kind::ControlPlane),
             Some(at) => {
-                root.fault_at(&at, "a role is \"edge\" or \"shield\"");
+                root.fault_at(&at, "a role is \"edge\", \"shield\" or \"control-plane\"");
                 None
             }
             None => {

@@ -144,21 +144,9 @@ pub(crate) fn shield(table: &Table<'_>) -> Option<At<ShieldEntryModel>> {
         table.fault_at(name, "a name is verified with `tls = true` alone");
     }
     let at = table.required("address")?;
-    let split = at.value.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse::<u16>().ok().filter(|p| *p > 0)?;
-        let legal = is_host(host);
-        legal.then(|| (host.to_owned(), port))
-    });
-    let Some((host, port)) = split else {
-        table.fault_at(&at, "an address is host:port, as in 127.0.0.1:8090");
-        return None;
-    };
+    let (host, port) = host_and_port(table, &at)?;
     let bare = host.trim_matches(['[', ']']);
-    let loopback = host.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    if !tls && !loopback {
+    if !tls && !is_loopback(&host) {
         table.fault_at(&at, "a shield beyond loopback needs `tls = true`");
     }
     let tls_name = tls.then(|| name.map_or_else(|| bare.to_owned(), |at| at.value));
@@ -170,4 +158,57 @@ pub(crate) fn shield(table: &Table<'_>) -> Option<At<ShieldEntryModel>> {
         weight,
         tls_name,
     }))
+}
+
+/// `host:port`; anything else is a fault.
+fn host_and_port(table: &Table<'_>, at: &At<String>) -> Option<(String, u16)> {
+    let split = at.value.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse::<u16>().ok().filter(|p| *p > 0)?;
+        is_host(host).then(|| (host.to_owned(), port))
+    });
+    if split.is_none() {
+        table.fault_at(at, "an address is host:port, as in 127.0.0.1:8090");
+    }
+    split
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Where a node finds the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlaneEntryModel {
+    /// `host:port`.
+    pub address: String,
+    /// The link is TLS, with the fleet's certificates; the name that is verified.
+    pub tls_name: Option<String>,
+}
+
+pub(crate) fn control_plane(
+    table: &Table<'_>,
+    fleet: Option<&FleetModel>,
+) -> Option<ControlPlaneEntryModel> {
+    let tls = table.bool("tls").unwrap_or(false);
+    let name = table.path_at("name");
+    if let Some(name) = name.as_ref().filter(|_| !tls) {
+        table.fault_at(name, "a name is verified with `tls = true` alone");
+    }
+    let at = table.required("address")?;
+    let (host, _) = host_and_port(table, &at)?;
+    if !tls && !is_loopback(&host) {
+        table.fault_at(&at, "a control plane beyond loopback needs `tls = true`");
+    }
+    if tls && fleet.is_some_and(|fleet| fleet.tls.is_none()) {
+        table.fault_at(&at, "`tls` needs `cert`, `key` and `ca` in [fleet]");
+    }
+    if !tls && fleet.is_some_and(|fleet| fleet.secret_file.is_none()) {
+        table.fault_at(&at, "a link without `tls` needs `secret_file` in [fleet]");
+    }
+    let bare = host.trim_matches(['[', ']']);
+    Some(ControlPlaneEntryModel {
+        tls_name: tls.then(|| name.map_or_else(|| bare.to_owned(), |at| at.value)),
+        address: at.value,
+    })
 }

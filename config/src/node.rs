@@ -1,7 +1,9 @@
 //! Node files: edges and shields.
 
 use crate::fault::{Fault, Faults};
-use crate::fleet::{FleetModel, ShieldEntryModel, check_links, fleet, shield};
+use crate::fleet::{
+    ControlPlaneEntryModel, FleetModel, ShieldEntryModel, check_links, control_plane, fleet, shield,
+};
 use crate::net::IpNet;
 use crate::reader::{At, Source, Table};
 use crate::units::ByteCount;
@@ -24,6 +26,12 @@ pub struct NodeModel {
     pub workers: usize,
     /// For cached copies.
     pub memory: ByteCount,
+    /// For cached copies; none: they are kept in memory alone.
+    pub disks: Vec<DiskModel>,
+    /// Who tells services and purges; none: the files do, and there are no purges.
+    pub control_plane: Option<ControlPlaneEntryModel>,
+    /// Whose `PURGE` is taken without a token (edges).
+    pub purge_allow: Vec<IpNet>,
     pub conn: ConnModel,
     pub access_log: Option<AccessLogModel>,
     /// Whose `X-Forwarded-*` is believed.
@@ -47,6 +55,9 @@ impl NodeModel {
             admin: None,
             workers: default_workers(),
             memory: MEMORY_DEFAULT,
+            disks: Vec::new(),
+            control_plane: None,
+            purge_allow: Vec::new(),
             conn: ConnModel::default(),
             access_log: None,
             trusted_proxies: Vec::new(),
@@ -79,6 +90,18 @@ pub struct CertificateModel {
     pub key: PathBuf,
     pub names: Vec<String>,
 }
+
+/// Room for cached copies on one disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskModel {
+    /// A directory of its own; made where it is missing.
+    pub path: PathBuf,
+    /// Taken up front.
+    pub size: ByteCount,
+}
+
+/// Room on a disk: less would hold too little to be worth it.
+pub const DISK_BYTES_MIN: u64 = 64 << 20;
 
 /// Bounds of client connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,14 +195,14 @@ fn services(root: &Table<'_>) -> Vec<PathBuf> {
     listed.map(|at| at.value.into()).collect()
 }
 
-fn fleet_of(root: &Table<'_>) -> Option<FleetModel> {
+pub(crate) fn fleet_of(root: &Table<'_>) -> Option<FleetModel> {
     if !root.has("fleet") {
         root.missing("fleet", "table [fleet] is missing");
     }
     root.table("fleet", fleet).flatten()
 }
 
-fn load<T>(
+pub(crate) fn load<T>(
     file: &Path,
     role: &'static str,
     walk: impl FnOnce(&Table<'_>) -> Option<T>,
@@ -229,7 +252,16 @@ fn node(
         root.fault_at(at, format_args!("{} is there and no directory", at.value));
     }
     let services = services(root);
-    root.require_items("services", "it lists service files");
+    let control_plane = root
+        .table("control_plane", |t| control_plane(t, fleet.as_ref()))
+        .flatten();
+    if !root.has("control_plane") {
+        root.require_items("services", "it lists service files");
+    } else if root.has("services") {
+        root.fault("`services` come from the control plane where there is [control_plane]");
+    }
+    let disks = disks(root);
+    let purge_allow = root.table("purge", purge).unwrap_or_default();
     let listen: Vec<At<ListenModel>> = root
         .tables("listen", |t| listen(t, link, fleet.as_ref()))
         .into_iter()
@@ -268,12 +300,48 @@ fn node(
         admin,
         workers: workers.unwrap_or_else(default_workers),
         memory,
+        disks,
+        control_plane,
+        purge_allow,
         conn,
         access_log,
         trusted_proxies,
         drain,
     };
     Some((node, services))
+}
+
+fn disks(root: &Table<'_>) -> Vec<DiskModel> {
+    let disk = |table: &Table<'_>| {
+        let size = table.bytes("size", &(DISK_BYTES_MIN..=1 << 50));
+        if !table.has("size") {
+            table.missing("size", "a disk says how much of it is for copies");
+        }
+        let path = table.required("path")?;
+        if is_no_directory(&path.value) {
+            table.fault_at(
+                &path,
+                format_args!("{} is there and no directory", path.value),
+            );
+        }
+        let size = size?;
+        Some(path.map(|path| DiskModel {
+            path: path.into(),
+            size,
+        }))
+    };
+    let disks: Vec<At<DiskModel>> = root.tables("disks", disk).into_iter().flatten().collect();
+    for (index, at) in disks.iter().enumerate() {
+        if disks[..index].iter().any(|d| d.value.path == at.value.path) {
+            root.fault_at(at, "this directory is another disk's already");
+        }
+    }
+    disks.into_iter().map(|at| at.value).collect()
+}
+
+fn purge(table: &Table<'_>) -> Vec<IpNet> {
+    let allow = table.parsed_list::<IpNet>("allow");
+    allow.into_iter().map(|at| at.value).collect()
 }
 
 fn is_no_directory(path: &str) -> bool {

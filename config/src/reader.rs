@@ -22,7 +22,7 @@ pub struct Source {
 }
 
 /// Files that are longer are no configuration (4 MiB).
-const FILE_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Bytes of an id.
 const ID_BYTES_MAX: usize = 64;

@@ -2,7 +2,7 @@
 
 use crate::fault::{Fault, Faults, Place};
 use crate::policy::{policy, rule};
-use crate::reader::{Source, Table};
+use crate::reader::{FILE_BYTES_MAX, Source, Table};
 use http::HeaderValue;
 use seawall_service_model::{
     HostPattern, Limits, Origin, OriginTls, Policy, ResponseOptions, Scheme, Service, ServiceId,
@@ -18,10 +18,15 @@ const TIMEOUT: std::ops::RangeInclusive<Duration> =
 
 /// Reads service files into a set. All faults of all files are told, those between them included.
 pub fn load_services(files: &[PathBuf]) -> Result<ServiceSet, Faults> {
+    set_of(files.iter().map(|file| read_file(file)))
+}
+
+/// All services, or all faults, those between services included.
+fn set_of(results: impl Iterator<Item = Result<Read, Vec<Fault>>>) -> Result<ServiceSet, Faults> {
     let mut read = Vec::new();
     let mut faults = Vec::new();
-    for file in files {
-        match read_file(file) {
+    for result in results {
+        match result {
             Ok(service) => read.push(service),
             Err(mut more) => faults.append(&mut more),
         }
@@ -30,11 +35,11 @@ pub fn load_services(files: &[PathBuf]) -> Result<ServiceSet, Faults> {
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
+    let file = read.last().map(|last| last.id.file.clone());
     ServiceSet::new(read.into_iter().map(|r| r.service).collect()).map_err(|error| {
         // cannot be: conflicts() has looked for what the set refuses
-        let file = files.last().cloned().unwrap_or_default();
         Faults(vec![Fault {
-            file,
+            file: file.unwrap_or_default(),
             line: None,
             path: "service".into(),
             message: error.to_string(),
@@ -55,8 +60,27 @@ struct Read {
     hosts: Vec<Place>,
 }
 
+/// Reads services from texts, each with a name that stands for its file in faults.
+pub fn read_services(texts: &[(PathBuf, String)]) -> Result<ServiceSet, Faults> {
+    set_of(texts.iter().map(|(name, text)| {
+        if text.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("is {} bytes long, more than a service may be", text.len());
+            return Err(vec![Fault {
+                file: name.clone(),
+                line: None,
+                path: String::new(),
+                message,
+            }]);
+        }
+        read_source(Source::of(name, text.clone()))
+    }))
+}
+
 fn read_file(file: &Path) -> Result<Read, Vec<Fault>> {
-    let source = Source::read(file).map_err(|fault| vec![fault])?;
+    read_source(Source::read(file).map_err(|fault| vec![fault])?)
+}
+
+fn read_source(source: Source) -> Result<Read, Vec<Fault>> {
     let read = source.walk(|root| {
         if !root.has("service") {
             root.missing("service", "table [service] is missing");

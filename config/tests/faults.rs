@@ -90,7 +90,7 @@ fn a_file_is_recognised_by_what_it_holds() {
     );
     check(
         "role = \"proxy\"",
-        &["f.toml:1: role: a role is \"edge\" or \"shield\""],
+        &["f.toml:1: role: a role is \"edge\", \"shield\" or \"control-plane\""],
     );
     let dir = Dir::new();
     let missing = dir.0.path().join("missing.toml");
@@ -429,4 +429,53 @@ proptest! {
         bytes.splice(begin..end, piece.bytes());
         never_panics(tempfile::tempdir().unwrap().path(), &bytes);
     }
+}
+
+/// The edge that follows a control plane, with `more` behind line 8.
+fn check_follower(more: &str, expect: &[&str]) {
+    let edge = EDGE.replace("services = [\"DIR/service.toml\"]\n", "");
+    check(&format!("{edge}{LISTEN}{more}"), expect);
+}
+
+#[test]
+fn a_node_follows_a_control_plane_or_has_services_of_its_own() {
+    check_follower("[control_plane]\naddress = \"127.0.0.1:8092\"\n", &[]);
+    check_follower(
+        "[control_plane]\naddress = \"10.0.0.1:8092\"\n",
+        &["f.toml:10: control_plane.address: a control plane beyond loopback needs `tls = true`"],
+    );
+    check_edge(
+        "[control_plane]\naddress = \"127.0.0.1:8092\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n",
+        &["f.toml:1: `services` come from the control plane where there is [control_plane]"],
+    );
+}
+
+#[test]
+fn disks_say_where_and_how_much() {
+    check_follower(
+        "[control_plane]\naddress = \"127.0.0.1:8092\"\n[[disks]]\npath = \"DIR/a\"\nsize = \"1MiB\"\n",
+        &["f.toml:13: disks[0].size: 1MiB is not between 64MiB and 1024TiB"],
+    );
+}
+
+const CONTROL_PLANE: &str = r#"role = "control-plane"
+data = "DIR/cp"
+[fleet]
+id = "fleet"
+secret_file = "DIR/data/secret"
+"#;
+
+#[test]
+fn a_control_planes_file_is_checked() {
+    let check = |more: &str, expect: &[&str]| check(&format!("{CONTROL_PLANE}{more}"), expect);
+    let sync = "[sync]\naddress = \"127.0.0.1:0\"\n";
+    let admin = "[admin]\naddress = \"127.0.0.1:0\"\n";
+    check(&format!("{sync}{admin}"), &[]);
+    check(sync, &["f.toml:1: table [admin] is missing"]);
+    check(
+        &format!("[sync]\naddress = \"0.0.0.0:1\"\n{admin}"),
+        &[
+            "f.toml:7: sync.address: nodes are met beyond loopback only with `cert`, `key` and `ca` in [fleet]",
+        ],
+    );
 }

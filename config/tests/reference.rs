@@ -37,7 +37,16 @@ fn every_setting_is_in_the_reference() {
         .map(|name| name.trim_end_matches("[]"))
         .collect();
     // these are described as what they hold
-    let groups = ["connections", "access_log", "fleet", "admin", "service"];
+    let groups = [
+        "connections",
+        "access_log",
+        "fleet",
+        "admin",
+        "service",
+        "control_plane",
+        "purge",
+        "sync",
+    ];
     for header in [
         "",
         "[fleet]",
@@ -45,6 +54,9 @@ fn every_setting_is_in_the_reference() {
         "[[listen]]\n[[listen.certificates]]",
         "[[shields]]",
         "[admin]",
+        "[control_plane]",
+        "[[disks]]",
+        "[purge]",
         "[access_log]",
         "[connections]",
         "[service]",

@@ -14,6 +14,7 @@
 pub mod edit;
 pub mod host;
 pub mod key;
+pub mod named;
 pub mod rule;
 pub mod scopes;
 pub mod service;

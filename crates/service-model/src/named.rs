@@ -1,0 +1,274 @@
+//! What an operator names, as scopes: the other side of [`crate::scope_ids`].
+
+use crate::host::{HostPattern, canonical_host};
+use crate::key::{KeyRules, key_query, split_target};
+use crate::scopes::{SEGMENTS_MAX, TAG_BYTES_MAX};
+use crate::service::Scheme;
+use seawall_purge::{Scope, ScopeId};
+
+/// Bytes of a URL or prefix that can be purged: no longer target is served.
+pub const URL_BYTES_MAX: usize = 16 * 1024;
+
+/// A host and a target, as copies have them in their scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Canonical: lower case, without a default port.
+    pub host: String,
+    /// Origin form.
+    pub target: String,
+}
+
+/// Reads a URL of either scheme. A fragment is no part of what is asked for, and let go; what a client would have
+/// encoded is encoded.
+pub fn parse_url(text: &str) -> Result<Location, &'static str> {
+    let rest = strip_scheme(text)
+        .ok_or("a URL begins with http:// or https://, as in https://www.example.com/a")?;
+    location(rest)
+}
+
+/// Reads a prefix: a URL, or `host/path`. A query has no place in it.
+pub fn parse_prefix(text: &str) -> Result<Location, &'static str> {
+    let location = location(strip_scheme(text).unwrap_or(text))?;
+    if location.target.contains('?') {
+        return Err("a prefix is a path, without a query");
+    }
+    if location.target.trim_end_matches('/').split('/').count() > SEGMENTS_MAX + 1 {
+        return Err("a prefix has at most 32 path segments: deeper objects are not stored");
+    }
+    Ok(location)
+}
+
+/// Reads a bare name, with a port where it is not a default one.
+pub fn parse_host(text: &str) -> Result<String, &'static str> {
+    const WRONG: &str = "a host is a bare name, as in www.example.com";
+    if text.contains(['/', '?', '#', '@', '*']) {
+        return Err(WRONG);
+    }
+    let host = canonical(text).ok_or(WRONG)?;
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !host.ends_with(']') => {
+            port.parse::<u16>().map_err(|_| WRONG)?;
+            name
+        }
+        _ => &host,
+    };
+    name.strip_suffix('.')
+        .unwrap_or(name)
+        .parse::<HostPattern>()
+        .map_err(|_| WRONG)?;
+    Ok(host)
+}
+
+/// Reads a surrogate key.
+pub fn parse_tag(text: &str) -> Result<&str, &'static str> {
+    if text.is_empty() || text.len() > TAG_BYTES_MAX {
+        return Err("a tag has 1 to 256 bytes");
+    }
+    if text.contains(|c: char| c.is_ascii_control()) || text.trim() != text {
+        return Err("a tag has no control characters, and no white space around it");
+    }
+    Ok(text)
+}
+
+/// The scopes of one URL: as asked, after the query rules of each of `rules`, and any query, which copies carry whose
+/// response declared `No-Vary-Search`.
+pub fn url_scopes<'r>(
+    url: &Location,
+    rules: impl IntoIterator<Item = &'r KeyRules>,
+) -> Vec<ScopeId> {
+    let host = url.host.as_str();
+    let (path, query) = split_target(&url.target);
+    let id = |query: Option<&str>| Scope::Url { host, path, query }.id();
+    let mut ids = vec![id(query), Scope::AnyQuery { host, path }.id()];
+    for rules in rules {
+        let keyed = id(key_query(query, rules).as_deref());
+        if !ids.contains(&keyed) {
+            ids.push(keyed);
+        }
+    }
+    ids
+}
+
+/// The scope of a prefix.
+pub fn prefix_scope(prefix: &Location) -> ScopeId {
+    let path = prefix.target.strip_suffix('/').unwrap_or(&prefix.target);
+    let host = prefix.host.as_str();
+    Scope::Prefix { host, path }.id()
+}
+
+fn strip_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    known.then_some(rest)
+}
+
+fn location(rest: &str) -> Result<Location, &'static str> {
+    if rest.len() > URL_BYTES_MAX {
+        return Err("it is longer than any target that is served (16 KiB)");
+    }
+    let rest = rest.split('#').next().unwrap_or_default();
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    if authority.contains('@') {
+        return Err("a URL to purge has no user");
+    }
+    let host = parse_host(authority)?;
+    let mut encoded = String::with_capacity(target.len() + 1);
+    if !target.starts_with('/') {
+        encoded.push('/');
+    }
+    for byte in target.bytes() {
+        match byte {
+            0..=b' ' | 0x7f => return Err("a URL has no white space and no control characters"),
+            b'!'..=b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Ok(Location {
+        host,
+        target: encoded,
+    })
+}
+
+/// As a copy's scopes have it: whatever the scheme, a default port is none.
+pub(crate) fn canonical(host: &str) -> Option<String> {
+    if host.is_empty() {
+        return None;
+    }
+    let host = canonical_host(host.as_bytes(), Scheme::Http);
+    let host = canonical_host(&host, Scheme::Https);
+    String::from_utf8(host.into_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::QueryRule;
+    use crate::scopes::scope_ids;
+    use crate::service::{Origin, Service};
+
+    fn copy(host: &str, target: &str, rules: &KeyRules) -> Vec<ScopeId> {
+        let origin = Origin {
+            host: "o".into(),
+            port: 80,
+            tls: None,
+            host_header: None,
+        };
+        let service = Service::new("shop", vec![HostPattern::Any], origin);
+        let mut ids = Vec::new();
+        scope_ids(&service, host.as_bytes(), target, rules, &mut ids).unwrap();
+        ids
+    }
+
+    fn covers(purge: &[ScopeId], copy: &[ScopeId]) -> bool {
+        purge.iter().any(|id| copy.contains(id))
+    }
+
+    #[test]
+    fn a_url_names_the_copies_of_both_schemes_and_of_its_spellings() {
+        let rules = KeyRules::default();
+        let stored = copy("www.example.com", "/a?b=1", &rules);
+        for url in [
+            "http://www.example.com/a?b=1",
+            "HTTPS://WWW.example.com:443/a?b=1#part",
+            "http://www.example.com:80/a?b=1",
+        ] {
+            assert!(
+                covers(&url_scopes(&parse_url(url).unwrap(), [&rules]), &stored),
+                "{url}"
+            );
+        }
+        for url in [
+            "http://www.example.com/a",
+            "http://www.example.com/a?b=2",
+            "http://www.example.com:8080/a?b=1",
+            "http://example.com/a?b=1",
+        ] {
+            assert!(
+                !covers(&url_scopes(&parse_url(url).unwrap(), [&rules]), &stored),
+                "{url}"
+            );
+        }
+        let root = copy("h", "/", &rules);
+        assert!(covers(
+            &url_scopes(&parse_url("http://h").unwrap(), []),
+            &root
+        ));
+    }
+
+    #[test]
+    fn a_url_names_the_copies_that_its_keys_rules_make_one() {
+        let rules = KeyRules {
+            query: QueryRule::Except(vec!["utm".into()]),
+            ..KeyRules::default()
+        };
+        let stored = copy("h", "/a?utm=1&x=2", &rules);
+        let purge = |url: &str| url_scopes(&parse_url(url).unwrap(), [&rules]);
+        assert!(covers(&purge("http://h/a?utm=9&x=2"), &stored));
+        assert!(covers(&purge("http://h/a?x=2"), &stored));
+        assert!(!covers(&purge("http://h/a?x=3"), &stored));
+    }
+
+    #[test]
+    fn a_prefix_names_whole_segments_with_and_without_its_slash() {
+        let rules = KeyRules::default();
+        for (prefix, target, expected) in [
+            ("http://h/a", "/a/b", true),
+            ("h/a/", "/a/b?q", true),
+            ("h/a", "/a", true),
+            ("h/a", "/ab", false),
+            ("h", "/anything", true),
+            ("h/", "/", true),
+            ("g/", "/", false),
+        ] {
+            let scope = prefix_scope(&parse_prefix(prefix).unwrap());
+            assert_eq!(
+                copy("h", target, &rules).contains(&scope),
+                expected,
+                "{prefix} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_no_prefix_no_host_and_no_tag_is_refused() {
+        for url in [
+            "",
+            "/a",
+            "www.example.com/a",
+            "ftp://h/",
+            "http:///a",
+            "http://u@h/",
+            "http://h/a b",
+        ] {
+            assert!(parse_url(url).is_err(), "{url:?}");
+        }
+        assert!(parse_prefix("h/a?x").is_err() && parse_prefix("").is_err());
+        assert!(parse_prefix(&format!("h{}", "/a".repeat(40))).is_err());
+        for host in [
+            "",
+            "http://h",
+            "h/",
+            "*.example.com",
+            "h:x",
+            "a b",
+            "h:70000",
+        ] {
+            assert!(parse_host(host).is_err(), "{host:?}");
+        }
+        assert_eq!(
+            parse_host("WWW.Example.com:8080").unwrap(),
+            "www.example.com:8080"
+        );
+        assert_eq!(parse_host("[::1]:8080").unwrap(), "[::1]:8080");
+        for tag in ["", " a", "a\n", &"x".repeat(257)] {
+            assert!(parse_tag(tag).is_err(), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn letters_beyond_ascii_are_encoded_as_clients_do() {
+        let location = parse_url("http://h/ä?ö").unwrap();
+        assert_eq!(location.target, "/%C3%A4?%C3%B6");
+    }
+}
