@@ -23,6 +23,10 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of a document: one service, or the map of the shields, as whole state.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Documents that exist at a time.
+pub const DOCUMENTS_MAX: usize = 100_000;
+/// Deletions that are remembered for cursors; the oldest are forgotten.
+pub const DELETIONS_MAX: usize = 10_000;
 
 /// What every question to a store gives. Dropping it before it is ready leaves an append or a put done or not done,
 /// never half done.

@@ -1,8 +1,8 @@
 //! An engine that forgets everything when it ends: for tests, and the plainest statement of what an engine does.
 
 use super::{
-    Answer, Appended, Document, Documents, Expect, Head, IdempotencyKey, Record, Revision, Store,
-    StoreError, Term, check_append, check_put,
+    Answer, Appended, DELETIONS_MAX, DOCUMENTS_MAX, Document, Documents, Expect, Head,
+    IdempotencyKey, Record, Revision, Store, StoreError, Term, check_append, check_put,
 };
 use parking_lot::Mutex;
 use seawall_purge::{Epoch, PurgeSeq};
@@ -13,10 +13,6 @@ use tokio::sync::watch;
 
 /// Records that are kept; more are refused until the log is trimmed.
 const RECORDS_MAX: usize = 1_000_000;
-/// Documents that exist at a time.
-const DOCUMENTS_MAX: usize = 100_000;
-/// Deletions that are remembered for cursors; the oldest are forgotten.
-const DELETIONS_MAX: usize = 10_000;
 
 /// The engine.
 #[derive(Debug)]
