@@ -5,10 +5,12 @@
 //! a node. Leases and messages between replicas join the trait with the first engine that has replicas.
 
 mod memory;
+mod sqlite;
 #[cfg(test)]
 mod suite;
 
 pub use memory::MemoryStore;
+pub use sqlite::{BackupError, OpenError, SqliteStore, restore};
 
 use seawall_purge::{Epoch, PurgeSeq};
 use std::pin::Pin;
