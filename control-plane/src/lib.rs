@@ -1,13 +1,31 @@
-//! What decides for the fleet.
+//! What decides for the fleet: which services are in force, what was purged, who is a member.
 //!
+//! The data plane never depends on this crate: nodes serve on when it is away. It must never know how a request is
+//! answered.
+//!
+//! - [`server`]: a running control plane: its listeners, its thread, its first token
+//! - [`plane`]: the parts together, and what an operator can do with them
+//! - [`api`]: the admin API; [`sync`]: the nodes' streams
+//! - [`log`], [`record`]: the purge log: one writer, epochs, what was asked
 //! - [`members`]: what each node has acknowledged; every receipt is computed from it
+//! - [`services`]: versions of services; [`tokens`]: operators' tokens
+//! - [`events`], [`questions`]: what happens, told; what nodes are asked
 //! - [`store`]: what an engine that keeps the state must do, and the engines: in memory, and on disk
-//!
-//! The admin API and the nodes' stream join them with the next step. The data plane never depends on this crate: nodes
-//! serve on when it is away.
 
+pub mod api;
+pub mod events;
+pub mod log;
 pub mod members;
+pub mod plane;
+pub mod questions;
+pub mod record;
+pub mod server;
+pub mod services;
 pub mod store;
+pub mod sync;
+pub mod tokens;
 
-pub use members::Members;
+pub use api::{Alone, Host};
+pub use plane::{Plane, ShieldEntry};
+pub use server::{ControlPlane, ControlPlaneSpec, StartError};
 pub use store::{MemoryStore, SqliteStore, Store, StoreError};

@@ -82,6 +82,10 @@ impl Following {
             };
             tracing::info!(at = %held.at, "what may be stored here cannot be judged: starting empty");
             self.follower.start_empty(held).map_err(Ended::Refused)?;
+            // generations count anew in another lineage
+            for document in self.documents.values_mut() {
+                document.generation = 0;
+            }
         }
         let mut told_all = false;
         self.acknowledge(&up, Vec::new()).await?;

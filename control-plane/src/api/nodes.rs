@@ -1,0 +1,30 @@
+//! The members of the fleet.
+
+use super::auth::{Administers, Reads};
+use super::{Api, Refused};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+pub(super) async fn list(_: Reads, State(api): State<Api>) -> Result<Response, Refused> {
+    let head = api.plane.log.head().await?.at;
+    let nodes = api.plane.members.list(head);
+    Ok(Json(json!({ "head": head.to_string(), "nodes": nodes })).into_response())
+}
+
+pub(super) async fn remove(
+    _: Administers,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    if api.plane.remove_node(&id).await? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let shown: String = id.chars().take(80).collect();
+    Err(Refused::new(
+        StatusCode::NOT_FOUND,
+        format!("there is no node {shown}"),
+    ))
+}

@@ -1,0 +1,614 @@
+//! Purges: asked for, shown, listed.
+
+use super::auth::{Purges, Reads};
+use super::{Api, Refused};
+use crate::log::{AppendError, Appended};
+use crate::members::Receipt;
+use crate::plane::Plane;
+use crate::record::{Item, Kind, Named, PurgeRecord, pack};
+use crate::store::{APPEND_RECORDS_MAX, IdempotencyKey, Record, StoreError};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use seawall_control_protocol::Told;
+use seawall_purge::receipt::{State as Stands, Tally};
+use seawall_purge::record::SCOPES_MAX;
+use seawall_purge::{Epoch, PurgeSeq, Scope, ScopeId};
+use seawall_service_model::named::{
+    parse_host, parse_prefix, parse_tag, parse_url, prefix_scope, url_scopes,
+};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Items of one purge.
+const ITEMS_MAX: usize = 10_000;
+const WAIT_MS_MAX: u64 = 60_000;
+const LIST_MAX: u64 = 1000;
+const LIST_DEFAULT: u64 = 50;
+const KEY_BYTES_MAX: usize = 255;
+/// 95 of 100 estimates are this many standard deviations around the truth, or nearer.
+const DEVIATIONS: f64 = 1.96;
+
+/// A checked request for a purge.
+#[derive(Debug)]
+pub struct Requested {
+    items: Vec<Item>,
+    service: Option<String>,
+    soft: bool,
+    dry_run: bool,
+    wait: Option<Duration>,
+}
+
+/// A purge, as its id names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PurgeId(Appended);
+
+impl std::fmt::Display for PurgeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Appended { first, last } = self.0;
+        write!(f, "{:x}-{}", first.epoch.0, first.n)?;
+        if last.n > first.n {
+            write!(f, "-{}", last.n)?;
+        }
+        Ok(())
+    }
+}
+
+impl PurgeId {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let epoch = Epoch(u64::from_str_radix(parts.next()?, 16).ok()?);
+        let first: u64 = parts.next()?.parse().ok().filter(|n| *n > 0)?;
+        let last: u64 = parts.next().map_or(Some(first), |last| last.parse().ok())?;
+        let whole = parts.next().is_none() && last >= first;
+        let records = last.checked_sub(first)?;
+        (whole && records < APPEND_RECORDS_MAX as u64).then(|| {
+            Self(Appended {
+                first: PurgeSeq::new(epoch, first),
+                last: PurgeSeq::new(epoch, last),
+            })
+        })
+    }
+}
+
+impl Requested {
+    /// Reads a request; all of its items, or the first member that is wrong.
+    pub fn parse(body: &[u8], plane: &Plane) -> Result<Self, Refused> {
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|error| Refused::field("", format!("the body is no JSON: {error}")))?;
+        let Value::Object(members) = body else {
+            return Err(Refused::field("", "the body is a JSON object"));
+        };
+        let in_force = plane.services.in_force();
+        let mut reader = Reader { members };
+        let switch = |reader: &mut Reader, name| {
+            reader.take(name).map_or(Ok(false), |value| {
+                value
+                    .as_bool()
+                    .ok_or_else(|| Refused::field(name, "true or false is wanted here"))
+            })
+        };
+        let service = match reader.take("service") {
+            None => None,
+            Some(Value::String(id)) => Some(id),
+            Some(_) => return Err(Refused::field("service", "a service's id is wanted here")),
+        };
+        if let Some(id) = &service
+            && !in_force.services.contains_key(id)
+        {
+            return Err(Refused::field(
+                "service",
+                format!("there is no service {id}"),
+            ));
+        }
+        let (soft, dry_run) = (
+            switch(&mut reader, "soft")?,
+            switch(&mut reader, "dry_run")?,
+        );
+        let everything = switch(&mut reader, "everything")?;
+        let wait = match reader.take("wait_ms") {
+            None => None,
+            Some(value) => match value.as_u64().filter(|ms| *ms <= WAIT_MS_MAX) {
+                Some(ms) => Some(Duration::from_millis(ms)),
+                None => {
+                    let reason = format!("milliseconds, 0 to {WAIT_MS_MAX}, are wanted here");
+                    return Err(Refused::field("wait_ms", reason));
+                }
+            },
+        };
+        let mut items = Vec::new();
+        let mut add = |kind, text: String, scopes: Vec<ScopeId>| {
+            items.push(Item { kind, text, scopes });
+        };
+        for (at, url) in reader.texts("urls")?.into_iter().enumerate() {
+            let location = parse_url(&url).map_err(|why| wrong("urls", at, &url, why))?;
+            let scopes = url_scopes(&location, in_force.rules_of(&location.host));
+            if scopes.len() > SCOPES_MAX {
+                return Err(wrong(
+                    "urls",
+                    at,
+                    &url,
+                    "the service has too many key rules",
+                ));
+            }
+            add(Kind::Url, url, scopes);
+        }
+        let mut service = service;
+        for (at, tag) in reader.texts("tags")?.into_iter().enumerate() {
+            parse_tag(&tag).map_err(|why| wrong("tags", at, &tag, why))?;
+            let id = match &service {
+                Some(id) => id.clone(),
+                None => only_service(in_force.services.keys())?,
+            };
+            let scope = Scope::Tag {
+                service: &id,
+                tag: tag.as_bytes(),
+            };
+            let scopes = vec![scope.id()];
+            service = Some(id);
+            add(Kind::Tag, tag, scopes);
+        }
+        for (at, prefix) in reader.texts("prefixes")?.into_iter().enumerate() {
+            let location =
+                parse_prefix(&prefix).map_err(|why| wrong("prefixes", at, &prefix, why))?;
+            add(Kind::Prefix, prefix, vec![prefix_scope(&location)]);
+        }
+        for (at, host) in reader.texts("hosts")?.into_iter().enumerate() {
+            let canonical = parse_host(&host).map_err(|why| wrong("hosts", at, &host, why))?;
+            let scope = Scope::Host { host: &canonical };
+            add(Kind::Host, host, vec![scope.id()]);
+        }
+        if let Some(name) = reader.members.keys().next() {
+            return Err(Refused::field(
+                name.as_str(),
+                "there is no such member; there are: service, urls, tags, prefixes, hosts, everything, soft, dry_run, wait_ms",
+            ));
+        }
+        if everything {
+            if !items.is_empty() || service.is_some() {
+                return Err(Refused::field("everything", "everything stands alone"));
+            }
+            let scopes = vec![Scope::Everything.id()];
+            items.push(Item {
+                kind: Kind::Everything,
+                text: String::new(),
+                scopes,
+            });
+        } else if items.is_empty() {
+            let Some(id) = &service else {
+                return Err(Refused::field(
+                    "",
+                    "nothing is named: urls, tags, prefixes, hosts, everything, or a service",
+                ));
+            };
+            let scopes = vec![Scope::Service { service: id }.id()];
+            items.push(Item {
+                kind: Kind::Service,
+                text: String::new(),
+                scopes,
+            });
+        }
+        if items.len() > ITEMS_MAX {
+            let reason = format!(
+                "a purge names at most {ITEMS_MAX} things, not {}",
+                items.len()
+            );
+            return Err(Refused::field("", reason));
+        }
+        Ok(Self {
+            items,
+            service,
+            soft,
+            dry_run,
+            wait,
+        })
+    }
+
+    /// Does what is asked; the status and body of the answer. `key`: what makes a retry the same purge.
+    pub async fn carry_out(
+        self,
+        plane: &Plane,
+        by: &str,
+        key: Option<&str>,
+    ) -> Result<(StatusCode, Value), Refused> {
+        let started = Instant::now();
+        if self.dry_run {
+            return self.estimate(plane).await;
+        }
+        let key = match key {
+            Some(key) => IdempotencyKey(xxh3_128(format!("{by}\0{key}").as_bytes())),
+            None => {
+                let mut random = [0; 16];
+                getrandom::fill(&mut random).map_err(|_| Refused::from(StoreError::Unavailable))?;
+                IdempotencyKey(u128::from_le_bytes(random))
+            }
+        };
+        let records = pack(self.items, self.service.as_deref(), self.soft, by);
+        if records.len() > APPEND_RECORDS_MAX {
+            return Err(Refused::field(
+                "",
+                "the purge names more than one can carry: split it",
+            ));
+        }
+        let (appended, appended_ms) =
+            plane
+                .purge(&records, key)
+                .await
+                .map_err(|error| match error {
+                    AppendError::OtherPurge => Refused::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "this Idempotency-Key was used for another purge",
+                    ),
+                    AppendError::Store(error) => error.into(),
+                })?;
+        let id = PurgeId(appended).to_string();
+        plane.events.tell(
+            "purge",
+            json!({ "id": id, "soft": self.soft, "by": by, "records": records.len() }),
+        );
+        let tally = plane.wait(appended.last, self.wait).await;
+        let took_ms = started.elapsed().as_millis() as u64;
+        let mut body = summary(
+            &id,
+            tally,
+            plane.members.receipts(appended.last, appended_ms),
+            false,
+        );
+        body["took_ms"] = json!(took_ms);
+        let status = if tally.is_complete() {
+            StatusCode::OK
+        } else {
+            StatusCode::ACCEPTED
+        };
+        Ok((status, body))
+    }
+
+    async fn estimate(self, plane: &Plane) -> Result<(StatusCode, Value), Refused> {
+        let mut scopes: Vec<ScopeId> = self.items.into_iter().flat_map(|i| i.scopes).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.len() > SCOPES_MAX {
+            return Err(Refused::field("", "a dry run names fewer things: split it"));
+        }
+        let answers = plane.estimate(scopes).await.ok_or_else(|| {
+            Refused::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many dry runs are under way",
+            )
+        })?;
+        let node = |(node, told): &(String, Result<Told, String>)| match told {
+            Ok(Told::Estimate(estimate)) => {
+                let factor = f64::from(estimate.one_in);
+                let found = estimate.objects as f64;
+                // each object is in the sample by itself: a binomial spread; none found is at most three in the sample
+                let spread = DEVIATIONS * (found * (1.0 - 1.0 / factor)).sqrt();
+                let spread = if estimate.objects == 0 && estimate.one_in > 1 {
+                    3.0
+                } else {
+                    spread
+                };
+                json!({
+                    "node": node,
+                    "objects": estimate.objects * u64::from(estimate.one_in),
+                    "bytes": estimate.bytes * u64::from(estimate.one_in),
+                    "objects_error": (spread * factor).ceil() as u64,
+                    "sampled": estimate.sampled,
+                    "one_in": estimate.one_in,
+                })
+            }
+            Err(reason) => json!({ "node": node, "error": reason }),
+        };
+        let nodes: Vec<Value> = answers.told.iter().map(node).collect();
+        let body = json!({ "dry_run": true, "nodes": nodes, "silent": answers.silent });
+        Ok((StatusCode::OK, body))
+    }
+}
+
+struct Reader {
+    members: Map<String, Value>,
+}
+
+impl Reader {
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name)
+    }
+
+    fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Refused> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                if items.is_empty() {
+                    return Err(Refused::field(name, "an empty list names nothing"));
+                }
+                let items = items.into_iter().enumerate();
+                let text = |(at, item)| match item {
+                    Value::String(text) => Ok(text),
+                    _ => Err(Refused::field(
+                        format!("{name}[{at}]"),
+                        "a text is wanted here",
+                    )),
+                };
+                items.map(text).collect()
+            }
+            Some(_) => Err(Refused::field(name, "a list of texts is wanted here")),
+        }
+    }
+}
+
+fn wrong(name: &str, at: usize, text: &str, why: &str) -> Refused {
+    let shown: String = text.chars().take(80).collect();
+    Refused::field(format!("{name}[{at}]"), format!("{shown:?}: {why}"))
+}
+
+fn only_service<'a>(ids: impl ExactSizeIterator<Item = &'a String>) -> Result<String, Refused> {
+    let ids: Vec<&String> = ids.collect();
+    match ids.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(Refused::field(
+            "tags",
+            "there is no service that could have tags",
+        )),
+        several => {
+            let reason = "tags are a service's own: say which service";
+            Err(Refused::field("service", reason).with("services", json!(several)))
+        }
+    }
+}
+
+fn word(state: Stands) -> &'static str {
+    match state {
+        Stands::Applied => "applied",
+        Stands::Fenced => "fenced",
+        Stands::Removed => "removed",
+        Stands::Pending => "pending",
+    }
+}
+
+fn summary(id: &str, tally: Tally, receipts: Vec<Receipt>, all: bool) -> Value {
+    let told = receipts
+        .into_iter()
+        .filter(|receipt| all || receipt.state != Stands::Applied);
+    let receipt = |receipt: Receipt| {
+        let mut told = json!({ "node": receipt.node, "state": word(receipt.state) });
+        if let Some(ms) = receipt.took_ms {
+            told["ms"] = json!(ms);
+        }
+        if let Some(since) = receipt.since_ms {
+            told["since"] = json!(rfc3339(since));
+        }
+        told
+    };
+    json!({
+        "id": id,
+        "complete": tally.is_complete(),
+        "nodes": tally.nodes(),
+        "applied": tally.applied,
+        "fenced": tally.fenced,
+        "removed": tally.removed,
+        "pending": tally.pending,
+        "receipts": told.map(receipt).collect::<Vec<_>>(),
+    })
+}
+
+/// A time in UTC with milliseconds (RFC 3339).
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    // days since the epoch as a date of the Gregorian calendar, whose years begin in March here
+    let shifted = days as i64 + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
+    let (second, ms) = (ms / 1000 % 60, ms % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Ends the part of a query that says how much is told.
+fn tells_all(query: &HashMap<String, String>) -> bool {
+    query.get("receipts").is_some_and(|value| value == "all")
+}
+
+pub(super) async fn create(
+    Purges(caller): Purges,
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let key = match headers.get("idempotency-key") {
+        None => None,
+        Some(key) => match key.to_str() {
+            Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Some(key),
+            _ => {
+                let reason = "a key has 1 to 255 printable ASCII characters";
+                return Err(Refused::field("Idempotency-Key", reason));
+            }
+        },
+    };
+    let requested = Requested::parse(&body, &api.plane)?;
+    let (status, mut body) = requested.carry_out(&api.plane, &caller.name, key).await?;
+    if tells_all(&query)
+        && let Some(id) = body["id"].as_str().and_then(PurgeId::parse)
+    {
+        let (took_ms, records) = (body["took_ms"].clone(), read(&api.plane, id).await?);
+        body = shown(&api.plane, id, &records, true)?;
+        body["took_ms"] = took_ms;
+    }
+    Ok((status, Json(body)).into_response())
+}
+
+pub(super) async fn show(
+    _: Reads,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Refused> {
+    let unknown = || {
+        let shown: String = id.chars().take(80).collect();
+        Refused::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no purge {shown}, or the log does not keep it any more"),
+        )
+    };
+    let parsed = PurgeId::parse(&id).ok_or_else(unknown)?;
+    let records = match read(&api.plane, parsed).await {
+        Ok(records) => records,
+        Err(
+            StoreError::OtherEpoch { .. } | StoreError::Beyond { .. } | StoreError::Trimmed { .. },
+        ) => return Err(unknown()),
+        Err(error) => return Err(error.into()),
+    };
+    let whole = |records: &[Record]| {
+        let first = records.first().map(PurgeRecord::decode)?.ok()?;
+        (first.more as usize + 1 == records.len()).then_some(())
+    };
+    // a part of a purge, or of two, is none
+    whole(&records).ok_or_else(unknown)?;
+    Ok(Json(shown(&api.plane, parsed, &records, tells_all(&query))?).into_response())
+}
+
+async fn read(plane: &Plane, id: PurgeId) -> Result<Vec<Record>, StoreError> {
+    let Appended { first, last } = id.0;
+    let before = PurgeSeq::new(first.epoch, first.n - 1);
+    let count = (last.n - first.n + 1) as usize;
+    let records = plane.log.read(before, count).await?;
+    if records.len() == count {
+        Ok(records)
+    } else {
+        Err(StoreError::Beyond {
+            head: plane.log.head().await?.at,
+        })
+    }
+}
+
+/// A purge with what it names.
+fn shown(plane: &Plane, id: PurgeId, records: &[Record], all: bool) -> Result<Value, StoreError> {
+    let mut named: Option<Named> = None;
+    let mut soft = false;
+    let mut by = String::new();
+    for record in records {
+        let decoded = PurgeRecord::decode(record)?;
+        (soft, by) = (decoded.soft, decoded.by);
+        match &mut named {
+            Some(named) => named.extend(decoded.named),
+            None => named = Some(decoded.named),
+        }
+    }
+    let appended_ms = records.first().map_or(0, |record| record.appended_ms);
+    let last = id.0.last;
+    let receipts = plane.members.receipts(last, appended_ms);
+    let mut body = summary(&id.to_string(), plane.members.tally(last), receipts, all);
+    body["at"] = json!(rfc3339(appended_ms));
+    body["soft"] = json!(soft);
+    body["by"] = json!(by);
+    body["named"] = json!(named.unwrap_or_default());
+    Ok(body)
+}
+
+/// Newest first where no place to begin is given; after an id: the older ones.
+pub(super) async fn list(
+    _: Reads,
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Refused> {
+    let limit = match query.get("limit") {
+        None => LIST_DEFAULT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIST_MAX).contains(limit))
+            .ok_or_else(|| Refused::field("limit", format!("1 to {LIST_MAX} is wanted here")))?,
+    };
+    let head = api.plane.log.head().await?;
+    let mut end = match query.get("after") {
+        None => head.at.n,
+        Some(id) => {
+            let id = PurgeId::parse(id)
+                .ok_or_else(|| Refused::field("after", "no purge has this id"))?;
+            let within = id.0.first.epoch == head.at.epoch && id.0.last.n <= head.at.n;
+            if !within {
+                return Err(Refused::field("after", "no purge of this log has this id"));
+            }
+            id.0.first.n - 1
+        }
+    };
+    let mut purges = Vec::new();
+    while purges.len() < limit as usize && end >= head.first {
+        // backwards by blocks; a purge of several records lies in one block or is taken in whole
+        let start = end.saturating_sub(LIST_MAX).max(head.first - 1);
+        let before = PurgeSeq::new(head.at.epoch, start);
+        let records = api.plane.log.read(before, (end - start) as usize).await?;
+        let mut at = records.len();
+        while at > 0 && purges.len() < limit as usize {
+            // the last record of a purge has none after it
+            let mut from = at - 1;
+            while from > 0 && PurgeRecord::decode(&records[from - 1])?.more > 0 {
+                from -= 1;
+            }
+            let cut_off = from == 0 && start >= head.first && at < records.len();
+            if cut_off {
+                break;
+            }
+            let part = &records[from..at];
+            let id = PurgeId(Appended {
+                first: part[0].at,
+                last: part[part.len() - 1].at,
+            });
+            let mut body = shown(&api.plane, id, part, false)?;
+            if let Some(members) = body.as_object_mut() {
+                members.remove("receipts");
+            }
+            purges.push(body);
+            at = from;
+        }
+        end = start + at as u64;
+    }
+    Ok(Json(json!({ "purges": purges })).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_as_it_is_written_and_nothing_else_does() {
+        let at = |n| PurgeSeq::new(Epoch(0xab), n);
+        for (first, last, text) in [(7, 7, "ab-7"), (7, 9, "ab-7-9")] {
+            let id = PurgeId(Appended {
+                first: at(first),
+                last: at(last),
+            });
+            assert_eq!(id.to_string(), text);
+            assert_eq!(PurgeId::parse(text), Some(id));
+        }
+        for bad in [
+            "",
+            "7",
+            "ab-",
+            "ab-0",
+            "ab-9-7",
+            "ab-1-2-3",
+            "xyz-1",
+            "ab-1-5000",
+            "ab-1-99999999999999999999",
+        ] {
+            assert_eq!(PurgeId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(951_782_400_123), "2000-02-29T00:00:00.123Z");
+        assert_eq!(rfc3339(1_795_485_599_999), "2026-11-24T01:59:59.999Z");
+    }
+}

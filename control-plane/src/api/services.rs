@@ -1,0 +1,187 @@
+//! Services and their versions.
+
+use super::auth::{Administers, Reads};
+use super::purges::rfc3339;
+use super::{Api, Refused};
+use crate::plane::unix_ms;
+use crate::services::{ChangeError, Condition, Version};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+fn shown(id: &str, version: &Version) -> Value {
+    let mut shown = json!({
+        "id": id,
+        "version": version.version,
+        "at": rfc3339(version.created_ms),
+        "by": version.by,
+        "toml": version.text,
+    });
+    if let Some(note) = &version.note {
+        shown["note"] = json!(note);
+    }
+    shown
+}
+
+fn tagged(status: StatusCode, id: &str, version: &Version) -> Response {
+    let mut response = (status, Json(shown(id, version))).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", version.version)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// What `If-Match` and `If-None-Match` say (RFC 9110 §13.1), of one version.
+fn condition(headers: &HeaderMap) -> Result<Condition, Refused> {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim())
+    };
+    if let Some(tag) = text(header::IF_MATCH) {
+        if tag == "*" {
+            return Err(Refused::field("If-Match", "name a version, as in \"3\""));
+        }
+        let number = tag
+            .strip_prefix('"')
+            .and_then(|tag| tag.strip_suffix('"'))
+            .unwrap_or(tag);
+        // what is no version's tag matches none
+        return Ok(Condition::Version(number.parse().unwrap_or(0)));
+    }
+    match text(header::IF_NONE_MATCH) {
+        None => Ok(Condition::None),
+        Some("*") => Ok(Condition::Absent),
+        Some(_) => Err(Refused::field("If-None-Match", "only * is understood here")),
+    }
+}
+
+pub(super) async fn list(_: Reads, State(api): State<Api>) -> Response {
+    let in_force = api.plane.services.in_force();
+    let service = |(id, current): (&String, &crate::services::Current)| {
+        let hosts = in_force.set.services().iter();
+        let hosts: Vec<String> = hosts
+            .filter(|service| *service.id.0 == **id)
+            .flat_map(|service| service.hosts.iter().map(ToString::to_string))
+            .collect();
+        json!({
+            "id": id,
+            "version": current.version.version,
+            "at": rfc3339(current.version.created_ms),
+            "by": current.version.by,
+            "hosts": hosts,
+        })
+    };
+    let services: Vec<Value> = in_force.services.iter().map(service).collect();
+    Json(json!({ "services": services })).into_response()
+}
+
+pub(super) async fn show(
+    _: Reads,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let in_force = api.plane.services.in_force();
+    match in_force.services.get(&id) {
+        Some(current) => Ok(tagged(StatusCode::OK, &id, &current.version)),
+        None => Err(ChangeError::Unknown(id.chars().take(80).collect()).into()),
+    }
+}
+
+/// Takes a service file as it is, or its contents as JSON.
+pub(super) async fn put(
+    Administers(caller): Administers,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let condition = condition(&headers)?;
+    let text = std::str::from_utf8(&body)
+        .map_err(|_| Refused::field("", "the body is no text in UTF-8"))?;
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    let text = if is_json {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| Refused::field("", format!("the body is no JSON: {error}")))?;
+        toml::to_string(&value)
+            .map_err(|error| Refused::field("", format!("the body is no service: {error}")))?
+    } else {
+        text.to_owned()
+    };
+    let new = !api.plane.services.in_force().services.contains_key(&id);
+    let put = api
+        .plane
+        .services
+        .put(&id, text, condition, &caller.name, unix_ms(), None);
+    let version = put.await?;
+    api.plane.events.tell(
+        "service",
+        json!({ "service": id, "version": version.version, "by": caller.name }),
+    );
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(tagged(status, &id, &version))
+}
+
+pub(super) async fn delete(
+    Administers(caller): Administers,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let condition = condition(&headers)?;
+    let deleted = api
+        .plane
+        .services
+        .delete(&id, condition, &caller.name, unix_ms());
+    deleted.await?;
+    api.plane.events.tell(
+        "service",
+        json!({ "service": id, "deleted": true, "by": caller.name }),
+    );
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn versions(
+    _: Reads,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let versions = api.plane.services.history(&id).await?;
+    let versions: Vec<Value> = versions.iter().map(|v| shown(&id, v)).collect();
+    Ok(Json(json!({ "versions": versions })).into_response())
+}
+
+pub(super) async fn rollback(
+    Administers(caller): Administers,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let condition = condition(&headers)?;
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|error| Refused::field("", format!("the body is no JSON: {error}")))?;
+    let to = body["version"]
+        .as_u64()
+        .ok_or_else(|| Refused::field("version", "the number of a version is wanted here"))?;
+    let back = api
+        .plane
+        .services
+        .rollback(&id, to, condition, &caller.name, unix_ms());
+    let version = back.await?;
+    api.plane.events.tell(
+        "service",
+        json!({ "service": id, "version": version.version, "by": caller.name, "rolled_back_to": to }),
+    );
+    Ok(tagged(StatusCode::OK, &id, &version))
+}

@@ -1,0 +1,346 @@
+//! The purge log as the fleet sees it: one writer with a term of its own, epochs, and the tail that nodes are told.
+
+use crate::record::PurgeRecord;
+use crate::store::{
+    APPEND_RECORDS_MAX, Expect, Head, IdempotencyKey, Record, Store, StoreError, Term,
+};
+use parking_lot::Mutex;
+use seawall_purge::lineage::{Held, Log, Reception, TermStart, receive};
+use seawall_purge::{Epoch, Purge, PurgeSeq};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Where the starts of writers are kept.
+const TERMS: &str = "log/terms";
+/// Purges kept in memory for nodes that are nearly up to date.
+const TAIL_MAX: usize = 16_384;
+/// Records kept in the log: as many as a node's table can tell apart.
+pub const RECORDS_KEPT: u64 = 1_000_000;
+/// The log is trimmed when it is this much longer.
+const TRIM_SLACK: u64 = 10_000;
+/// Starts of writers that are remembered; more, and an epoch begins.
+const STARTS_MAX: usize = 10_000;
+
+/// Who wrote which part of the log of one epoch.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Terms {
+    epoch: u64,
+    /// First position, term.
+    starts: Vec<(u64, u64)>,
+}
+
+/// The log.
+pub struct PurgeLog {
+    store: Arc<dyn Store>,
+    term: Term,
+    terms: Mutex<Terms>,
+    tail: Mutex<Tail>,
+}
+
+#[derive(Default)]
+struct Tail {
+    epoch: Epoch,
+    purges: VecDeque<Arc<Purge>>,
+}
+
+/// What one purge was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub first: PurgeSeq,
+    pub last: PurgeSeq,
+}
+
+impl PurgeLog {
+    /// Opens the log for this writer. A log whose writers are not all known begins a new epoch.
+    pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let term = Term(random()?);
+        let mut head = store.head().await?;
+        let terms = match store.get(TERMS).await? {
+            Some(document) => {
+                let body = document.body.unwrap_or_default();
+                serde_json::from_slice(&body)
+                    .map_err(|error| StoreError::Corrupt(format!("{TERMS}: {error}")))?
+            }
+            None => Terms::default(),
+        };
+        let log = Self {
+            store,
+            term,
+            terms: Mutex::new(terms),
+            tail: Mutex::default(),
+        };
+        let known = {
+            // a restored log has an epoch that no node has seen, and its records are still those of these writers
+            let terms = log.terms.lock();
+            let complete = terms.starts.first().is_some_and(|(first, _)| *first <= 1)
+                && terms.starts.len() < STARTS_MAX;
+            complete || head.at.n == 0
+        };
+        if !known {
+            log.store
+                .start_epoch(head.at.epoch, Epoch(random()?))
+                .await?;
+            head = log.store.head().await?;
+        }
+        log.begin(head).await?;
+        Ok(log)
+    }
+
+    /// Notes, durably and before anything is appended, that what follows `head` is of this writer's term.
+    async fn begin(&self, head: Head) -> Result<(), StoreError> {
+        let terms = {
+            let mut terms = self.terms.lock();
+            terms.epoch = head.at.epoch.0;
+            // a writer that wrote nothing leaves no trace, nor does one of an earlier epoch
+            terms.starts.retain(|(first, _)| *first <= head.at.n);
+            terms.starts.push((head.at.n + 1, self.term.0));
+            terms.clone()
+        };
+        let body = serde_json::to_vec(&terms).unwrap_or_default();
+        self.store.put(TERMS, body.into(), Expect::Any).await?;
+        Ok(())
+    }
+
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        self.store.head().await
+    }
+
+    /// How a node is received. A rollback that its position shows has started a new epoch when this returns.
+    pub async fn receive(
+        &self,
+        held: &Held,
+        removed: bool,
+    ) -> Result<(Reception, Head), StoreError> {
+        let head = self.store.head().await?;
+        let reception = {
+            let terms = self.terms.lock();
+            let start = |&(first, term): &(u64, u64)| TermStart { first, term };
+            let starts: Vec<TermStart> = terms.starts.iter().map(start).collect();
+            let log = Log {
+                head: head.at,
+                first: head.first,
+                terms: &starts,
+            };
+            receive(held, removed, log)
+        };
+        if reception != Reception::RolledBack {
+            return Ok((reception, head));
+        }
+        tracing::error!(
+            held = %held.at, head = %head.at,
+            "a node has seen purges that this log does not hold: the log was rolled back; a new epoch begins"
+        );
+        match self
+            .store
+            .start_epoch(head.at.epoch, Epoch(random()?))
+            .await
+        {
+            // another one has noticed it too
+            Ok(()) | Err(StoreError::OtherEpoch { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let head = self.store.head().await?;
+        self.begin(head).await?;
+        Ok((Reception::StartEmpty, head))
+    }
+
+    /// Appends one purge. The same key again gives the same positions, and an error where it was another purge.
+    pub async fn append(
+        &self,
+        records: &[PurgeRecord],
+        key: IdempotencyKey,
+        now_ms: u64,
+    ) -> Result<Appended, AppendError> {
+        let bodies: Vec<Arc<[u8]>> = records.iter().map(PurgeRecord::encode).collect();
+        let given = self
+            .store
+            .append(self.term, now_ms, bodies.clone(), key)
+            .await?;
+        let before = PurgeSeq::new(given.first.epoch, given.first.n - 1);
+        let count = (given.last.n - given.first.n + 1) as usize;
+        if count != bodies.len() {
+            return Err(AppendError::OtherPurge);
+        }
+        let written = self.store.read(before, count).await?;
+        // whoever asked before may have had another token: that is not another purge
+        let same = written.iter().zip(records).all(|(written, asked)| {
+            PurgeRecord::decode(written)
+                .is_ok_and(|written| written.named == asked.named && written.soft == asked.soft)
+        });
+        if !same {
+            return Err(AppendError::OtherPurge);
+        }
+        if given.last.n.is_multiple_of(1024) {
+            self.trim().await?;
+        }
+        Ok(Appended {
+            first: given.first,
+            last: given.last,
+        })
+    }
+
+    async fn trim(&self) -> Result<(), StoreError> {
+        let head = self.store.head().await?;
+        let first = head.at.n.saturating_sub(RECORDS_KEPT) + 1;
+        if first > head.first + TRIM_SLACK {
+            self.store.trim(PurgeSeq::new(head.at.epoch, first)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ready once the head is another than `seen`. Cancel-safe.
+    pub async fn moved(&self, seen: PurgeSeq) -> Result<(), StoreError> {
+        self.store.moved(seen).await
+    }
+
+    /// At most `max` records after a position.
+    pub async fn read(&self, after: PurgeSeq, max: usize) -> Result<Vec<Record>, StoreError> {
+        self.store.read(after, max.min(APPEND_RECORDS_MAX)).await
+    }
+
+    /// At most `max` purges after a position, as nodes are told them; read once for all nodes that are up to date.
+    pub async fn purges(&self, after: PurgeSeq, max: usize) -> Result<Vec<Arc<Purge>>, StoreError> {
+        if let Some(purges) = self.tail.lock().after(after, max) {
+            return Ok(purges);
+        }
+        let records = self.store.read(after, max).await?;
+        let mut purges = Vec::with_capacity(records.len());
+        for record in &records {
+            purges.push(Arc::new(PurgeRecord::decode(record)?.purge(record)));
+        }
+        self.tail.lock().take_in(&purges);
+        Ok(purges)
+    }
+}
+
+impl Tail {
+    /// `None`: not all of it is here.
+    fn after(&self, after: PurgeSeq, max: usize) -> Option<Vec<Arc<Purge>>> {
+        let first = self.purges.front()?.at.n;
+        if self.epoch != after.epoch || after.n + 1 < first {
+            return None;
+        }
+        let skip = (after.n + 1 - first) as usize;
+        let found: Vec<_> = self.purges.iter().skip(skip).take(max).cloned().collect();
+        (!found.is_empty()).then_some(found)
+    }
+
+    fn take_in(&mut self, purges: &[Arc<Purge>]) {
+        for purge in purges {
+            let next = self.purges.back().map(|last| last.at.n + 1);
+            if self.epoch == purge.at.epoch && next == Some(purge.at.n) {
+                self.purges.push_back(purge.clone());
+            } else if self.epoch != purge.at.epoch || next.is_none_or(|next| next < purge.at.n) {
+                self.epoch = purge.at.epoch;
+                self.purges.clear();
+                self.purges.push_back(purge.clone());
+            }
+        }
+        let over = self.purges.len().saturating_sub(TAIL_MAX);
+        self.purges.drain(..over);
+    }
+}
+
+/// Why a purge was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("the idempotency key was used for another purge")]
+    OtherPurge,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Never 0, which stands for "none".
+pub(crate) fn random() -> Result<u64, StoreError> {
+    let number = getrandom::u64().map_err(|_| StoreError::Unavailable)?;
+    Ok(number.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Item, Kind, pack};
+    use crate::store::MemoryStore;
+    use seawall_purge::ScopeId;
+
+    fn records(tag: &str) -> Vec<PurgeRecord> {
+        let item = Item {
+            kind: Kind::Tag,
+            text: tag.into(),
+            scopes: vec![ScopeId(1)],
+        };
+        pack(vec![item], Some("shop"), false, "ci")
+    }
+
+    async fn append(log: &PurgeLog, tag: &str, key: u128) -> Result<Appended, AppendError> {
+        log.append(&records(tag), IdempotencyKey(key), 1).await
+    }
+
+    async fn held(log: &PurgeLog) -> Held {
+        let head = log.head().await.unwrap();
+        Held {
+            at: head.at,
+            term: head.term.0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_retry_is_the_same_purge_and_another_purge_under_its_key_is_refused() {
+        let store = Arc::new(MemoryStore::new(Epoch(5)));
+        let log = PurgeLog::open(store).await.unwrap();
+        let first = append(&log, "a", 1).await.unwrap();
+        assert_eq!(append(&log, "a", 1).await.unwrap(), first);
+        let other = append(&log, "b", 1).await;
+        assert!(matches!(other, Err(AppendError::OtherPurge)));
+        assert_eq!(log.head().await.unwrap().at, first.last);
+    }
+
+    #[tokio::test]
+    async fn a_node_goes_on_over_restarts_of_the_writer() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
+        let log = PurgeLog::open(store.clone()).await.unwrap();
+        append(&log, "a", 1).await.unwrap();
+        let node = held(&log).await;
+        // one that writes nothing, one that does
+        PurgeLog::open(store.clone()).await.unwrap();
+        let log = PurgeLog::open(store).await.unwrap();
+        append(&log, "b", 2).await.unwrap();
+        let (reception, _) = log.receive(&node, false).await.unwrap();
+        assert_eq!(reception, Reception::Continue);
+        let (reception, _) = log.receive(&held(&log).await, false).await.unwrap();
+        assert_eq!(reception, Reception::Continue);
+        let told = log.purges(node.at, 10).await.unwrap();
+        assert_eq!(told.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_rolled_back_and_written_again_begins_an_epoch() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
+        let log = PurgeLog::open(store).await.unwrap();
+        append(&log, "a", 1).await.unwrap();
+        append(&log, "b", 2).await.unwrap();
+        let mut node = held(&log).await;
+        // the same position by another writer
+        node.term ^= 1;
+        let (reception, head) = log.receive(&node, false).await.unwrap();
+        assert_eq!(reception, Reception::StartEmpty);
+        assert_ne!(head.at.epoch, Epoch(5));
+        assert_eq!(head.at.n, 0);
+        // what is appended from now on is of the new epoch, and the others are received into it
+        let given = append(&log, "c", 3).await.unwrap();
+        assert_eq!(given.last, PurgeSeq::new(head.at.epoch, 1));
+        let (reception, _) = log.receive(&held(&log).await, false).await.unwrap();
+        assert_eq!(reception, Reception::Continue);
+    }
+
+    #[tokio::test]
+    async fn a_log_whose_writers_are_unknown_begins_an_epoch() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
+        let log = PurgeLog::open(store.clone()).await.unwrap();
+        append(&log, "a", 1).await.unwrap();
+        store.delete(TERMS, Expect::Any).await.unwrap();
+        let log = PurgeLog::open(store).await.unwrap();
+        assert_ne!(log.head().await.unwrap().at.epoch, Epoch(5));
+    }
+}

@@ -1,0 +1,146 @@
+//! Questions to all connected nodes, and their answers. Both are bounded; who does not answer in time is listed.
+
+use parking_lot::Mutex;
+use seawall_control_protocol::{About, Answer, Question, Told};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+/// Questions that wait to be sent to one node; a node with more is busy and counts as silent.
+const QUEUE: usize = 16;
+/// Questions that wait for answers.
+const ASKED_MAX: usize = 256;
+
+/// What the fleet said.
+#[derive(Debug, Default)]
+pub struct Answers {
+    pub told: Vec<(String, Result<Told, String>)>,
+    /// Connected nodes that did not answer in time.
+    pub silent: Vec<String>,
+}
+
+/// Nodes that can be asked, and questions that are under way.
+#[derive(Debug, Default)]
+pub struct Questions {
+    nodes: Mutex<HashMap<String, (u64, mpsc::Sender<Question>)>>,
+    asked: Mutex<HashMap<u64, mpsc::Sender<(String, Answer)>>>,
+    ids: AtomicU64,
+}
+
+impl Questions {
+    /// A node's stream, by which it can be asked from now on.
+    pub fn connect(&self, node: &str, stream: u64) -> mpsc::Receiver<Question> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        self.nodes.lock().insert(node.to_owned(), (stream, sender));
+        receiver
+    }
+
+    pub fn disconnect(&self, node: &str, stream: u64) {
+        let mut nodes = self.nodes.lock();
+        if nodes
+            .get(node)
+            .is_some_and(|(current, _)| *current == stream)
+        {
+            nodes.remove(node);
+        }
+    }
+
+    /// A node's answer; one that comes too late is let go.
+    pub fn answered(&self, node: &str, answer: Answer) {
+        let sender = self.asked.lock().get(&answer.id).cloned();
+        if let Some(sender) = sender {
+            // room for every node that was asked
+            let _ = sender.try_send((node.to_owned(), answer));
+        }
+    }
+
+    /// Asks all connected nodes. `None`: too many questions are under way.
+    pub async fn ask(&self, about: &About, patience: Duration) -> Option<Answers> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let nodes: Vec<(String, mpsc::Sender<Question>)> = {
+            let nodes = self.nodes.lock();
+            let node = |(id, (_, sender)): (&String, &(u64, mpsc::Sender<Question>))| {
+                (id.clone(), sender.clone())
+            };
+            nodes.iter().map(node).collect()
+        };
+        let (sender, mut receiver) = mpsc::channel(nodes.len().max(1));
+        {
+            let mut asked = self.asked.lock();
+            if asked.len() >= ASKED_MAX {
+                return None;
+            }
+            asked.insert(id, sender);
+        }
+        let _under_way = UnderWay { all: self, id };
+        let mut answers = Answers::default();
+        for (node, queue) in nodes {
+            let about = about.clone();
+            // busy nodes are silent ones
+            let _ = queue.try_send(Question { id, about });
+            answers.silent.push(node);
+        }
+        let until = Instant::now() + patience;
+        while !answers.silent.is_empty() {
+            let Ok(Some((node, answer))) = timeout_at(until, receiver.recv()).await else {
+                break;
+            };
+            answers.silent.retain(|silent| *silent != node);
+            answers.told.push((node, answer.outcome));
+        }
+        answers.silent.sort_unstable();
+        answers.told.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Some(answers)
+    }
+}
+
+/// Lets go of a question, also where the one who asked has gone.
+struct UnderWay<'a> {
+    all: &'a Questions,
+    id: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.all.asked.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_control_protocol::Estimate;
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_do_not_answer_are_listed_and_late_answers_are_let_go() {
+        let questions = Questions::default();
+        let mut a = questions.connect("a", 1);
+        let _b = questions.connect("b", 2);
+        let about = About::Estimate { scopes: Vec::new() };
+        let asking = questions.ask(&about, Duration::from_secs(1));
+        let answering = async {
+            let id = a.recv().await.unwrap().id;
+            let outcome = Ok(Told::Estimate(Estimate::default()));
+            questions.answered("a", Answer { id, outcome });
+            id
+        };
+        let (answers, id) = tokio::join!(asking, answering);
+        let answers = answers.unwrap();
+        assert_eq!(answers.told.len(), 1);
+        assert_eq!(answers.silent, ["b"]);
+        let outcome = Err("late".into());
+        questions.answered("b", Answer { id, outcome });
+        assert!(questions.asked.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_late_takes_nothing_from_the_next_one() {
+        let questions = Questions::default();
+        let _old = questions.connect("a", 1);
+        let _new = questions.connect("a", 2);
+        questions.disconnect("a", 1);
+        assert_eq!(questions.nodes.lock().len(), 1);
+    }
+}

@@ -1,0 +1,196 @@
+//! A purge as it is kept in the log: what was asked, and the ids that nodes compare.
+
+use crate::store::{Record, StoreError};
+use seawall_purge::record::SCOPES_MAX;
+use seawall_purge::{Purge, ScopeId, Strength};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What an operator named, in the words of the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
+}
+
+/// One record's body. A purge of more scopes than one record may have is several consecutive records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeRecord {
+    pub soft: bool,
+    pub scopes: Vec<u64>,
+    /// What this record's scopes were made from: each item stands in one record.
+    pub named: Named,
+    /// The name of the token that asked for it.
+    pub by: String,
+    /// Records of this purge, from this one to its last.
+    pub more: u32,
+}
+
+/// Bytes of what is named in one record, so that it fits the store's bound with its scopes.
+const NAMED_BYTES_MAX: usize = 24 * 1024;
+
+/// Items of one kind and their scopes, before they are packed into records.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub kind: Kind,
+    pub text: String,
+    pub scopes: Vec<ScopeId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Url,
+    Tag,
+    Prefix,
+    Host,
+    /// All of one service, named beside.
+    Service,
+    Everything,
+}
+
+/// Packs items into as few records as the bounds allow.
+pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &str) -> Vec<PurgeRecord> {
+    let fresh = || PurgeRecord {
+        soft,
+        scopes: Vec::new(),
+        named: Named {
+            service: service.map(str::to_owned),
+            ..Named::default()
+        },
+        by: by.to_owned(),
+        more: 0,
+    };
+    let mut records = vec![fresh()];
+    let mut bytes = 0;
+    for item in items {
+        let mut scopes: Vec<u64> = item.scopes.iter().map(|scope| scope.0).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let full = records.last().is_some_and(|record| {
+            let used = !record.scopes.is_empty();
+            used && (record.scopes.len() + scopes.len() > SCOPES_MAX
+                || bytes + item.text.len() > NAMED_BYTES_MAX)
+        });
+        if full {
+            records.push(fresh());
+            bytes = 0;
+        }
+        bytes += item.text.len() + 8;
+        let Some(record) = records.last_mut() else {
+            continue;
+        };
+        record.scopes.extend(scopes);
+        match item.kind {
+            Kind::Url => record.named.urls.push(item.text),
+            Kind::Tag => record.named.tags.push(item.text),
+            Kind::Prefix => record.named.prefixes.push(item.text),
+            Kind::Host => record.named.hosts.push(item.text),
+            Kind::Service => {}
+            Kind::Everything => record.named.everything = true,
+        }
+    }
+    let count = records.len() as u32;
+    for (record, at) in records.iter_mut().zip(1..) {
+        record.more = count - at;
+    }
+    records
+}
+
+impl PurgeRecord {
+    pub fn encode(&self) -> Arc<[u8]> {
+        // strings, numbers and switches: this cannot fail
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    pub fn decode(record: &Record) -> Result<Self, StoreError> {
+        serde_json::from_slice(&record.body)
+            .map_err(|error| StoreError::Corrupt(format!("purge {}: {error}", record.at)))
+    }
+
+    pub fn strength(&self) -> Strength {
+        if self.soft {
+            Strength::Soft
+        } else {
+            Strength::Hard
+        }
+    }
+
+    /// As nodes are told it.
+    pub fn purge(&self, record: &Record) -> Purge {
+        Purge {
+            at: record.at,
+            term: record.term.0,
+            appended_ms: record.appended_ms,
+            strength: self.strength(),
+            scopes: self.scopes.iter().copied().map(ScopeId).collect(),
+        }
+    }
+}
+
+impl Named {
+    /// Takes in what another record of the same purge names.
+    pub fn extend(&mut self, other: Self) {
+        self.urls.extend(other.urls);
+        self.tags.extend(other.tags);
+        self.prefixes.extend(other.prefixes);
+        self.hosts.extend(other.hosts);
+        self.everything |= other.everything;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_purge::{Epoch, PurgeSeq};
+
+    fn item(text: &str, scopes: u64) -> Item {
+        Item {
+            kind: Kind::Tag,
+            text: text.into(),
+            scopes: (0..scopes).map(ScopeId).collect(),
+        }
+    }
+
+    #[test]
+    fn a_purge_is_packed_into_records_within_the_bounds_and_none_of_it_is_lost() {
+        let items: Vec<Item> = (0..30).map(|i| item(&format!("tag-{i}"), 90)).collect();
+        let records = pack(items, Some("shop"), true, "ci");
+        assert_eq!(records.len(), 3);
+        let mut all = Named::default();
+        for (record, more) in records.iter().zip([2, 1, 0]) {
+            assert!(record.scopes.len() <= SCOPES_MAX && record.more == more);
+            all.extend(record.named.clone());
+        }
+        assert_eq!(all.tags.len(), 30);
+        let long = "x".repeat(20_000);
+        assert_eq!(
+            pack(vec![item(&long, 1), item(&long, 1)], None, false, "ci").len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written_and_a_damaged_one_says_which() {
+        let written = pack(vec![item("a", 3)], None, false, "ci").remove(0);
+        let mut record = Record {
+            at: PurgeSeq::new(Epoch(1), 2),
+            term: crate::store::Term(3),
+            appended_ms: 4,
+            body: written.encode(),
+        };
+        assert_eq!(PurgeRecord::decode(&record), Ok(written));
+        record.body = b"{}".as_slice().into();
+        let error = PurgeRecord::decode(&record).unwrap_err().to_string();
+        assert!(error.contains("1.2"), "{error}");
+    }
+}

@@ -1,0 +1,345 @@
+//! The nodes' side: one stream for each node, one cursor over the shared log, never a queue.
+
+use crate::api::Refused;
+use crate::api::purges::Requested;
+use crate::members::JoinError;
+use crate::plane::{Plane, unix_ms};
+use crate::store::StoreError;
+use seawall_control_protocol::purges::BATCH_MAX;
+use seawall_control_protocol::wire::node_control_server::NodeControl;
+use seawall_control_protocol::wire::{self, from_node, to_node};
+use seawall_control_protocol::{Ack, Answer, Hello, Purge, PurgeBatch, Question, Welcome};
+use seawall_purge::PurgeSeq;
+use seawall_purge::lineage::Reception;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// A stream that is silent for longer is dead, on either side.
+const SILENCE_MAX: Duration = Duration::from_secs(6);
+/// Messages on their way to one node. Full: the node is slow, and its cursor waits.
+const DOWN_QUEUE: usize = 4;
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// The field of the fleet's secret.
+const SECRET: &str = "seawall-fleet";
+
+/// The service that nodes connect to.
+pub struct NodeService {
+    plane: Arc<Plane>,
+    /// What nodes show; `None`: their certificates were verified already.
+    secret: Option<String>,
+}
+
+impl NodeService {
+    pub fn new(plane: Arc<Plane>, secret: Option<String>) -> Self {
+        Self { plane, secret }
+    }
+
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let Some(secret) = &self.secret else {
+            return Ok(());
+        };
+        let shown = request.metadata().get(SECRET);
+        let shown = shown.map(tonic::metadata::MetadataValue::as_bytes);
+        // digests are compared: the time tells nothing of the secret
+        let digest = |bytes: &[u8]| ring::digest::digest(&ring::digest::SHA256, bytes);
+        if shown.is_some_and(|shown| digest(shown).as_ref() == digest(secret.as_bytes()).as_ref()) {
+            Ok(())
+        } else {
+            Err(Status::unauthenticated("this is not the fleet's secret"))
+        }
+    }
+}
+
+type Down = Pin<Box<dyn Stream<Item = Result<wire::ToNode, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl NodeControl for NodeService {
+    type SyncStream = Down;
+
+    async fn sync(
+        &self,
+        request: Request<Streaming<wire::FromNode>>,
+    ) -> Result<Response<Down>, Status> {
+        self.admit(&request)?;
+        let mut up = request.into_inner();
+        let first = tokio::time::timeout(HELLO_TIMEOUT, up.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
+        let Some(from_node::Message::Hello(hello)) = first.and_then(|first| first.message) else {
+            return Err(Status::invalid_argument("the first message is a hello"));
+        };
+        let hello =
+            Hello::try_from(hello).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let session = Session::begin(self.plane.clone(), &hello).await?;
+        let (down, queue) = mpsc::channel(DOWN_QUEUE);
+        tokio::spawn(session.run(hello, up, down));
+        Ok(Response::new(Box::pin(ReceiverStream::new(queue))))
+    }
+
+    async fn request_purge(
+        &self,
+        request: Request<wire::PurgeRequest>,
+    ) -> Result<Response<wire::PurgeReply>, Status> {
+        self.admit(&request)?;
+        let wire::PurgeRequest { body, token } = request.into_inner();
+        let by = if token.is_empty() {
+            Ok("a network that an edge allows".to_owned())
+        } else {
+            Refused::unless_may_purge(&self.plane, &token)
+        };
+        let done = match by {
+            Ok(by) => match Requested::parse(&body, &self.plane) {
+                Ok(requested) => requested.carry_out(&self.plane, &by, None).await,
+                Err(refused) => Err(refused),
+            },
+            Err(refused) => Err(refused),
+        };
+        let (status, body) = match done {
+            Ok(done) => done,
+            Err(refused) => (refused.status, refused.body()),
+        };
+        Ok(Response::new(wire::PurgeReply {
+            status: u32::from(status.as_u16()),
+            body: body.to_string().into_bytes(),
+        }))
+    }
+}
+
+/// One node's stream.
+struct Session {
+    plane: Arc<Plane>,
+    node: String,
+    stream: u64,
+    /// What the node was told last.
+    cursor: PurgeSeq,
+    welcome: Welcome,
+    questions: mpsc::Receiver<Question>,
+}
+
+impl Session {
+    /// Receives a node: from when this returns on, receipts wait for it.
+    async fn begin(plane: Arc<Plane>, hello: &Hello) -> Result<Self, Status> {
+        let node = hello.node_id.clone();
+        let removed = plane.members.is_removed(&node);
+        let (reception, head) = plane
+            .log
+            .receive(&hello.held, removed)
+            .await
+            .map_err(away)?;
+        let start_empty = reception != Reception::Continue;
+        let cursor = if start_empty { head.at } else { hello.held.at };
+        let stream = plane.streams.fetch_add(1, Ordering::Relaxed);
+        // one that starts empty has not done so yet: it has applied what it says, until it acknowledges
+        let applied = if start_empty {
+            PurgeSeq::new(head.at.epoch, 0)
+        } else {
+            hello.held.at
+        };
+        plane
+            .members
+            .join(hello, applied, stream, unix_ms())
+            .await
+            .map_err(|error| match error {
+                JoinError::Full => Status::resource_exhausted(error.to_string()),
+                JoinError::Store(error) => away(error),
+            })?;
+        let questions = plane.questions.connect(&node, stream);
+        tracing::info!(node, held = %hello.held.at, start_empty, "a node has connected");
+        plane
+            .events
+            .tell("node", json!({ "node": node, "state": "connected" }));
+        Ok(Self {
+            questions,
+            welcome: Welcome {
+                version: hello.version,
+                head: head.at,
+                term: head.term.0,
+                start_empty,
+                silence_max: SILENCE_MAX,
+            },
+            plane,
+            node,
+            stream,
+            cursor,
+        })
+    }
+
+    async fn run(
+        mut self,
+        hello: Hello,
+        up: Streaming<wire::FromNode>,
+        down: mpsc::Sender<Result<wire::ToNode, Status>>,
+    ) {
+        let listening = listen(self.plane.clone(), self.node.clone(), self.stream, up);
+        let mut held: BTreeMap<String, u64> = hello.documents.into_iter().collect();
+        if self.welcome.start_empty {
+            // generations count anew in another lineage: everything is told
+            for generation in held.values_mut() {
+                *generation = 0;
+            }
+        }
+        let status = tokio::select! {
+            status = listening => status,
+            status = self.talk(&mut held, &down) => match status {
+                Ok(never) => match never {},
+                Err(status) => status,
+            },
+        };
+        self.plane.questions.disconnect(&self.node, self.stream);
+        if self
+            .plane
+            .members
+            .leave(&self.node, self.stream, unix_ms())
+            .await
+        {
+            let (node, reason) = (&self.node, status.message());
+            tracing::info!(node, reason, "a node has left");
+            self.plane
+                .events
+                .tell("node", json!({ "node": node, "state": "away" }));
+        }
+        // the last word, if the node still listens
+        let _ = down.try_send(Err(status));
+    }
+
+    /// Tells what there is, in this order: welcome, documents, purges; then whatever comes.
+    async fn talk(
+        &mut self,
+        held: &mut BTreeMap<String, u64>,
+        down: &mpsc::Sender<Result<wire::ToNode, Status>>,
+    ) -> Result<std::convert::Infallible, Status> {
+        let mut services = self.plane.services.changes();
+        send(down, to_node::Message::Welcome((&self.welcome).into())).await?;
+        self.documents(held, down).await?;
+        // an empty batch says that everything was told
+        self.batch(&[], down).await?;
+        let mut beat = tokio::time::interval(SILENCE_MAX / 3);
+        loop {
+            if !self.plane.members.is_current(&self.node, self.stream) {
+                return Err(Status::aborted(
+                    "another stream of this node, or its removal",
+                ));
+            }
+            let read = self.plane.log.purges(self.cursor, BATCH_MAX).await;
+            let purges = match read {
+                Ok(purges) => purges,
+                // a rollback was noticed, or the node is too slow for what the log keeps: hello again
+                Err(StoreError::OtherEpoch { .. } | StoreError::Trimmed { .. }) => {
+                    return Err(Status::aborted("say hello again"));
+                }
+                Err(error) => return Err(away(error)),
+            };
+            if let Some(last) = purges.last() {
+                self.cursor = last.at;
+                let purges: Vec<Purge> = purges.iter().map(|purge| (**purge).clone()).collect();
+                self.batch(&purges, down).await?;
+                continue;
+            }
+            tokio::select! {
+                moved = self.plane.log.moved(self.cursor) => moved.map_err(away)?,
+                changed = services.changed() => {
+                    changed.map_err(|_| Status::unavailable("the control plane ends"))?;
+                    self.documents(held, down).await?;
+                }
+                Some(question) = self.questions.recv() => {
+                    send(down, to_node::Message::Question((&question).into())).await?;
+                }
+                _ = beat.tick() => self.batch(&[], down).await?,
+            }
+        }
+    }
+
+    async fn documents(
+        &self,
+        held: &mut BTreeMap<String, u64>,
+        down: &mpsc::Sender<Result<wire::ToNode, Status>>,
+    ) -> Result<(), Status> {
+        let in_force = self.plane.services.in_force();
+        let (documents, generations) = self.plane.documents_for(&in_force, held);
+        *held = generations;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let documents = wire::Documents {
+            documents: documents.iter().map(Into::into).collect(),
+        };
+        send(down, to_node::Message::Documents(documents)).await
+    }
+
+    async fn batch(
+        &self,
+        purges: &[Purge],
+        down: &mpsc::Sender<Result<wire::ToNode, Status>>,
+    ) -> Result<(), Status> {
+        let head = self.plane.log.head().await.map_err(away)?.at;
+        // between two epochs: the next read says so
+        let head = if head.epoch == self.cursor.epoch {
+            head
+        } else {
+            self.cursor
+        };
+        let purges = purges.to_vec();
+        let batch = PurgeBatch { purges, head };
+        send(down, to_node::Message::Purges((&batch).into())).await
+    }
+}
+
+/// Takes in what a node says, until its stream ends or is silent.
+async fn listen(
+    plane: Arc<Plane>,
+    node: String,
+    stream: u64,
+    mut up: Streaming<wire::FromNode>,
+) -> Status {
+    loop {
+        let message = match tokio::time::timeout(SILENCE_MAX, up.message()).await {
+            Err(_) => return Status::deadline_exceeded("the node was silent"),
+            Ok(Err(status)) => return status,
+            Ok(Ok(None)) => return Status::ok("the node closed it"),
+            Ok(Ok(Some(message))) => message.message,
+        };
+        match message {
+            Some(from_node::Message::Ack(ack)) => match Ack::try_from(ack) {
+                Ok(ack) => {
+                    for document in ack.documents.iter().filter(|d| d.result.is_err()) {
+                        let (name, reason) = (&document.name, document.result.as_ref().err());
+                        tracing::error!(node, name, ?reason, "a node refuses a document");
+                    }
+                    plane.members.acknowledge(&node, stream, &ack, unix_ms());
+                }
+                Err(error) => return Status::invalid_argument(error.to_string()),
+            },
+            Some(from_node::Message::Answer(answer)) => match Answer::try_from(answer) {
+                Ok(answer) => plane.questions.answered(&node, answer),
+                Err(error) => return Status::invalid_argument(error.to_string()),
+            },
+            // nothing that this side must know
+            Some(from_node::Message::Hello(_)) | None => {}
+        }
+    }
+}
+
+async fn send(
+    down: &mpsc::Sender<Result<wire::ToNode, Status>>,
+    message: to_node::Message,
+) -> Result<(), Status> {
+    let message = wire::ToNode {
+        message: Some(message),
+    };
+    down.send(Ok(message))
+        .await
+        .map_err(|_| Status::cancelled("the node is gone"))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "what map_err gives")]
+fn away(error: StoreError) -> Status {
+    tracing::error!(%error, "the store does not answer a node");
+    Status::unavailable(error.to_string())
+}
