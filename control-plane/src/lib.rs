@@ -26,6 +26,7 @@ pub mod sync;
 pub mod tokens;
 
 pub use api::{Alone, Host};
-pub use plane::{Plane, ShieldEntry};
+pub use plane::Plane;
+pub use seawall_control_protocol::map::ShieldEntry;
 pub use server::{ControlPlane, ControlPlaneSpec, StartError};
 pub use store::{MemoryStore, SqliteStore, Store, StoreError};

@@ -6,21 +6,20 @@ use crate::log::{AppendError, Appended, PurgeLog};
 use crate::members::Members;
 use crate::questions::{Answers, Questions};
 use crate::record::PurgeRecord;
-use crate::services::{DOCUMENT, InForce, Services, decode, encode};
+use crate::services::{InForce, Services, decode, encode};
 use crate::store::{Expect, IdempotencyKey, Store, StoreError};
 use crate::tokens::Tokens;
+use seawall_control_protocol::documents::SERVICES;
+use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
 use seawall_control_protocol::{About, Document};
 use seawall_purge::receipt::Tally;
 use seawall_purge::{PurgeSeq, ScopeId};
 use seawall_telemetry::ControlPlaneMetrics;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The document that tells edges of shields.
-pub const SHIELDS: &str = "shields";
 /// How long nodes may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -37,18 +36,6 @@ pub struct Plane {
     shields: Option<Document>,
     /// Numbers of streams.
     pub(crate) streams: std::sync::atomic::AtomicU64,
-}
-
-/// A shield, as edges are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShieldEntry {
-    pub id: String,
-    pub host: String,
-    pub port: u16,
-    pub weight: u32,
-    /// The link is TLS, with the fleet's certificates; the name that is verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_name: Option<String>,
 }
 
 impl Plane {
@@ -143,7 +130,7 @@ impl Plane {
         }
         for (name, generation) in held {
             // what no part of this control plane knows
-            if !generations.contains_key(name) && !name.starts_with(DOCUMENT) {
+            if !generations.contains_key(name) && !name.starts_with(SERVICES) {
                 documents.push(Document {
                     name: name.clone(),
                     generation: generation + 1,

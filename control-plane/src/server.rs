@@ -1,11 +1,12 @@
 //! A running control plane.
 
 use crate::api::{Host, router};
-use crate::plane::{Plane, ShieldEntry, unix_ms};
+use crate::plane::{Plane, unix_ms};
 use crate::store::OpenError;
 use crate::store::{SqliteStore, Store, StoreError};
 use crate::sync::NodeService;
 use crate::tokens::{Role, TokenError};
+use seawall_control_protocol::map::ShieldEntry;
 use seawall_control_protocol::wire::node_control_server::NodeControlServer;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

@@ -4,6 +4,7 @@ use crate::store::{Document, Expect, Revision, Store, StoreError};
 use arc_swap::ArcSwap;
 use seawall_config::{Fault, read_services};
 use seawall_control_protocol::Document as NodeDocument;
+use seawall_control_protocol::documents::SERVICES as DOCUMENT;
 use seawall_service_model::{KeyRules, Service, ServiceSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,8 +20,6 @@ pub const SERVICES_MAX: usize = 5000;
 const RULES_OF_VERSIONS: u64 = 16;
 /// Versions that are told of a service.
 pub const HISTORY_MAX: usize = 100;
-/// The name under which nodes know a service's document begins with this.
-pub const DOCUMENT: &str = "services/";
 
 /// Which version is in force.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

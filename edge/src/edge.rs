@@ -1,24 +1,25 @@
 //! A running edge.
 
+use crate::follow::{EdgeFollower, MakeMap};
 use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use seawall_cache_proxy::{CacheProxy, ProxyConfig, Snapshot};
-use seawall_cache_store::{CacheStore, StoreConfig};
+use seawall_cache_proxy::{CacheProxy, ProxyConfig, ProxyParts};
+use seawall_cache_store::{CacheStore, JournalError, Purges, StoreConfig};
 use seawall_client_conn::{Server, ServerSpec, start};
 use seawall_config::{EdgeModel, NodeModel, ShieldEntryModel};
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::{
-    AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, access_log,
-    limits,
+    AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, SyncClient,
+    SyncError, access_log, control_plane_link, follow, limits,
 };
-use seawall_purge::PurgeSeq;
+use seawall_purge::lineage::Contact;
 use seawall_service_model::ServiceSet;
 use seawall_telemetry::{AccessLog, Metrics, NodeKind};
 use seawall_upstream::{TargetError, TargetSpec, TargetTls, Upstream};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -33,6 +34,10 @@ pub enum StartError {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Purges(#[from] JournalError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     #[error("workers cannot be started: {0}")]
     Workers(#[from] io::Error),
 }
@@ -45,6 +50,8 @@ pub struct Edge {
     upstream: Arc<Upstream>,
     listening: Listening,
     access_log: Option<Arc<AccessLog>>,
+    /// Follows the control plane for as long as it lives.
+    sync: Option<SyncClient>,
     server: Server,
     admin: Option<AdminServer>,
 }
@@ -75,12 +82,15 @@ impl Edge {
         let upstream = Upstream::new(metrics.clone());
         upstream.prepare(services.services().iter())?;
         let tier = Arc::new(EdgeTier {
-            map: ArcSwap::from_pointee(shield_map(&upstream, model)?),
+            map: ArcSwap::from_pointee(shield_map(&upstream, &model.node, &model.shields)?),
             upstream: upstream.clone(),
             fleet_id: model.node.fleet.id.clone(),
             secret: secret(&model.node)?,
             trusted: ArcSwap::from_pointee(model.node.trusted_proxies.clone()),
+            purge_allow: ArcSwap::from_pointee(model.node.purge_allow.clone()),
+            purger: OnceLock::new(),
         });
+        let purges = Arc::new(Purges::open(&model.node.data.join("purges"))?);
         let store = CacheStore::new(
             StoreConfig {
                 memory_bytes: model.node.memory.0,
@@ -89,18 +99,16 @@ impl Edge {
             &metrics,
         );
         let access_log = access_log(&model.node, &metrics)?;
-        let proxy = CacheProxy::new(
-            tier.clone(),
-            Snapshot {
-                services,
-                purged: PurgeSeq::default(),
-            },
-            Arc::new(store),
-            upstream.clone(),
-            metrics.clone(),
-            access_log.clone(),
-            ProxyConfig::default(),
-        );
+        let parts = ProxyParts {
+            tier: tier.clone(),
+            services,
+            purges,
+            store: Arc::new(store),
+            upstream: upstream.clone(),
+            metrics: metrics.clone(),
+            access_log: access_log.clone(),
+        };
+        let proxy = CacheProxy::new(parts, ProxyConfig::default());
         let told = Arc::new(Told {
             node: node.clone(),
             proxy: proxy.clone(),
@@ -116,8 +124,29 @@ impl Edge {
             limits: Arc::new(limits(&model.node.conn)),
             metrics,
         };
+        let sync = match control_plane_link(&model.node)? {
+            Some(link) => {
+                let follower = EdgeFollower {
+                    node: node.clone(),
+                    proxy: proxy.clone(),
+                    tier: tier.clone(),
+                    upstream: upstream.clone(),
+                    make_map: make_map(&upstream, &model.node),
+                };
+                Some(follow(&node, "edge", link, Arc::new(follower))?)
+            }
+            None => {
+                proxy.contact(Contact::None);
+                node.informed();
+                None
+            }
+        };
+        if let Some(sync) = &sync {
+            // the only one that sets it
+            let _ = tier.purger.set(sync.purger());
+        }
         let server = start(spec, &proxy)?;
-        node.ready();
+        node.serving();
         Ok(Self {
             node,
             proxy,
@@ -125,6 +154,7 @@ impl Edge {
             upstream,
             listening,
             access_log,
+            sync,
             server,
             admin,
         })
@@ -172,14 +202,21 @@ impl Edge {
 
     fn try_reload(&self, model: &EdgeModel, services: ServiceSet) -> Result<(), StartError> {
         self.upstream.prepare(services.services().iter())?;
-        let map = shield_map(&self.upstream, model)?;
+        let map = shield_map(&self.upstream, &model.node, &model.shields)?;
         // the last thing that can fail
         self.listening.reload(&model.node)?;
-        self.tier.map.store(Arc::new(map));
+        // what the control plane tells stays in force
+        if self.sync.is_none() {
+            self.tier.map.store(Arc::new(map));
+            self.proxy.install_services(services);
+        }
+        let node = &model.node;
         self.tier
             .trusted
-            .store(Arc::new(model.node.trusted_proxies.clone()));
-        self.proxy.install_services(services);
+            .store(Arc::new(node.trusted_proxies.clone()));
+        self.tier
+            .purge_allow
+            .store(Arc::new(node.purge_allow.clone()));
         if let Some(log) = &self.access_log {
             log.reopen();
         }
@@ -202,14 +239,24 @@ fn secret(node: &NodeModel) -> Result<Option<HeaderValue>, StartError> {
     Ok(HeaderValue::from_str(&secret).ok())
 }
 
-fn shield_map(upstream: &Upstream, model: &EdgeModel) -> Result<ShieldMap, StartError> {
+fn make_map(upstream: &Arc<Upstream>, node: &NodeModel) -> MakeMap {
+    let (upstream, node) = (upstream.clone(), node.clone());
+    Box::new(move |shields| {
+        shield_map(&upstream, &node, shields).map_err(|error| error.to_string())
+    })
+}
+
+fn shield_map(
+    upstream: &Upstream,
+    node: &NodeModel,
+    shields: &[ShieldEntryModel],
+) -> Result<ShieldMap, StartError> {
     let entry = |shield: &ShieldEntryModel| {
         let tls = shield.tls_name.as_ref().map(|name| TargetTls {
             sni: name.clone(),
             verify: true,
-            ca_file: model.node.fleet.tls.as_ref().map(|t| t.ca.clone()),
-            client: model
-                .node
+            ca_file: node.fleet.tls.as_ref().map(|t| t.ca.clone()),
+            client: node
                 .fleet
                 .tls
                 .as_ref()
@@ -227,6 +274,6 @@ fn shield_map(upstream: &Upstream, model: &EdgeModel) -> Result<ShieldMap, Start
             target,
         })
     };
-    let entries: Result<Vec<_>, StartError> = model.shields.iter().map(entry).collect();
+    let entries: Result<Vec<_>, StartError> = shields.iter().map(entry).collect();
     Ok(ShieldMap::new(entries?))
 }

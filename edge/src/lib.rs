@@ -6,8 +6,11 @@
 //!
 //! - [`edge`]: starting, reloading and draining
 //! - `next_hop`: who is asked next
+//! - `follow`: what the control plane's word changes; `purge`: clients' `PURGE`
 
 pub mod edge;
+mod follow;
 mod next_hop;
+mod purge;
 
 pub use edge::{Edge, StartError};

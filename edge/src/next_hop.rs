@@ -1,15 +1,17 @@
 //! Who an edge asks next: a shield chosen by the map, or the origin where a service has no shield.
 
+use crate::purge;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
-use seawall_cache_proxy::{Link, Refusal, Tier, TierKind, link};
+use seawall_cache_proxy::{Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
 use seawall_client_conn::ConnInfo;
 use seawall_config::IpNet;
 use seawall_hash_ring::{Member, Ring, member_id};
+use seawall_node::Purger;
 use seawall_service_model::Service;
 use seawall_upstream::{Hop, NextHop, Role, Target, origin_hops};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The shields of the fleet, by weighted rendezvous: each key has its owner, then successors.
 pub(crate) struct ShieldMap {
@@ -48,6 +50,10 @@ pub(crate) struct EdgeTier {
     /// Sent on links without mutual TLS, which are loopback links.
     pub(crate) secret: Option<HeaderValue>,
     pub(crate) trusted: ArcSwap<Vec<IpNet>>,
+    /// Whose `PURGE` is taken without a token.
+    pub(crate) purge_allow: ArcSwap<Vec<IpNet>>,
+    /// Who carries purges to the control plane; empty where this edge follows none.
+    pub(crate) purger: OnceLock<Purger>,
 }
 
 /// Shields asked for one request, the owner included, before it has failed.
@@ -91,6 +97,10 @@ impl Tier for EdgeTier {
 
     fn fleet_id(&self) -> &str {
         &self.fleet_id
+    }
+
+    fn purge(&self, asked: PurgeAsked) -> PurgeAnswer<'_> {
+        Box::pin(purge::carry(self, asked))
     }
 
     fn trusts_forwarded(&self, address: IpAddr) -> bool {

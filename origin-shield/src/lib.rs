@@ -6,6 +6,7 @@
 //! - [`shield`]: starting, reloading and draining
 //! - `next_hop`: whom it serves, and whom it asks
 
+mod follow;
 mod next_hop;
 pub mod shield;
 

@@ -1,17 +1,18 @@
 //! A running shield.
 
+use crate::follow::ShieldFollower;
 use crate::next_hop::ShieldTier;
 use http::HeaderValue;
-use seawall_cache_proxy::{CacheProxy, ProxyConfig, Snapshot};
-use seawall_cache_store::{CacheStore, StoreConfig};
+use seawall_cache_proxy::{CacheProxy, ProxyConfig, ProxyParts};
+use seawall_cache_store::{CacheStore, JournalError, Purges, StoreConfig};
 use seawall_client_conn::{Server, ServerSpec, start};
 use seawall_config::{NodeModel, ShieldNodeModel};
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::{
-    AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, access_log,
-    limits,
+    AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, SyncClient,
+    SyncError, access_log, control_plane_link, follow, limits,
 };
-use seawall_purge::PurgeSeq;
+use seawall_purge::lineage::Contact;
 use seawall_service_model::ServiceSet;
 use seawall_telemetry::{AccessLog, Metrics, NodeKind};
 use seawall_upstream::{TargetError, Upstream};
@@ -32,6 +33,10 @@ pub enum StartError {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Purges(#[from] JournalError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     #[error("workers cannot be started: {0}")]
     Workers(#[from] io::Error),
 }
@@ -43,6 +48,8 @@ pub struct Shield {
     upstream: Arc<Upstream>,
     listening: Listening,
     access_log: Option<Arc<AccessLog>>,
+    /// Follows the control plane for as long as it lives.
+    sync: Option<SyncClient>,
     server: Server,
     admin: Option<AdminServer>,
 }
@@ -77,6 +84,7 @@ impl Shield {
             fleet_id: model.node.fleet.id.clone(),
             secret: secret(&model.node)?,
         });
+        let purges = Arc::new(Purges::open(&model.node.data.join("purges"))?);
         let store = CacheStore::new(
             StoreConfig {
                 memory_bytes: model.node.memory.0,
@@ -85,18 +93,16 @@ impl Shield {
             &metrics,
         );
         let access_log = access_log(&model.node, &metrics)?;
-        let proxy = CacheProxy::new(
+        let parts = ProxyParts {
             tier,
-            Snapshot {
-                services,
-                purged: PurgeSeq::default(),
-            },
-            Arc::new(store),
-            upstream.clone(),
-            metrics.clone(),
-            access_log.clone(),
-            ProxyConfig::default(),
-        );
+            services,
+            purges,
+            store: Arc::new(store),
+            upstream: upstream.clone(),
+            metrics: metrics.clone(),
+            access_log: access_log.clone(),
+        };
+        let proxy = CacheProxy::new(parts, ProxyConfig::default());
         let told = Arc::new(Told {
             node: node.clone(),
             proxy: proxy.clone(),
@@ -112,14 +118,30 @@ impl Shield {
             limits: Arc::new(limits(&model.node.conn)),
             metrics,
         };
+        let sync = match control_plane_link(&model.node)? {
+            Some(link) => {
+                let follower = ShieldFollower {
+                    node: node.clone(),
+                    proxy: proxy.clone(),
+                    upstream: upstream.clone(),
+                };
+                Some(follow(&node, "shield", link, Arc::new(follower))?)
+            }
+            None => {
+                proxy.contact(Contact::None);
+                node.informed();
+                None
+            }
+        };
         let server = start(spec, &proxy)?;
-        node.ready();
+        node.serving();
         Ok(Self {
             node,
             proxy,
             upstream,
             listening,
             access_log,
+            sync,
             server,
             admin,
         })
@@ -169,7 +191,10 @@ impl Shield {
         self.upstream.prepare(services.services().iter())?;
         // the last thing that can fail
         self.listening.reload(&model.node)?;
-        self.proxy.install_services(services);
+        // what the control plane tells stays in force
+        if self.sync.is_none() {
+            self.proxy.install_services(services);
+        }
         if let Some(log) = &self.access_log {
             log.reopen();
         }

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "control-protocol",
             "config",
             "purge",
+            "service-model",
             "telemetry",
             "client-conn",
         ],

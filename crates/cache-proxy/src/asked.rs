@@ -5,7 +5,9 @@ use crate::tier::Link;
 use http::{HeaderMap, Method};
 use seawall_client_conn::ConnInfo;
 use seawall_http_cache::Timestamp;
+use seawall_purge::{Label, PurgeSeq};
 use seawall_service_model::{CacheKey, Policy, Scheme, Service};
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +32,8 @@ pub(crate) struct Asked {
     pub(crate) received: Instant,
     pub(crate) received_at: Timestamp,
     pub(crate) id: u64,
+    /// The purges that its sender, a neighbour, knows and this node does not: what is older may not answer it.
+    pub(crate) behind: Option<PurgeSeq>,
 }
 
 impl Asked {
@@ -46,6 +50,14 @@ impl Asked {
             Link::Client => 0,
             Link::Fleet { hops, .. } => hops,
         }
+    }
+
+    /// Whether a copy or fill with `label` can answer this, as far as the sender's purges go.
+    pub(crate) fn admits(&self, label: Label) -> bool {
+        self.behind.is_none_or(|known| {
+            let order = label.0.cmp_within(known);
+            matches!(order, Some(Ordering::Equal | Ordering::Greater))
+        })
     }
 
     pub(crate) fn is_from_fleet(&self) -> bool {

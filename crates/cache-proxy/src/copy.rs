@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use seawall_cache_store::{Coding, Head};
 use seawall_http_cache::{Freshness, weaken_etag};
-use seawall_purge::{Generation, Label};
+use seawall_purge::{Generation, Label, ScopeId};
+use std::sync::Arc;
 
 /// The head of a copy, stored or growing. `fields` are end-to-end fields, without `Age` and `Cache-Status`.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct CopyHead {
     pub(crate) coding: Coding,
     pub(crate) generation: Generation,
     pub(crate) label: Label,
+    /// What it can be purged by; `None` where it is not going to be stored.
+    pub(crate) scopes: Option<Arc<[ScopeId]>>,
     /// The origin was asked for this answer.
     pub(crate) fetched: bool,
     /// Its end can be told from a truncation.
@@ -31,19 +34,20 @@ pub(crate) struct CopyHead {
 }
 
 impl CopyHead {
-    /// The head of a stored copy, taken apart.
-    pub(crate) fn of_stored(head: &Head) -> Self {
+    /// The head of a stored copy, taken apart; as fresh as `freshness` says, which may be less than it was stored with.
+    pub(crate) fn of_stored(head: &Head, freshness: &Freshness) -> Self {
         let parts = head.fields();
         Self {
             status: parts.status,
             fields: parts.fields,
             upstream_cache_status: parts.upstream_cache_status,
             length: Some(head.length),
-            freshness: Some(head.freshness.clone()),
+            freshness: Some(freshness.clone()),
             stored: true,
             coding: head.coding,
             generation: head.generation,
             label: head.label,
+            scopes: None,
             fetched: false,
             framed: true,
             detail: None,

@@ -5,6 +5,7 @@ use crate::asked::Asked;
 use crate::copy::CopyHead;
 use crate::link;
 use crate::message;
+use crate::sink::TAG_FIELDS;
 use crate::source::{Broken, Source};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -169,15 +170,12 @@ fn plan(
         match evaluate(&asked.method, request, etag, modified, date) {
             Precondition::NotModified => {
                 let mut kept = not_modified_fields(&fields);
-                for name in [
-                    "age",
-                    "cache-status",
-                    "via",
-                    "seawall-label",
-                    "seawall-fetched",
-                ] {
+                let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
+                let linked = [link::LABEL, link::FETCHED, link::UNFRAMED];
+                // whoever validates a copy of its own learns its label and tags anew; to clients tags were withheld
+                for name in ours.iter().chain(&linked).chain(&TAG_FIELDS) {
                     if let Some(value) = fields.get(name) {
-                        kept.insert(header::HeaderName::from_static(name), value.clone());
+                        kept.insert(name.clone(), value.clone());
                     }
                 }
                 return Plan {

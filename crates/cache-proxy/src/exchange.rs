@@ -8,17 +8,19 @@ use crate::deliver::{Delivered, Story, deliver};
 use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
 use crate::growing::{Answer, First, Reader, Share};
-use crate::pass;
 use crate::refusal::Refusal;
 use crate::source::Source;
-use crate::tier::TierKind;
+use crate::standing::Standing;
+use crate::tier::{Link, TierKind};
+use crate::{pass, purge_method};
 use http::{Method, header};
 use seawall_cache_store::{Coding, Found, Head};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
-    Forward, Outcome, RequestDirectives, Reuse, accepts_gzip, reuse, variant_digest,
+    Forward, Freshness, Outcome, RequestDirectives, Reuse, accepts_gzip, reuse, variant_digest,
 };
 use seawall_service_model::CacheMode;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,10 +30,19 @@ const LOOKS_MAX: usize = 4;
 
 /// Answers one request, whatever it takes.
 pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>) {
-    let asked = match proxy.place(&mut x) {
-        Ok(asked) => Arc::new(asked),
+    let mut asked = match proxy.place(&mut x) {
+        Ok(asked) => asked,
         Err(refusal) => return proxy.refuse(&mut x, None, &refusal).await,
     };
+    if let Link::Fleet { sequence, .. } = asked.link
+        && !proxy.catches_up(sequence).await
+    {
+        asked.behind = Some(sequence);
+    }
+    let asked = Arc::new(asked);
+    if purge_method::is_purge(&asked) {
+        return purge_method::answer(proxy, &mut x, &asked).await;
+    }
     let policy = asked.policy();
     let cacheable_method = asked.method == Method::GET || asked.method == Method::HEAD;
     let with_body = !x.wire().body_done();
@@ -62,37 +73,58 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
     let key = asked.key.0;
     for _ in 0..LOOKS_MAX {
         let now = seawall_client_conn::now();
-        let (stored, forward) = match proxy.store().lookup(key, &*asked.fields) {
-            Found::Nothing => (None, Forward::UriMiss),
-            Found::OtherVariants => (None, Forward::VaryMiss),
-            Found::Copy { head, .. } if asked.snapshot.covers(&head) => (None, Forward::UriMiss),
-            Found::Copy { head, variant } => match reuse(&head.freshness, &directives, now) {
-                Reuse::Fresh => {
-                    match stored_copy(proxy, x, asked, &head, variant, Outcome::Hit).await {
-                        Some(delivered) => return Way::Delivered(delivered),
-                        None => (None, Forward::Miss),
+        let found = proxy.store().lookup(key, &*asked.fields);
+        let replaced = match &found {
+            Found::Copy { head, .. } => Some(head.clone()),
+            _ => None,
+        };
+        let judged = match &replaced {
+            Some(head) => proxy.standing(asked, head, now),
+            None => Standing::Gone,
+        };
+        let (stored, forward) = match (found, &judged) {
+            (Found::Nothing, _) => (None, Forward::UriMiss),
+            (Found::OtherVariants, _) => (None, Forward::VaryMiss),
+            (Found::Copy { .. }, Standing::Gone) => (None, Forward::UriMiss),
+            (Found::Copy { head, variant }, Standing::Usable(freshness)) => {
+                match reuse(freshness, &directives, now) {
+                    Reuse::Fresh => {
+                        let copy = Usable {
+                            head: &head,
+                            variant,
+                            freshness,
+                        };
+                        match stored_copy(proxy, x, asked, copy, Outcome::Hit).await {
+                            Some(delivered) => return Way::Delivered(delivered),
+                            None => (None, Forward::Miss),
+                        }
+                    }
+                    Reuse::StaleWhileRevalidate => {
+                        let stored = Stored {
+                            head: head.clone(),
+                            variant,
+                        };
+                        refresh(proxy, asked, stored, x.stop());
+                        let copy = Usable {
+                            head: &head,
+                            variant,
+                            freshness,
+                        };
+                        match stored_copy(proxy, x, asked, copy, Outcome::Stale).await {
+                            Some(delivered) => return Way::Delivered(delivered),
+                            None => (None, Forward::Miss),
+                        }
+                    }
+                    Reuse::Validate { .. } => {
+                        let why = if freshness.ttl(now) > 0 {
+                            Forward::Request
+                        } else {
+                            Forward::Stale
+                        };
+                        (Some(Stored { head, variant }), why)
                     }
                 }
-                Reuse::StaleWhileRevalidate => {
-                    let stored = Stored {
-                        head: head.clone(),
-                        variant,
-                    };
-                    refresh(proxy, asked, stored, x.stop());
-                    match stored_copy(proxy, x, asked, &head, variant, Outcome::Stale).await {
-                        Some(delivered) => return Way::Delivered(delivered),
-                        None => (None, Forward::Miss),
-                    }
-                }
-                Reuse::Validate { .. } => {
-                    let why = if head.freshness.ttl(now) > 0 {
-                        Forward::Request
-                    } else {
-                        Forward::Stale
-                    };
-                    (Some(Stored { head, variant }), why)
-                }
-            },
+            }
         };
         if directives.only_if_cached {
             return Way::Refused(Refusal::new(
@@ -109,7 +141,7 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
         let fill_key = FillKey {
             key,
             variant: proxy.store().fill_variant(key, &*asked.fields),
-            floor: asked.snapshot.purged,
+            floor: asked.floor(replaced.as_deref()),
         };
         let alone = stored.is_none() && proxy.unstorable().contains(key, now);
         let join = if alone {
@@ -117,8 +149,9 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
         } else {
             proxy.fills().join(fill_key, &asked.fields, || {
                 match proxy.store().lookup(key, &*asked.fields) {
-                    Found::Copy { head, .. } if !asked.snapshot.covers(&head) => {
+                    Found::Copy { head, .. } => {
                         Some((head.generation, head.revision)) != seen
+                            && matches!(proxy.standing(asked, &head, now), Standing::Usable(_))
                     }
                     _ => false,
                 }
@@ -134,7 +167,8 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             }
             Join::Follow(reader, fill) => (reader, fill, false),
             Join::Lead(reader, fill) => {
-                fill::spawn(proxy, fill.clone(), asked.clone(), stored, x.stop());
+                let (fill_of, asked_of) = (fill.clone(), asked.clone());
+                fill::spawn(proxy, fill_of, asked_of, stored, replaced, x.stop());
                 (reader, fill, true)
             }
         };
@@ -167,7 +201,21 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                     collapsed: !led,
                     detail: None,
                 };
-                match stored_story(proxy, x, asked, &head, variant, story).await {
+                if !led && !asked.may_share(head.label, Some(&head.scopes)) {
+                    continue;
+                }
+                let now = seawall_client_conn::now();
+                let freshness = match proxy.standing(asked, &head, now) {
+                    Standing::Usable(freshness) => freshness,
+                    // this one asked before the purge
+                    Standing::Gone => Cow::Borrowed(&head.freshness),
+                };
+                let copy = Usable {
+                    head: &head,
+                    variant,
+                    freshness: &freshness,
+                };
+                match stored_story(proxy, x, asked, copy, story).await {
                     Some(delivered) => return Way::Delivered(delivered),
                     None => continue,
                 }
@@ -182,7 +230,9 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                                     == variant_digest(names, &*asked.fields)
                         }
                     };
-                if !mine {
+                let shared =
+                    led || head.failed || asked.may_share(head.label, head.scopes.as_deref());
+                if !mine || !shared {
                     // not this one's answer: the key is remembered, or has its own variant by now
                     continue;
                 }
@@ -207,6 +257,14 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
 }
 
 struct Gone;
+
+/// A stored copy, and as how fresh it may be used.
+#[derive(Clone, Copy)]
+struct Usable<'a> {
+    head: &'a Arc<Head>,
+    variant: u64,
+    freshness: &'a Freshness,
+}
 
 /// The answer of a fill; interim answers go to the client on the way.
 async fn first<W: Wire>(wire: &mut W, reader: &mut Reader) -> Result<First, Gone> {
@@ -244,11 +302,10 @@ async fn stored_copy<W: Wire>(
     proxy: &Arc<CacheProxy>,
     x: &mut Exchange<W>,
     asked: &Arc<Asked>,
-    head: &Arc<Head>,
-    variant: u64,
+    copy: Usable<'_>,
     outcome: Outcome,
 ) -> Option<Delivered> {
-    stored_story(proxy, x, asked, head, variant, Story::hit(outcome)).await
+    stored_story(proxy, x, asked, copy, Story::hit(outcome)).await
 }
 
 /// Delivers a stored copy. `None`: part of its body is gone; the copy is dead now.
@@ -256,16 +313,20 @@ async fn stored_story<W: Wire>(
     proxy: &Arc<CacheProxy>,
     x: &mut Exchange<W>,
     asked: &Arc<Asked>,
-    head: &Arc<Head>,
-    variant: u64,
+    copy: Usable<'_>,
     story: Story,
 ) -> Option<Delivered> {
+    let Usable {
+        head,
+        variant,
+        freshness,
+    } = copy;
     let (store, key) = (proxy.store(), asked.key.0);
     let Some(body) = store.body(head, 0..head.length) else {
         store.invalidate(key);
         return None;
     };
-    let plain = CopyHead::of_stored(head);
+    let plain = CopyHead::of_stored(head, freshness);
     if !wants_gzip(proxy, asked, head.coding) {
         let source = Source::ready(body);
         return Some(deliver(proxy, x.wire(), asked, &plain, source, story).await);
@@ -287,7 +348,7 @@ async fn stored_story<W: Wire>(
                 proxy,
                 x.wire(),
                 asked,
-                &CopyHead::of_stored(&coded),
+                &CopyHead::of_stored(&coded, freshness),
                 source,
                 story,
             )
@@ -339,9 +400,10 @@ fn refresh(
     let key = FillKey {
         key: asked.key.0,
         variant: proxy.store().fill_variant(asked.key.0, &*asked.fields),
-        floor: asked.snapshot.purged,
+        floor: asked.floor(Some(&stored.head)),
     };
     if let Some(fill) = proxy.fills().begin(key, &asked.fields) {
-        fill::spawn(proxy, fill, asked.clone(), Some(stored), stop);
+        let replaced = Some(stored.head.clone());
+        fill::spawn(proxy, fill, asked.clone(), Some(stored), replaced, stop);
     }
 }

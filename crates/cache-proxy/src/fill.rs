@@ -20,21 +20,32 @@ pub(crate) struct Stored {
     pub(crate) variant: u64,
 }
 
+/// What lies under the key when a fill begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Before {
+    /// A copy that may be validated, or fallen back to.
+    pub(crate) stored: Option<Stored>,
+    /// The copy that an answer takes the place of, usable or not: an error answer inherits what it can be purged by.
+    pub(crate) replaced: Option<Arc<Head>>,
+}
+
 /// Attempts over all addresses and next servers of one exchange.
 pub(crate) const ATTEMPTS_MAX: usize = 4;
 
-/// Runs `fill` in the background until its answer is complete, stored where it may be, or has failed.
+/// Runs `fill` in the background until its answer is complete, stored where it may be, or has failed. `stored` is
+/// validated; `replaced` is what lies under the key, usable or not.
 pub(crate) fn spawn(
     proxy: &Arc<CacheProxy>,
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     stored: Option<Stored>,
+    replaced: Option<Arc<Head>>,
     stop: &ShutdownWatch,
 ) {
     let (proxy, stop) = (proxy.clone(), stop.clone());
     tokio::spawn(async move {
         let _running = proxy.metrics().fills_in_flight.guard();
-        run(&proxy, fill, asked, stored, &stop).await;
+        run(&proxy, fill, asked, stored, replaced, &stop).await;
     });
 }
 
@@ -43,6 +54,7 @@ async fn run(
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     stored: Option<Stored>,
+    replaced: Option<Arc<Head>>,
     stop: &ShutdownWatch,
 ) {
     let asking = Asking::new(&asked);
@@ -59,7 +71,8 @@ async fn run(
     ));
     let fields = request_fields(proxy, &asked, stored.as_ref());
     let request = message::request(&Method::GET, &asked.target, &fields);
-    let sink = FillSink::new(proxy.clone(), fill, asked, asking, ask.clone(), stored);
+    let before = Before { stored, replaced };
+    let sink = FillSink::new(proxy.clone(), fill, asked, asking, ask.clone(), before);
     let Some(request) = request else {
         // a head that pingora refuses was refused to the client before; the sink ends the fill when it is dropped
         return;

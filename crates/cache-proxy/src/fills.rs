@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const SHARDS: usize = 64;
 
-/// What two requests must agree in to wait for the same fill. The floor is the highest purge sequence known when the
-/// fill was begun: a request after a purge never joins a fill from before it.
+/// What two requests must agree in to wait for the same fill. The floor is the last purge of anything that the key's
+/// copy is known to carry: a request after a purge never joins a fill from before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FillKey {
     pub(crate) key: u128,

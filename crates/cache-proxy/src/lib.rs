@@ -10,6 +10,7 @@
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
+//! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `pass`: everything else
 //! - `outbound`, `link`, `message`: the request as it goes on, and what tiers tell each other
 
@@ -26,15 +27,18 @@ mod message;
 mod outbound;
 mod pass;
 mod proxy;
+mod purge_method;
+mod purging;
 mod quick;
 mod refusal;
 mod sink;
 mod snapshot;
 mod source;
+mod standing;
 mod tier;
 mod unstorable;
 
-pub use proxy::{CacheProxy, ProxyConfig};
+pub use proxy::{CacheProxy, ProxyConfig, ProxyParts};
 pub use refusal::Refusal;
 pub use snapshot::Snapshot;
-pub use tier::{Link, Tier, TierKind};
+pub use tier::{Link, PurgeAnswer, PurgeAsked, Tier, TierKind};

@@ -149,11 +149,13 @@ pub(crate) type AnswerHook = Box<dyn Fn(&Asked, &mut ResponseHeader) + Send + Sy
 
 impl Attempt for Hook {
     fn before(&self, hop: &Hop, request: &mut RequestHeader) {
-        let snapshot = self.proxy.snapshot();
+        // S is picked up before the first byte of each attempt
+        let label = self.proxy.snapshot().label();
+        let learned_at = label.0;
         {
             let mut learned = self.asking.inner.lock();
             learned.at = seawall_client_conn::now();
-            learned.own = snapshot.label();
+            learned.own = label;
             learned.stated = None;
             learned.role = hop.role;
         }
@@ -162,7 +164,9 @@ impl Attempt for Hook {
         match hop.role {
             Role::Shield => {
                 let hops = self.asked.hops().saturating_add(1);
-                link::write_request(&mut fields, self.asked.scheme, hops, snapshot.purged);
+                // what the sender of this request knows counts, should this node not know it yet
+                let sequence = self.asked.behind.unwrap_or(learned_at);
+                link::write_request(&mut fields, self.asked.scheme, hops, sequence);
                 self.proxy.tier().sign(hop, &mut fields);
             }
             Role::Origin => self.asked.policy().request_headers.apply(&mut fields),

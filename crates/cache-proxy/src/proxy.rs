@@ -13,14 +13,18 @@ use crate::{exchange, quick};
 use arc_swap::{ArcSwap, Guard};
 use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
-use seawall_cache_store::{CacheStore, Head};
+use parking_lot::Mutex;
+use seawall_cache_store::{CacheStore, Head, Purges};
 use seawall_client_conn::{ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head};
 use seawall_http_cache::{CacheStatus, Fields, Outcome, cdn_loop_count};
+use seawall_purge::PurgeSeq;
 use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
 use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
 use seawall_upstream::Upstream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tokio::sync::Notify;
 
 /// Bounds of one node's exchanges.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +44,28 @@ impl Default for ProxyConfig {
     }
 }
 
+/// What a node's exchanges are made of.
+pub struct ProxyParts {
+    pub tier: Arc<dyn Tier>,
+    pub services: ServiceSet,
+    pub purges: Arc<Purges>,
+    pub store: Arc<CacheStore>,
+    pub upstream: Arc<Upstream>,
+    pub metrics: Arc<Metrics>,
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
 /// What all exchanges of a node share.
 pub struct CacheProxy {
     tier: Arc<dyn Tier>,
-    snapshot: ArcSwap<Snapshot>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// Services and purges are put in force one after the other: neither undoes the other.
+    installing: Mutex<()>,
+    purges: Arc<Purges>,
+    /// S was raised.
+    pub(crate) moved: Notify,
+    /// The last wait for S that was in vain.
+    pub(crate) in_vain: Mutex<Option<(PurgeSeq, Instant)>>,
     store: Arc<CacheStore>,
     upstream: Arc<Upstream>,
     fills: Fills,
@@ -63,19 +85,27 @@ impl std::fmt::Debug for CacheProxy {
 }
 
 impl CacheProxy {
-    pub fn new(
-        tier: Arc<dyn Tier>,
-        snapshot: Snapshot,
-        store: Arc<CacheStore>,
-        upstream: Arc<Upstream>,
-        metrics: Arc<Metrics>,
-        access_log: Option<Arc<AccessLog>>,
-        config: ProxyConfig,
-    ) -> Arc<Self> {
+    pub fn new(parts: ProxyParts, config: ProxyConfig) -> Arc<Self> {
+        let ProxyParts {
+            tier,
+            services,
+            purges,
+            store,
+            upstream,
+            metrics,
+            access_log,
+        } = parts;
         let budget = Arc::new(Budget::new(config.fill_bytes_max));
         Arc::new(Self {
             tier,
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: ArcSwap::from_pointee(Snapshot {
+                services,
+                purges: purges.table_full(),
+            }),
+            installing: Mutex::new(()),
+            purges,
+            moved: Notify::new(),
+            in_vain: Mutex::new(None),
             store,
             upstream,
             fills: Fills::new(config.fills_max, budget.clone()),
@@ -89,8 +119,7 @@ impl CacheProxy {
 
     /// From the next request on the services are these.
     pub fn install_services(&self, services: ServiceSet) {
-        let purged = self.snapshot.load().purged;
-        self.snapshot.store(Arc::new(Snapshot { services, purged }));
+        self.install(Some(services));
     }
 
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
@@ -99,6 +128,20 @@ impl CacheProxy {
 
     pub(crate) fn tier(&self) -> &dyn Tier {
         &*self.tier
+    }
+
+    /// Puts services in force, or the table of purges that is in force by now, beside what the other is.
+    pub(crate) fn install(&self, services: Option<ServiceSet>) {
+        let _one = self.installing.lock();
+        let services = services.unwrap_or_else(|| self.snapshot.load().services.clone());
+        self.snapshot.store(Arc::new(Snapshot {
+            services,
+            purges: self.purges.table_full(),
+        }));
+    }
+
+    pub(crate) fn purges(&self) -> &Purges {
+        &self.purges
     }
 
     pub(crate) fn store(&self) -> &CacheStore {
@@ -129,6 +172,9 @@ impl CacheProxy {
         self.metrics
             .fill_bytes_in_flight
             .set(self.budget.used() as i64);
+        let table = self.purges.table();
+        self.metrics.purge_sequence.set(table.at().n as i64);
+        self.metrics.purge_table_records.set(table.records() as i64);
     }
 
     /// Fills running now; a drain waits for none.
@@ -197,6 +243,7 @@ impl CacheProxy {
             received: x.received,
             received_at: seawall_client_conn::now(),
             id: self.next_id(),
+            behind: None,
             snapshot,
         })
     }

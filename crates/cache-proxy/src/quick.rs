@@ -37,7 +37,10 @@ pub(crate) fn quick(
         return None;
     };
     let now = seawall_client_conn::now();
-    if snapshot.covers(&copy) || now >= copy.freshness.fresh_until() || copy.length > BODY_MAX {
+    if now >= copy.freshness.fresh_until()
+        || copy.length > BODY_MAX
+        || !proxy.is_live(&snapshot, &copy)
+    {
         return None;
     }
     if copy.coding == Coding::Negotiable && accepts_gzip(head.accept_encoding) {

@@ -3,10 +3,11 @@
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::CopyHead;
-use crate::fill::Stored;
+use crate::fill::{Before, Stored};
 use crate::fills::Fill;
 use crate::growing::{Answer, LAG_MAX, Room, Share};
 use crate::outbound::{Asking, append_list};
+use crate::standing::Standing;
 use crate::tier::TierKind;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -20,7 +21,7 @@ use seawall_http_cache::{
     storable, stored_fields, strip_hop_by_hop, update_applies, vary,
 };
 use seawall_purge::ScopeId;
-use seawall_service_model::{scope_ids, tags};
+use seawall_service_model::{any_query_scope, scope_ids, tags};
 use seawall_upstream::Ask;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Fields that tell tags; they are for caches, not for clients.
-const TAG_FIELDS: [HeaderName; 3] = [
+pub(crate) const TAG_FIELDS: [HeaderName; 3] = [
     HeaderName::from_static("surrogate-key"),
     HeaderName::from_static("xkey"),
     HeaderName::from_static("cache-tag"),
@@ -41,7 +42,7 @@ pub(crate) struct FillSink {
     asked: Arc<Asked>,
     asking: Arc<Asking>,
     ask: Arc<Ask>,
-    stored: Option<Stored>,
+    before: Before,
     /// Length that the head announced.
     want: Option<u64>,
     body: Body,
@@ -76,7 +77,7 @@ impl FillSink {
         asked: Arc<Asked>,
         asking: Arc<Asking>,
         ask: Arc<Ask>,
-        stored: Option<Stored>,
+        before: Before,
     ) -> Self {
         let addrs = (
             SocketAddr::Inet(asked.info.peer),
@@ -88,7 +89,7 @@ impl FillSink {
             asked,
             asking,
             ask,
-            stored,
+            before,
             want: None,
             body: Body::None,
             len: 0,
@@ -101,9 +102,9 @@ impl FillSink {
     fn decide(&mut self, response: &ResponseHeader) {
         let now = seawall_client_conn::now();
         let failed = self.ask.failure().is_some();
-        if let Some(stored) = self.stored.clone() {
+        if let Some(stored) = self.before.stored.clone() {
             let erred = failed || matches!(response.status.as_u16(), 500 | 502 | 503 | 504);
-            if erred && may_serve_on_error(&stored.head.freshness, now) {
+            if erred && self.may_serve_on_error(&stored.head, now) {
                 return self.answer_stored(stored.head, stored.variant, Outcome::StaleError);
             }
             if response.status == StatusCode::NOT_MODIFIED {
@@ -111,6 +112,14 @@ impl FillSink {
             }
         }
         self.own(response, now, failed);
+    }
+
+    /// Judged at the moment of the error, by the purges of this moment too.
+    fn may_serve_on_error(&self, head: &Head, now: Timestamp) -> bool {
+        match self.proxy.standing(&self.asked, head, now) {
+            Standing::Usable(freshness) => may_serve_on_error(&freshness, now),
+            Standing::Gone => false,
+        }
     }
 
     fn answer_stored(&mut self, head: Arc<Head>, variant: u64, outcome: Outcome) {
@@ -142,6 +151,7 @@ impl FillSink {
             return;
         }
         let upstream_status = take_cache_status(&mut update_fields);
+        let scopes = self.scopes_of_update(&stored.head, &update_fields);
         // its own Via is of this hop; the copy keeps the one it was stored with
         update_fields.remove(header::VIA);
         freshen(&mut parts.fields, &update_fields);
@@ -169,12 +179,13 @@ impl FillSink {
         }
         self.withhold(&mut parts.fields);
         let key = self.asked.key.0;
-        let (freshness, keep) = match judged {
-            Storable::Yes(freshness) => (freshness, true),
-            Storable::No(_) => {
+        let (freshness, keep, scopes) = match (judged, scopes) {
+            (Storable::Yes(freshness), Some(scopes)) => (freshness, true, scopes),
+            (Storable::No(_), _) | (_, None) => {
                 // it may be used for this answer, and not be kept
                 self.proxy.store().invalidate(key);
-                (stored.head.freshness.clone(), false)
+                let scopes = stored.head.scopes.clone();
+                (stored.head.freshness.clone(), false, scopes)
             }
         };
         let inline = stored.head.inline_body();
@@ -192,16 +203,17 @@ impl FillSink {
                 upstream_cache_status: &upstream_status,
                 freshness,
                 length: stored.head.length,
-                scopes: stored.head.scopes.clone(),
+                scopes,
                 coding: stored.head.coding,
                 object,
             },
             inline.as_ref().map(|i| &i[..]),
         ));
         if keep {
+            // the generation whose validator was sent, and no other
             self.proxy
                 .store()
-                .replace(key, stored.variant, head.clone());
+                .refresh(key, stored.variant, head.clone());
         }
         self.proxy.metrics().fills.revalidated.inc();
         self.answer_stored(head, stored.variant, Outcome::Revalidated);
@@ -255,13 +267,15 @@ impl FillSink {
         {
             fields.insert(header::DATE, date);
         }
-        let scopes = freshness.as_ref().and_then(|_| match self.scopes(&fields) {
-            Ok(scopes) => Some(scopes),
-            Err(why) => {
-                detail = Some(why);
-                None
-            }
-        });
+        let scopes = freshness
+            .as_ref()
+            .and_then(|_| match self.scopes(response.status, &fields) {
+                Ok(scopes) => Some(scopes),
+                Err(why) => {
+                    detail = Some(why);
+                    None
+                }
+            });
         let limit = self
             .asked
             .service
@@ -306,6 +320,7 @@ impl FillSink {
             coding,
             generation: self.proxy.store().next_generation(),
             label: learned.label(),
+            scopes: scopes.as_deref().map(Arc::from),
             fetched: learned.fetched(),
             framed: end_is_seen,
             detail,
@@ -359,8 +374,24 @@ impl FillSink {
         withhold(&self.asked, fields);
     }
 
-    fn scopes(&self, fields: &HeaderMap) -> std::result::Result<Box<[ScopeId]>, &'static str> {
-        let mut ids = Vec::with_capacity(12);
+    /// What a validated copy can be purged by: the tags that the 304 states, or those it had. `None`: more than may be.
+    fn scopes_of_update(&self, head: &Head, update: &HeaderMap) -> Option<Box<[ScopeId]>> {
+        let states_tags = TAG_FIELDS.iter().any(|name| update.contains_key(name));
+        if states_tags {
+            self.scopes(head.status, update).ok()
+        } else {
+            Some(head.scopes.clone())
+        }
+    }
+
+    /// What an answer can be purged by. An error has no tags of its own: it inherits those of the copy it takes the
+    /// place of, or a purge of them would leave the error.
+    fn scopes(
+        &self,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> std::result::Result<Box<[ScopeId]>, &'static str> {
+        let mut ids = Vec::with_capacity(16);
         let asked = &self.asked;
         let rules = &asked.policy().key;
         scope_ids(&asked.service, &asked.host, &asked.target, rules, &mut ids)
@@ -373,6 +404,13 @@ impl FillSink {
                 }
                 .id(),
             );
+        }
+        if fields.contains_key("no-vary-search") {
+            ids.push(any_query_scope(&asked.host, &asked.target));
+        }
+        let is_error = status.is_client_error() || status.is_server_error();
+        if let Some(replaced) = self.before.replaced.as_ref().filter(|_| is_error) {
+            ids.extend_from_slice(&replaced.scopes);
         }
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();

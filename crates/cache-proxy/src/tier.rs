@@ -7,6 +7,7 @@ use seawall_purge::PurgeSeq;
 use seawall_service_model::Scheme;
 use seawall_upstream::{Hop, NextHop};
 use std::net::IpAddr;
+use std::pin::Pin;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierKind {
@@ -40,6 +41,24 @@ pub enum Link {
     },
 }
 
+/// What a client asks to be purged, by the method `PURGE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeAsked {
+    pub peer: IpAddr,
+    /// The bearer token it showed.
+    pub token: Option<String>,
+    /// Whose tags they are.
+    pub service: String,
+    pub url: String,
+    /// These instead of the URL, where there are any.
+    pub tags: Vec<String>,
+    pub soft: bool,
+}
+
+/// Status and JSON of the answer, or a refusal.
+pub type PurgeAnswer<'a> =
+    Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Refusal>> + Send + 'a>>;
+
 /// Implemented by edge and shield.
 pub trait Tier: NextHop {
     fn kind(&self) -> TierKind;
@@ -52,6 +71,9 @@ pub trait Tier: NextHop {
 
     /// The fleet's id in `CDN-Loop` (RFC 8586).
     fn fleet_id(&self) -> &str;
+
+    /// Has a purge carried out, if the client may ask for it.
+    fn purge(&self, asked: PurgeAsked) -> PurgeAnswer<'_>;
 
     /// Whether `X-Forwarded-*` from this address is believed.
     fn trusts_forwarded(&self, address: IpAddr) -> bool;

@@ -1,5 +1,6 @@
 //! A stored response: one serialised record and a compact index into it.
 
+use crate::memo::Memo;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use seawall_http_cache::Freshness;
@@ -56,6 +57,8 @@ pub struct Head {
     pub body: Body,
     pub scopes: Box<[ScopeId]>,
     pub coding: Coding,
+    /// What the purges made of it last.
+    pub memo: Memo,
     fields_len: u32,
     status_len: u32,
     record: Bytes,
@@ -128,6 +131,7 @@ impl Head {
             body,
             scopes: parts.scopes,
             coding: parts.coding,
+            memo: Memo::default(),
             fields_len: fields_len as u32,
             status_len: status_len as u32,
             record,

@@ -9,18 +9,22 @@
 //!
 //! - [`head`]: a head and its serialised record
 //! - [`variants`]: the Vary lists and variants seen under one key
+//! - [`memo`]: what the purges made of a copy last
 //! - [`minimum`]: generations below which heads of a key are dead
 //! - [`store`]: the store itself
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
 pub mod head;
+pub mod memo;
 pub mod minimum;
 pub mod purges;
+mod sample;
 pub mod store;
 pub mod variants;
 
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
 pub use purges::{JournalError, Purges};
+pub use sample::SampleCount;
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE};
 
 /// Bodies up to this length lie beside their head (64 KiB).

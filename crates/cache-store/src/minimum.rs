@@ -58,6 +58,20 @@ impl MinGenerations {
         *current = (*current).max(minimum);
     }
 
+    /// From now on all heads with a generation below `minimum` are dead.
+    pub fn raise_all(&self, minimum: Generation) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.floor = shard.floor.max(Some(minimum));
+            let before = shard.minimum.len();
+            shard.minimum.retain(|_, own| *own > minimum);
+            let gone = before - shard.minimum.len();
+            self.in_force.fetch_sub(gone, Ordering::AcqRel);
+        }
+        // floors are never let go
+        self.in_force.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Whether a head of `key` with `generation` may be used.
     pub fn alive(&self, key: u128, generation: Generation) -> bool {
         if self.in_force.load(Ordering::Acquire) == 0 {

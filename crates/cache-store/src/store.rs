@@ -2,6 +2,7 @@
 
 use crate::head::{Body, Coding, Head};
 use crate::minimum::MinGenerations;
+use crate::sample::{Sample, SampleCount};
 use crate::variants::{DIGEST_UNVARIED, Variants, digest_of};
 use crate::{CHUNK_BYTES, INLINE_MAX};
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use foyer::{Cache, CacheBuilder, Event, EventListener, S3FifoConfig};
 use http::HeaderName;
 use parking_lot::Mutex;
 use seawall_http_cache::Fields;
-use seawall_purge::{BootId, Generation};
+use seawall_purge::{BootId, Generation, ScopeId};
 use seawall_telemetry::Metrics;
 use std::ops::Range;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub struct CacheStore {
     heads: Cache<HeadKey, Entry>,
     chunks: Cache<ChunkKey, Bytes>,
     minima: MinGenerations,
+    sample: Sample,
     boot: BootId,
     counter: AtomicU64,
     /// Serialise read-modify-write of one key's variants.
@@ -147,6 +149,7 @@ impl CacheStore {
                 }))
                 .build(),
             minima: MinGenerations::new(MINIMA_MAX),
+            sample: Sample::default(),
             boot: config.boot,
             counter: AtomicU64::new(1),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
@@ -239,6 +242,7 @@ impl CacheStore {
             digest
         });
         let variant = variant.unwrap_or(VARIANT_NONE);
+        self.sample.note(key, variant, &head);
         self.heads.insert(
             HeadKey {
                 primary: key,
@@ -308,6 +312,37 @@ impl CacheStore {
     /// Stores the gzip coding of the copy under `variant`.
     pub fn insert_gzip(&self, key: u128, variant: u64, head: Arc<Head>) {
         self.replace(key, gzip_variant(variant), head);
+    }
+
+    /// Puts a refreshed head in the place of its own generation; another one, which was stored meanwhile, stays.
+    pub fn refresh(&self, key: u128, variant: u64, head: Arc<Head>) {
+        let _one = self.locks[key as usize % LOCKS].lock();
+        match self.entry(key, variant) {
+            Some(Entry::Head(current)) if current.generation != head.generation => {}
+            Some(Entry::Variants(_)) => {}
+            Some(Entry::Head(_)) | None => self.replace(key, variant, head),
+        }
+    }
+
+    /// Makes everything that is stored a miss, for good.
+    pub fn kill_all(&self) -> std::io::Result<()> {
+        self.minima.raise_all(self.next_generation());
+        Ok(())
+    }
+
+    /// What a purge of `scopes` would take away, counted in a sample of the keys.
+    pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
+        self.sample.count(scopes, |key, variant| {
+            self.heads.contains(&HeadKey {
+                primary: key,
+                variant,
+            })
+        })
+    }
+
+    /// This start's boot id.
+    pub fn boot(&self) -> BootId {
+        self.boot
     }
 
     /// Makes every head stored under `key` up to now a miss.

@@ -3,6 +3,9 @@
 use crate::checked::{DOCUMENTS_MAX, ProtocolError, at_most, check_document_name};
 use crate::wire;
 
+/// The names of services' documents begin with this; their bodies are service files.
+pub const SERVICES: &str = "services/";
+
 /// Whole state of one name. What the body means is not known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {

@@ -6,6 +6,7 @@
 //! - [`checked`]: what is wrong with a message; a node's hello
 //! - [`ack`]: what a node has in force
 //! - [`welcome`], [`purges`], [`documents`]: what a node is told
+//! - [`map`]: what edges are told of shields
 //! - [`questions`]: what it is asked
 //! - [`wire`]: the messages as they are sent, client and server of the stream
 
@@ -18,6 +19,7 @@ pub mod wire {
 pub mod ack;
 pub mod checked;
 pub mod documents;
+pub mod map;
 pub mod purges;
 pub mod questions;
 pub mod welcome;

@@ -100,6 +100,15 @@ impl Freshness {
             .plus(self.lifetime.saturating_sub(self.initial_age))
     }
 
+    /// The same for a copy that something else than its age made stale at `since` (a soft purge): the stale windows count
+    /// from there. Stale from now on, should `since` lie in the future: clocks of two machines differ.
+    pub fn stale_since(&self, since: Timestamp, now: Timestamp) -> Freshness {
+        Freshness {
+            lifetime: self.lifetime.min(self.age(since.min(now))),
+            ..self.clone()
+        }
+    }
+
     /// RFC 9111 §4.2 for a response that may be stored.
     pub(crate) fn of(
         status: StatusCode,

@@ -5,7 +5,7 @@
 //! - [`readiness`]: whether the node wants traffic
 //! - [`listen`]: sockets, certificates, limits and log of a node, from what an operator typed
 //! - [`admin`]: the admin listener: health, readiness, metrics
-//! - [`sync`]: the stream to the control plane; `last_good`: the documents it told, on disk
+//! - [`sync`]: the stream to the control plane; [`pushed`]: the documents it tells; `last_good`: the same on disk
 //!
 //! This crate must never know how a request is answered.
 
@@ -14,6 +14,7 @@ pub mod data_dir;
 mod last_good;
 pub mod listen;
 pub mod node;
+pub mod pushed;
 pub mod readiness;
 pub mod sync;
 
@@ -22,4 +23,7 @@ pub use data_dir::{DataDir, DataDirError};
 pub use listen::{ListenError, Listening, access_log, limits};
 pub use node::{Node, Reload};
 pub use readiness::Readiness;
-pub use sync::{ControlPlaneLink, Follower, LinkTls, Purger, SyncClient, SyncError, SyncSpec};
+pub use sync::{
+    ControlPlaneLink, Follower, LinkTls, Purger, SyncClient, SyncError, SyncSpec,
+    control_plane_link, follow,
+};

@@ -7,6 +7,7 @@ use seawall_purge::BootId;
 use seawall_telemetry::Metrics;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::watch;
 
 /// What can take its files and certificates anew while it serves.
@@ -15,12 +16,17 @@ pub trait Reload: Send + Sync {
     fn reload(&self) -> Result<(), String>;
 }
 
+const SERVING: u8 = 1;
+const INFORMED: u8 = 2;
+
 /// The life of a node: starting, ready, draining. It never goes back.
 #[derive(Debug)]
 pub struct Node {
     id: String,
     data: DataDir,
     readiness: Readiness,
+    /// What readiness needs, as far as it came.
+    parts: AtomicU8,
     draining: watch::Sender<bool>,
     metrics: Arc<Metrics>,
 }
@@ -32,6 +38,7 @@ impl Node {
             id: id.to_owned(),
             data: DataDir::open(data)?,
             readiness: Readiness::default(),
+            parts: AtomicU8::new(0),
             draining: watch::Sender::new(false),
             metrics,
         }))
@@ -53,9 +60,21 @@ impl Node {
         &self.metrics
     }
 
-    /// The node serves from now on, unless it drains already.
-    pub fn ready(&self) {
-        self.readiness.ready();
+    /// Its listeners are open. It is ready once it also knows what to serve, unless it drains already.
+    pub fn serving(&self) {
+        self.came(SERVING);
+    }
+
+    /// It knows what to serve.
+    pub fn informed(&self) {
+        self.came(INFORMED);
+    }
+
+    fn came(&self, part: u8) {
+        let before = self.parts.fetch_or(part, Ordering::AcqRel);
+        if before | part == SERVING | INFORMED {
+            self.readiness.ready();
+        }
     }
 
     /// Not ready from now on, and everybody who watches [`Node::draining`] is told. A second call changes nothing.
@@ -113,14 +132,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let node = node(&dir);
         assert_eq!(AdminState::ready(&*node), (false, "starting"));
-        node.ready();
+        node.serving();
+        assert_eq!(AdminState::ready(&*node), (false, "starting"));
+        node.informed();
         let early = node.draining();
         assert_eq!(
             (AdminState::ready(&*node), *early.borrow()),
             ((true, "ready"), false)
         );
         node.drain();
-        node.ready();
+        node.informed();
         assert_eq!(AdminState::ready(&*node), (false, "draining"));
         assert!(*early.borrow() && *node.draining().borrow());
     }

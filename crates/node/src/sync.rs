@@ -1,7 +1,11 @@
 //! The node's stream to the control plane: what it tells comes into force here, and is acknowledged when it has.
 
+mod link;
 mod session;
 
+pub use link::{control_plane_link, follow};
+
+use crate::data_dir::DataDirError;
 use crate::last_good::LastGood;
 use seawall_control_protocol::wire;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
@@ -81,6 +85,8 @@ pub struct SyncSpec {
 pub enum SyncError {
     #[error("the control plane's address {address} cannot be used: {reason}")]
     Address { address: String, reason: String },
+    #[error(transparent)]
+    Secret(#[from] DataDirError),
     #[error("{path} cannot be read: {source}")]
     File { path: PathBuf, source: io::Error },
     #[error("the thread that follows the control plane cannot be started: {0}")]

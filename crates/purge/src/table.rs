@@ -128,7 +128,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table that knows of no purge and stands at `at`.
+    /// A table that begins at `at`. What was purged up to there is not known: older copies are gone.
     pub fn new(at: PurgeSeq) -> Self {
         Self::with_records_max(at, RECORDS_MAX)
     }
@@ -138,7 +138,14 @@ impl Table {
         Self {
             epoch: at.epoch,
             n: AtomicU64::new(at.n),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS)
+                .map(|_| {
+                    RwLock::new(Shard {
+                        hard_floor: at.n,
+                        ..Shard::default()
+                    })
+                })
+                .collect(),
             records_max: (records_max / SHARDS).max(1),
         }
     }
@@ -248,7 +255,9 @@ impl Table {
     /// The table that was dumped. A dump with another number of parts than this build's covers at least as much: its
     /// floors become those of all parts.
     pub fn restore(dump: &Dump, records_max: usize) -> Self {
-        let table = Self::with_records_max(dump.at, records_max);
+        // what came before is in the dump
+        let table = Self::with_records_max(PurgeSeq::new(dump.at.epoch, 0), records_max);
+        table.n.store(dump.at.n, Ordering::Release);
         let same_parts = dump.shards.len() == SHARDS;
         for (index, part) in dump.shards.iter().enumerate() {
             for (to, shard) in table.shards.iter().enumerate() {

@@ -98,6 +98,17 @@ fn a_purge_out_of_turn_is_refused_and_one_twice_changes_nothing() {
 }
 
 #[test]
+fn a_table_that_begins_later_takes_older_copies_for_purged() {
+    let table = Table::new(at(40));
+    let again = Table::restore(&table.dump(), 1000);
+    for table in [&table, &again] {
+        assert_eq!(table.at(), at(40));
+        assert_eq!(table.judge(label(39), &[ScopeId(1)]), Verdict::Gone);
+        assert_eq!(table.judge(label(40), &[ScopeId(1)]), Verdict::Live);
+    }
+}
+
+#[test]
 fn the_last_purge_of_some_scopes_is_known_for_joining_fills() {
     let table = table(&[
         purge(1, Strength::Hard, &[1]),

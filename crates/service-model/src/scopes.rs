@@ -88,6 +88,16 @@ pub fn scope_ids(
     Ok(())
 }
 
+/// The id of every query of a target's path: for copies whose response declared `No-Vary-Search`, which makes several
+/// URLs one.
+pub fn any_query_scope(host: &[u8], target: &str) -> ScopeId {
+    let host = canonical_host(host, Scheme::Http);
+    let host = canonical_host(&host, Scheme::Https);
+    let host = String::from_utf8_lossy(&host);
+    let (path, _) = split_target(target);
+    Scope::AnyQuery { host: &host, path }.id()
+}
+
 /// The tags that a response gives itself: `Surrogate-Key` and `xkey` (separated by spaces), `Cache-Tag` (by commas),
 /// `Cache-Groups` (RFC 9875, strings in a list).
 pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TooManyTags> {

@@ -212,3 +212,36 @@ fn age_ttl_and_the_end_of_freshness_agree() {
         i64::MIN
     );
 }
+
+#[test]
+fn a_copy_that_was_made_stale_has_its_windows_from_then_on() {
+    let copy = Freshness {
+        lifetime: 1000,
+        source: LifetimeSource::MaxAge,
+        initial_age: 10,
+        received: Timestamp(5000),
+        stale_while_revalidate: 60,
+        stale_if_error: 600,
+        no_cache: false,
+        must_revalidate: false,
+    };
+    let judge = |since, now| {
+        let (since, now) = (Timestamp(since), Timestamp(now));
+        reuse(
+            &copy.stale_since(since, now),
+            &RequestDirectives::default(),
+            now,
+        )
+    };
+    let validate = |may_serve_on_error| Reuse::Validate { may_serve_on_error };
+    assert_eq!(judge(5100, 5100), Reuse::StaleWhileRevalidate);
+    assert_eq!(judge(5100, 5159), Reuse::StaleWhileRevalidate);
+    assert_eq!(judge(5100, 5160), validate(true));
+    assert_eq!(judge(5100, 5699), validate(true));
+    assert_eq!(judge(5100, 5700), validate(false));
+    // by a clock that is ahead, and by one that is behind the copy's own making
+    assert_eq!(judge(9000, 5100), Reuse::StaleWhileRevalidate);
+    assert_eq!(judge(4000, 5001), Reuse::StaleWhileRevalidate);
+    // one that was stale before stays so
+    assert_eq!(judge(6500, 6600), validate(false));
+}

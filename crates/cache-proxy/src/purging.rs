@@ -1,0 +1,85 @@
+//! Purges come into force here: durable, in the table, then in S.
+
+use crate::CacheProxy;
+use seawall_cache_store::{JournalError, SampleCount};
+use seawall_purge::lineage::{Contact, Held};
+use seawall_purge::{Purge, PurgeSeq, ScopeId};
+use std::cmp::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a request waits for this node to have heard of the purges that its sender knows.
+const CATCH_UP_MAX: Duration = Duration::from_millis(100);
+/// After a wait that was in vain, nobody waits for as much again.
+const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
+
+impl CacheProxy {
+    /// The last purge that is durable here.
+    pub fn held(&self) -> Held {
+        self.purges().held()
+    }
+
+    /// Puts consecutive purges in force. Once this returned, a request whose head arrives is answered with no copy that
+    /// they cover, not even after a crash. Blocks for an fsync.
+    pub fn apply_purges(&self, purges: &[Purge]) -> Result<PurgeSeq, JournalError> {
+        let at = self.purges().apply(purges)?;
+        self.moved.notify_waiters();
+        Ok(at)
+    }
+
+    /// Lets go of every copy, for good, and begins at `held`.
+    pub fn start_empty(&self, held: Held) -> Result<(), JournalError> {
+        self.purges()
+            .start_empty(held, || self.store().kill_all())?;
+        self.install(None);
+        self.moved.notify_waiters();
+        Ok(())
+    }
+
+    /// How far the node has come with the control plane: it decides about copies from before this start.
+    pub fn contact(&self, contact: Contact) {
+        self.purges().contact(contact);
+    }
+
+    /// What a purge of `scopes` would take away, counted in the sample of keys.
+    pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
+        self.store().estimate(scopes)
+    }
+
+    /// Whether every purge up to `known` is in force here; waits a moment for it.
+    pub(crate) async fn catches_up(&self, known: PurgeSeq) -> bool {
+        if self.has_reached(known) {
+            return true;
+        }
+        let in_vain = *self.in_vain.lock();
+        if in_vain.is_some_and(|(at, when)| {
+            when.elapsed() < CATCH_UP_PAUSE && at.cmp_within(known) != Some(Ordering::Greater)
+        }) {
+            return false;
+        }
+        let caught_up = pingora_timeout::timeout(CATCH_UP_MAX, async {
+            loop {
+                let moved = self.moved.notified();
+                tokio::pin!(moved);
+                // registered before S is read: no raise is missed
+                moved.as_mut().enable();
+                if self.has_reached(known) {
+                    return;
+                }
+                moved.await;
+            }
+        });
+        let reached = caught_up.await.is_ok();
+        if !reached {
+            *self.in_vain.lock() = Some((known, Instant::now()));
+        }
+        reached
+    }
+
+    fn has_reached(&self, known: PurgeSeq) -> bool {
+        let at = self.snapshot().purges.at();
+        matches!(
+            at.cmp_within(known),
+            Some(Ordering::Equal | Ordering::Greater)
+        )
+    }
+}

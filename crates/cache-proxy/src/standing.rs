@@ -1,0 +1,111 @@
+//! What the purges make of a copy, for one request.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::snapshot::Snapshot;
+use seawall_cache_store::Head;
+use seawall_http_cache::{Freshness, Timestamp};
+use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict};
+use seawall_service_model::scope_ids;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// How a stored copy may be used.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing<'h> {
+    /// As its freshness says, which a soft purge may have ended.
+    Usable(Cow<'h, Freshness>),
+    /// Not at all: a hard purge covers it, or nobody can tell.
+    Gone,
+}
+
+impl CacheProxy {
+    /// Whether no purge covers `head`: of a copy that was judged before, by one comparison.
+    #[inline]
+    pub(crate) fn is_live(&self, snapshot: &Snapshot, head: &Head) -> bool {
+        // S first, then the table, then the memo of that S
+        let at = snapshot.purges.at();
+        head.memo.is_live(head.label, at)
+            || matches!(self.verdict(snapshot, head, at), Verdict::Live)
+    }
+
+    fn verdict(&self, snapshot: &Snapshot, head: &Head, at: PurgeSeq) -> Verdict {
+        if head.generation.boot != self.store().boot() && !self.purges().serves_stored() {
+            // it was stored before this start, and which purges it missed is not known yet
+            return Verdict::Gone;
+        }
+        let verdict = snapshot.purges.judge(head.label, &head.scopes);
+        match verdict {
+            Verdict::Live => head.memo.set_live(at),
+            Verdict::Stale { since_ms } => {
+                let since_ms = head.memo.stale_since(since_ms);
+                return Verdict::Stale { since_ms };
+            }
+            Verdict::Gone => {}
+        }
+        verdict
+    }
+
+    /// How `head` may be used for `asked` at `now`.
+    pub(crate) fn standing<'h>(
+        &self,
+        asked: &Asked,
+        head: &'h Head,
+        now: Timestamp,
+    ) -> Standing<'h> {
+        if !asked.admits(head.label) {
+            return Standing::Gone;
+        }
+        let snapshot = &asked.snapshot;
+        let at = snapshot.purges.at();
+        if head.memo.is_live(head.label, at) {
+            return Standing::Usable(Cow::Borrowed(&head.freshness));
+        }
+        match self.verdict(snapshot, head, at) {
+            Verdict::Live => Standing::Usable(Cow::Borrowed(&head.freshness)),
+            Verdict::Stale { since_ms } => {
+                let since = Timestamp(since_ms / 1000);
+                Standing::Usable(Cow::Owned(head.freshness.stale_since(since, now)))
+            }
+            Verdict::Gone => Standing::Gone,
+        }
+    }
+}
+
+impl Asked {
+    /// The purge floor of a request: the last purge of anything that its copy is known to carry. A fill from before it
+    /// is not joined. `found`: what lies under the key, covered or not; it tells tags.
+    pub(crate) fn floor(&self, found: Option<&Head>) -> PurgeSeq {
+        if let Some(behind) = self.behind {
+            // nobody here knows that far: requests that know as much share a fill
+            return behind;
+        }
+        let purges = &self.snapshot.purges;
+        if purges.at().n == 0 {
+            return purges.at();
+        }
+        let mut scopes: Vec<ScopeId> = Vec::with_capacity(16);
+        let rules = &self.policy().key;
+        // one that is too deep is not stored; its fill is shared all the same
+        let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
+        scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));
+        PurgeSeq::new(purges.epoch(), purges.last_of(&scopes))
+    }
+
+    /// Whether an answer that somebody else asked for, with this label and these scopes, is one for this request too: its
+    /// tags are known only now. `None`: its scopes are not known.
+    pub(crate) fn may_share(&self, label: Label, scopes: Option<&[ScopeId]>) -> bool {
+        if self.behind.is_some() {
+            // the floor has said so
+            return true;
+        }
+        let purges = &self.snapshot.purges;
+        match scopes {
+            Some(scopes) => purges.judge(label, scopes) == Verdict::Live,
+            None => {
+                let order = label.0.cmp_within(purges.at());
+                matches!(order, Some(Ordering::Equal | Ordering::Greater))
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A sample of the stored keys, to tell what a purge would take away before it does.
+
+use crate::head::Head;
+use parking_lot::Mutex;
+use seawall_purge::ScopeId;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// One key in so many is in the sample, chosen by the key itself, so that all nodes choose the same ones.
+pub(crate) const ONE_IN: u32 = 64;
+/// Copies of the sample that are remembered; beyond it the oldest ones are let go (some 4 M copies on the node).
+const REMEMBERED_MAX: usize = 65_536;
+
+/// What a purge would take away, in the sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleCount {
+    pub one_in: u32,
+    /// Copies that would go, and the bytes of their bodies.
+    pub objects: u64,
+    pub bytes: u64,
+    /// Copies in the sample.
+    pub sampled: u64,
+}
+
+#[derive(Debug)]
+struct Noted {
+    scopes: Box<[ScopeId]>,
+    bytes: u64,
+}
+
+/// The sample.
+#[derive(Debug, Default)]
+pub(crate) struct Sample {
+    noted: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    by_copy: HashMap<(u128, u64), Noted>,
+    order: VecDeque<(u128, u64)>,
+}
+
+impl Sample {
+    /// Remembers a copy, if its key is in the sample.
+    pub(crate) fn note(&self, key: u128, variant: u64, head: &Head) {
+        // other bits than those that choose shards and owners
+        if !((key >> 20) as u32).is_multiple_of(ONE_IN) {
+            return;
+        }
+        let mut notes = self.noted.lock();
+        let noted = Noted {
+            scopes: head.scopes.clone(),
+            bytes: head.length,
+        };
+        if notes.by_copy.insert((key, variant), noted).is_none() {
+            notes.order.push_back((key, variant));
+        }
+        while notes.by_copy.len() > REMEMBERED_MAX {
+            let Some(oldest) = notes.order.pop_front() else {
+                break;
+            };
+            notes.by_copy.remove(&oldest);
+        }
+    }
+
+    /// Counts the copies with any of `scopes` that are `still` stored; those that are not are forgotten.
+    pub(crate) fn count(
+        &self,
+        scopes: &[ScopeId],
+        still: impl Fn(u128, u64) -> bool,
+    ) -> SampleCount {
+        let mut notes = self.noted.lock();
+        let Notes { by_copy, order } = &mut *notes;
+        by_copy.retain(|(key, variant), _| still(*key, *variant));
+        order.retain(|copy| by_copy.contains_key(copy));
+        let named: HashSet<&ScopeId> = scopes.iter().collect();
+        let mut count = SampleCount {
+            one_in: ONE_IN,
+            sampled: by_copy.len() as u64,
+            ..SampleCount::default()
+        };
+        for noted in by_copy.values() {
+            if noted.scopes.iter().any(|scope| named.contains(scope)) {
+                count.objects += 1;
+                count.bytes += noted.bytes;
+            }
+        }
+        count
+    }
+}

@@ -1,0 +1,72 @@
+//! The edge as a follower of the control plane: what it is told comes into force here.
+
+use crate::next_hop::{EdgeTier, ShieldMap};
+use seawall_cache_proxy::CacheProxy;
+use seawall_config::ShieldEntryModel;
+use seawall_node::sync::{About, Document, Estimate, Follower, Told};
+use seawall_node::{Node, pushed};
+use seawall_purge::Purge;
+use seawall_purge::lineage::{Contact, Held};
+use seawall_upstream::Upstream;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Makes a map of shields as this edge reaches them.
+pub(crate) type MakeMap =
+    Box<dyn Fn(&[ShieldEntryModel]) -> Result<ShieldMap, String> + Send + Sync>;
+
+/// What the control plane's word changes.
+pub(crate) struct EdgeFollower {
+    pub(crate) node: Arc<Node>,
+    pub(crate) proxy: Arc<CacheProxy>,
+    pub(crate) tier: Arc<EdgeTier>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) make_map: MakeMap,
+}
+
+impl Follower for EdgeFollower {
+    fn held(&self) -> Held {
+        self.proxy.held()
+    }
+
+    fn apply(&self, purges: &[Purge]) -> Result<(), String> {
+        let applied = self.proxy.apply_purges(purges);
+        applied.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn start_empty(&self, held: Held) -> Result<(), String> {
+        let started = self.proxy.start_empty(held);
+        started.map_err(|error| error.to_string())
+    }
+
+    fn contact(&self, contact: Contact) {
+        self.proxy.contact(contact);
+    }
+
+    fn install(&self, documents: &BTreeMap<String, Document>) -> Result<(), String> {
+        let pushed = pushed::read(documents)?;
+        let prepared = self.upstream.prepare(pushed.services.services().iter());
+        prepared.map_err(|error| error.to_string())?;
+        let map = pushed.shields.as_deref().map(&self.make_map).transpose()?;
+        if let Some(map) = map {
+            self.tier.map.store(Arc::new(map));
+        }
+        self.proxy.install_services(pushed.services);
+        self.node.informed();
+        Ok(())
+    }
+
+    fn answer(&self, about: &About) -> Result<Told, String> {
+        match about {
+            About::Estimate { scopes } => {
+                let count = self.proxy.estimate(scopes);
+                Ok(Told::Estimate(Estimate {
+                    one_in: count.one_in,
+                    objects: count.objects,
+                    bytes: count.bytes,
+                    sampled: count.sampled,
+                }))
+            }
+        }
+    }
+}
