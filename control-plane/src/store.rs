@@ -10,7 +10,7 @@ mod sqlite;
 mod suite;
 
 pub use memory::MemoryStore;
-pub use sqlite::{BackupError, OpenError, SqliteStore, restore};
+pub use sqlite::{BackupError, OpenError, SqliteStore, backup, restore};
 
 use seawall_purge::{Epoch, PurgeSeq};
 use std::pin::Pin;

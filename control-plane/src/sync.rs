@@ -151,7 +151,7 @@ impl Session {
                 JoinError::Store(error) => away(error),
             })?;
         let questions = plane.questions.connect(&node, stream);
-        tracing::info!(node, held = %hello.held.at, start_empty, "a node has connected");
+        tracing::debug!(node, held = %hello.held.at, start_empty, "a node has connected");
         plane
             .events
             .tell("node", json!({ "node": node, "state": "connected" }));
@@ -200,7 +200,7 @@ impl Session {
             .await
         {
             let (node, reason) = (&self.node, status.message());
-            tracing::info!(node, reason, "a node has left");
+            tracing::debug!(node, reason, "a node has left");
             self.plane
                 .events
                 .tell("node", json!({ "node": node, "state": "away" }));

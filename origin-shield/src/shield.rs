@@ -159,6 +159,12 @@ impl Shield {
         self.node.metrics()
     }
 
+    /// Whether it wants traffic, and the word for it, whenever it is called.
+    pub fn readiness(&self) -> Arc<dyn Fn() -> (bool, &'static str) + Send + Sync> {
+        let node = self.node.clone();
+        Arc::new(move || AdminState::ready(&*node))
+    }
+
     /// Brings the gauges up to date, whenever it is called: for whoever reads the metrics of several nodes.
     pub fn gauges(&self) -> Arc<dyn Fn() + Send + Sync> {
         let proxy = self.proxy.clone();

@@ -31,7 +31,7 @@ mod tables;
 mod tests;
 mod threads;
 
-pub use backup::{BackupError, restore};
+pub use backup::{BackupError, backup, restore};
 
 use self::tables::{Fault, Tables};
 use self::threads::{Asked, Change, Question};
@@ -56,7 +56,7 @@ const QUEUE_KIB_MAX: usize = 128 * 1024;
 /// Why a store was not opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    #[error("{path} is used by another process")]
+    #[error("{path} is in use by another process")]
     Locked { path: PathBuf },
     #[error("{path} is damaged: {reason}; restore it with `seawall control-plane restore`")]
     Damaged { path: PathBuf, reason: String },

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use seawall_config::ByteCount;
+use seawall_control_plane::tokens::Role;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 #[command(
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage.\n\nExamples:\n  seawall up --origin https://www.example.com\n  seawall up --dir ./public --edges 2\n  seawall check config/examples/*.toml"
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 accepted but not complete.\n\nExamples:\n  seawall up --origin https://www.example.com\n  seawall up --dir ./public --edges 2\n  seawall purge https://www.example.com/news\n  seawall check config/examples/*.toml"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -42,6 +43,50 @@ pub enum Command {
         after_help = "Example:\n  seawall shield --config config/examples/shield.toml\n\nSIGHUP reloads files and certificates; SIGTERM drains."
     )]
     Shield(NodeArgs),
+    /// Run a control plane: services and purges come by its API, and nodes follow it.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        after_help = "Examples:\n  seawall control-plane --config config/examples/control-plane.toml\n  seawall control-plane backup --data ./seawall-data/control-plane --to backup.db\n  seawall control-plane restore --data ./seawall-data/control-plane --from backup.db\n\nSIGTERM ends it; nodes serve on."
+    )]
+    ControlPlane(ControlPlaneArgs),
+    /// Purge what is cached, on every node, and see where it is in force.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge list\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
+    )]
+    Purge {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(flatten)]
+        args: PurgeArgs,
+    },
+    /// Services in force, and their versions.
+    #[command(
+        after_help = "Examples:\n  seawall service list\n  seawall service show site > site.toml\n  seawall service put site.toml --if-version 3\n  seawall service rollback site --to 2"
+    )]
+    Service {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
+    /// Members of the fleet.
+    #[command(after_help = "Example:\n  seawall node list")]
+    Node {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
+    /// Operators' tokens.
+    #[command(after_help = "Example:\n  seawall token create --name ci --role purge")]
+    Token {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Judge node and service files: every fault at once, with file, line and setting. Nothing is started.
     #[command(after_help = "Example:\n  seawall check config/examples/*.toml")]
     Check {
@@ -61,6 +106,159 @@ pub struct NodeArgs {
     pub config: PathBuf,
 }
 
+/// Where the control plane is, and the token for it.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// The admin API's address (also: SEAWALL_ADMIN) [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "HOST:PORT|URL", global = true)]
+    pub admin: Option<String>,
+    /// A file with an operator's token (also: SEAWALL_TOKEN); on the control plane's machine it is found by itself.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ControlPlaneArgs {
+    /// The control plane's file.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<ControlPlaneCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ControlPlaneCommand {
+    /// Copy the store into a new file, also while it runs.
+    Backup {
+        /// The control plane's data directory (of `up`: its --data).
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The new file.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a backup in the store's place; no control plane may be running there. Nodes start empty afterwards.
+    Restore {
+        /// The control plane's data directory (of `up`: its --data).
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The backup.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    #[command(subcommand)]
+    pub command: Option<PurgeCommand>,
+    /// URLs of either scheme; all variants go.
+    #[arg(value_name = "URL")]
+    pub urls: Vec<String>,
+    /// Surrogate keys, of --service where there are several.
+    #[arg(long, value_name = "T", num_args = 1..)]
+    pub tag: Vec<String>,
+    /// Paths and all below them: URLs or host/path.
+    #[arg(long, value_name = "P", num_args = 1..)]
+    pub prefix: Vec<String>,
+    /// Bare host names.
+    #[arg(long, value_name = "H", num_args = 1..)]
+    pub host: Vec<String>,
+    /// Everything that is cached.
+    #[arg(long, conflicts_with_all = ["urls", "tag", "prefix", "host", "service"])]
+    pub everything: bool,
+    /// Whose tags they are; alone: all of this service.
+    #[arg(long, value_name = "S")]
+    pub service: Option<String>,
+    /// What is covered becomes stale, and is not gone.
+    #[arg(long)]
+    pub soft: bool,
+    /// Purge nothing: estimate what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to wait for all nodes. Without it: for the connected ones, at most 5s.
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
+    pub wait: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PurgeCommand {
+    /// One purge as it stands now.
+    Show { id: String },
+    /// The last purges, newest first.
+    List {
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// The services in force.
+    List,
+    /// A service's file, as it is in force.
+    Show { id: String },
+    /// Put a service file in force, as a new version; the file says which service.
+    Put {
+        file: PathBuf,
+        /// Only where this version is in force.
+        #[arg(long, value_name = "N")]
+        if_version: Option<u64>,
+    },
+    /// The versions of a service, newest first.
+    History { id: String },
+    /// Put an earlier version in force, as a new version.
+    Rollback {
+        id: String,
+        /// The version whose text is wanted again.
+        #[arg(long, value_name = "N")]
+        to: u64,
+        /// Only where this version is in force.
+        #[arg(long, value_name = "N")]
+        if_version: Option<u64>,
+    },
+    /// Take a service out of force; its history stays.
+    Delete {
+        id: String,
+        /// Only where this version is in force.
+        #[arg(long, value_name = "N")]
+        if_version: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// The members, and how far each is.
+    List,
+    /// Remove a member that is gone for good: no receipt waits for it any more.
+    Remove { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// All tokens, without their texts.
+    List,
+    /// Make a token; it is printed this once.
+    Create {
+        /// A name for people and for the purges it asks for.
+        #[arg(long)]
+        name: String,
+        /// read, purge or admin.
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+    },
+    /// Make a token nothing.
+    Revoke { id: String },
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let wait = seawall_config::units::parse_duration(text)?;
+    if wait > Duration::from_secs(60) {
+        return Err("at most 60s".into());
+    }
+    Ok(wait)
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct UpArgs {
     /// Where the content comes from, as in http://127.0.0.1:3000.
@@ -72,10 +270,10 @@ pub struct UpArgs {
     /// Address of the first edge; further ones count up. Port 0: one that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Address of health, readiness and metrics of all nodes.
+    /// Address of the admin API, and of health, readiness and metrics of all nodes.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub admin: SocketAddr,
-    /// Directory for what nodes keep.
+    /// Directory for what nodes and the control plane keep; the operator's token is written there.
     #[arg(long, value_name = "DIR", default_value = "./seawall-data/up")]
     pub data: PathBuf,
     /// Number of edges.
@@ -87,8 +285,8 @@ pub struct UpArgs {
     /// Memory for cached copies, of each node.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory)]
     pub memory: ByteCount,
-    /// Disk for cached copies, of each node. Taken note of, and not used yet: copies are kept in memory.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    /// Disk for cached copies, of each node: they are there after a restart. Without it: memory alone.
+    #[arg(long, value_name = "SIZE", value_parser = parse_disk)]
     pub disk: Option<ByteCount>,
     /// How long files of --dir are fresh.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seawall_config::units::parse_duration)]
@@ -96,13 +294,21 @@ pub struct UpArgs {
     /// The origin sees the Host that clients sent, instead of its URL's.
     #[arg(long)]
     pub pass_host: bool,
+    /// Serve on the last good state where the control plane's store is damaged: nothing can be purged or changed then.
+    #[arg(long)]
+    pub serve_last_good: bool,
     /// Threads of each node; the number of processors by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 }
 
-fn parse_size(text: &str) -> Result<ByteCount, &'static str> {
-    text.parse()
+fn parse_disk(text: &str) -> Result<ByteCount, &'static str> {
+    let size: ByteCount = text.parse()?;
+    if size.0 < seawall_config::node::DISK_BYTES_MIN {
+        Err("a disk holds at least 64MiB")
+    } else {
+        Ok(size)
+    }
 }
 
 fn parse_memory(text: &str) -> Result<ByteCount, &'static str> {

@@ -2,9 +2,11 @@
 //!
 //! - [`cli`]: the command line; [`run`]: what each command does
 //! - [`up`]: a whole CDN in one process
+//! - [`operator`]: commands that ask a control plane
 //! - [`origin`]: the built-in origins
 
 pub mod cli;
+pub mod operator;
 pub mod origin;
 pub mod run;
 pub mod up;

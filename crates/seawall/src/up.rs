@@ -3,16 +3,26 @@
 use crate::cli::UpArgs;
 use crate::origin::{DemoOrigin, StaticOrigin};
 use anyhow::{Context, Result, bail};
+use parking_lot::RwLock;
 use seawall_config::service::parse_origin_url;
-use seawall_config::{EdgeModel, FleetModel, NodeModel, ShieldEntryModel, ShieldNodeModel};
+use seawall_config::{
+    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel, ShieldEntryModel,
+    ShieldNodeModel,
+};
+use seawall_control_plane::server::TOKEN_FILE;
+use seawall_control_plane::services::{Condition, Current};
+use seawall_control_plane::store::OpenError;
+use seawall_control_plane::{ControlPlane, ControlPlaneSpec, Host, StartError, StoreError};
 use seawall_edge::Edge;
+use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::{AdminServer, AdminState};
 use seawall_origin_shield::Shield;
-use seawall_service_model::{HostPattern, Origin, OriginTls, Scheme, Service, ServiceSet};
+use seawall_service_model::ServiceSet;
 use seawall_telemetry::Metrics;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What runs.
@@ -21,8 +31,10 @@ pub struct Up {
     shields: Vec<Shield>,
     /// Ends when it is dropped.
     _origin: BuiltIn,
-    admin: AdminServer,
+    admin: Admin,
+    all: Arc<All>,
     origin_url: String,
+    notes: Vec<String>,
 }
 
 enum BuiltIn {
@@ -31,29 +43,82 @@ enum BuiltIn {
     Demo(#[allow(dead_code, reason = "held for as long as it serves")] DemoOrigin),
 }
 
+/// Who listens on the admin address.
+enum Admin {
+    ControlPlane(Box<ControlPlane>),
+    /// The control plane's store is damaged, and `--serve-last-good` was given.
+    Bare(AdminServer),
+}
+
 /// All nodes as one.
+#[derive(Default)]
 struct All {
-    nodes: Vec<Arc<dyn Fn() + Send + Sync>>,
-    metrics: Vec<Arc<Metrics>>,
+    nodes: RwLock<Vec<Watched>>,
+    draining: AtomicBool,
+}
+
+/// What is told of one node.
+struct Watched {
+    readiness: Arc<dyn Fn() -> (bool, &'static str) + Send + Sync>,
+    gauges: Arc<dyn Fn() + Send + Sync>,
+    metrics: Arc<Metrics>,
+}
+
+impl All {
+    fn tell_ready(&self) -> (bool, &'static str) {
+        if self.draining.load(Ordering::Acquire) {
+            return (false, "draining");
+        }
+        let nodes = self.nodes.read();
+        if nodes.is_empty() {
+            return (false, "starting");
+        }
+        let told = nodes.iter().map(|node| (node.readiness)());
+        told.into_iter()
+            .find(|(ready, _)| !ready)
+            .unwrap_or((true, "ready"))
+    }
+
+    fn gather(&self) -> String {
+        let nodes = self.nodes.read();
+        nodes.iter().for_each(|node| (node.gauges)());
+        let metrics: Vec<&Metrics> = nodes.iter().map(|node| &*node.metrics).collect();
+        Metrics::gather_all(&metrics)
+    }
 }
 
 impl AdminState for All {
-    /// The listener is there once every node serves, and goes before the first one drains.
     fn ready(&self) -> (bool, &'static str) {
-        (true, "ready")
+        self.tell_ready()
     }
 
     fn metrics(&self) -> String {
-        self.nodes.iter().for_each(|refresh| refresh());
-        let nodes: Vec<&Metrics> = self.metrics.iter().map(|m| &**m).collect();
-        Metrics::gather_all(&nodes)
+        self.gather()
+    }
+}
+
+/// The same for the control plane's API.
+struct Told(Arc<All>);
+
+impl Host for Told {
+    fn ready(&self) -> (bool, &'static str) {
+        self.0.tell_ready()
+    }
+
+    fn metrics(&self) -> String {
+        self.0.gather()
     }
 }
 
 const FLEET: &str = "seawall-up";
+/// The service of `up`, and the name under which it is put.
+const SERVICE: &str = "site";
+const BY: &str = "up";
+/// Where nobody listens (RFC 863's port): nodes find the control plane away.
+const NOWHERE: &str = "127.0.0.1:9";
 
 impl Up {
-    /// Starts origin, shields and edges, in this order. An error has started nothing that stays.
+    /// Starts origin, control plane, shields and edges, in this order. An error has started nothing that stays.
     pub fn start(args: &UpArgs) -> Result<Self> {
         let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
         let (built_in, url) = match (&args.origin, &args.dir) {
@@ -69,19 +134,37 @@ impl Up {
                 (BuiltIn::Demo(origin), url)
             }
         };
-        let service = service(&url, args)?;
-        let services = || ServiceSet::new(vec![service.clone()]).context("service");
+        let text = service_text(&url, args)?;
+        let addresses = edge_addresses(args)?;
         std::fs::create_dir_all(&args.data)
             .with_context(|| format!("data directory {} cannot be written", args.data.display()))?;
+        let mut notes = Vec::new();
+        let all = Arc::new(All::default());
+        let started = control_plane(args, &all)?;
+        let sync = match &started {
+            Some(plane) => {
+                crate::operator::remember(plane.admin_address(), &args.data);
+                if let Some(note) = put_service(plane, text)? {
+                    notes.push(note);
+                }
+                plane.sync_address().to_string()
+            }
+            None => {
+                notes.push(
+                    "the control plane's store is damaged: serving on the last good state; nothing can be purged or changed".into(),
+                );
+                NOWHERE.into()
+            }
+        };
 
         let mut shields = Vec::new();
         for index in 1..=args.shields {
-            let node = node(&format!("shield-{index}"), args, loopback);
+            let node = node(&format!("shield-{index}"), args, loopback, &sync);
             let model = ShieldNodeModel {
                 node,
                 services: Vec::new(),
             };
-            shields.push(Shield::start(&model, services()?)?);
+            shields.push(Shield::start(&model, ServiceSet::default())?);
         }
         let entry = |(index, shield): (usize, &Shield)| {
             let address = shield.addrs()[0];
@@ -95,35 +178,49 @@ impl Up {
         };
         let entries: Vec<ShieldEntryModel> = shields.iter().enumerate().map(entry).collect();
         let mut edges = Vec::new();
-        for (index, address) in edge_addresses(args)?.into_iter().enumerate() {
-            let node = node(&format!("edge-{}", index + 1), args, address);
+        for (index, address) in addresses.into_iter().enumerate() {
+            let node = node(&format!("edge-{}", index + 1), args, address, &sync);
             let model = EdgeModel {
                 node,
                 services: Vec::new(),
                 shields: entries.clone(),
             };
-            edges.push(Edge::start(&model, services()?)?);
+            edges.push(Edge::start(&model, ServiceSet::default())?);
         }
-        let mut all = All {
-            nodes: Vec::new(),
-            metrics: Vec::new(),
+        let watched_edges = edges.iter().map(|edge: &Edge| Watched {
+            readiness: edge.readiness(),
+            gauges: edge.gauges(),
+            metrics: edge.metrics().clone(),
+        });
+        let watched_shields = shields.iter().map(|shield| Watched {
+            readiness: shield.readiness(),
+            gauges: shield.gauges(),
+            metrics: shield.metrics().clone(),
+        });
+        all.nodes
+            .write()
+            .extend(watched_edges.chain(watched_shields));
+        let admin = match started {
+            Some(plane) => {
+                remove_others(&plane, edges.len(), shields.len())?;
+                Admin::ControlPlane(Box::new(plane))
+            }
+            None => Admin::Bare(AdminServer::start(args.admin, all.clone())?),
         };
-        for edge in &edges {
-            all.nodes.push(edge.gauges());
-            all.metrics.push(edge.metrics().clone());
-        }
-        for shield in &shields {
-            all.nodes.push(shield.gauges());
-            all.metrics.push(shield.metrics().clone());
-        }
-        let admin = AdminServer::start(args.admin, Arc::new(all))?;
         Ok(Self {
             edges,
             shields,
             _origin: built_in,
             admin,
+            all,
             origin_url: url,
+            notes,
         })
+    }
+
+    /// What the operator should know beside the addresses.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     pub fn edge_addresses(&self) -> Vec<SocketAddr> {
@@ -138,7 +235,10 @@ impl Up {
     }
 
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.address()
+        match &self.admin {
+            Admin::ControlPlane(plane) => plane.admin_address(),
+            Admin::Bare(server) => server.address(),
+        }
     }
 
     pub fn origin_url(&self) -> &str {
@@ -147,7 +247,7 @@ impl Up {
 
     /// Edges first, so that what they still ask is answered. True: everything finished within `grace`.
     pub fn drain(self, grace: Duration) -> bool {
-        drop(self.admin);
+        self.all.draining.store(true, Ordering::Release);
         let drained: Vec<bool> = std::thread::scope(|scope| {
             let edges: Vec<_> = self
                 .edges
@@ -163,18 +263,109 @@ impl Up {
         for shield in self.shields {
             shield.drain(Duration::ZERO);
         }
+        // last: nodes that end tell it where they stand
+        drop(self.admin);
         drained.into_iter().all(|done| done)
     }
 }
 
-fn node(id: &str, args: &UpArgs, listen: SocketAddr) -> NodeModel {
+/// The control plane, or none where its store is damaged and nodes are to serve on all the same.
+fn control_plane(args: &UpArgs, all: &Arc<All>) -> Result<Option<ControlPlane>> {
+    let spec = ControlPlaneSpec {
+        data: args.data.clone(),
+        sync: ([127, 0, 0, 1], 0).into(),
+        admin: args.admin,
+        secret: Some(load_or_create_secret(&secret_file(args))?),
+        tls: None,
+        shields: None,
+        host: Arc::new(Told(all.clone())),
+    };
+    match ControlPlane::start(spec) {
+        Ok(plane) => Ok(Some(plane)),
+        Err(error @ StartError::Open(OpenError::Damaged { .. })) => {
+            if args.serve_last_good {
+                tracing::error!(%error, "serving without a control plane");
+                return Ok(None);
+            }
+            Err(anyhow::Error::new(error)
+                .context("the control plane cannot start (--serve-last-good serves without it)"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts the service of this start in force, unless an operator has changed it. Returns what to tell of it.
+fn put_service(plane: &ControlPlane, text: String) -> Result<Option<String>> {
+    let services = &plane.plane().services;
+    let in_force = services.in_force();
+    if let Some(current) = in_force.services.get(SERVICE)
+        && current.version.by != BY
+    {
+        let Current { version, .. } = current;
+        return Ok((version.text != text).then(|| {
+            format!(
+                "service {SERVICE} stays as {} put it (version {}): what --origin, --dir and --pass-host say is not in force",
+                version.by, version.version
+            )
+        }));
+    }
+    if in_force.services.keys().any(|id| id != SERVICE) && !in_force.services.contains_key(SERVICE)
+    {
+        return Ok(Some(format!(
+            "service {SERVICE} was deleted and stays so: the services in force are an operator's"
+        )));
+    }
+    let now_ms = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64;
+    let put = services.put(SERVICE, text, Condition::None, BY, now_ms, None);
+    match plane.block_on(put) {
+        Some(put) => put.map(|_| None).context("the service of this start"),
+        None => bail!("the control plane has ended"),
+    }
+}
+
+/// Removes members that this start does not run: no receipt waits for them.
+fn remove_others(plane: &ControlPlane, edges: usize, shields: usize) -> Result<()> {
+    let runs: Vec<String> = (1..=edges)
+        .map(|index| format!("edge-{index}"))
+        .chain((1..=shields).map(|index| format!("shield-{index}")))
+        .collect();
+    let removed = plane.block_on(async {
+        let head = plane.plane().log.head().await?.at;
+        for member in plane.plane().members.list(head) {
+            if !runs.contains(&member.id) {
+                plane.plane().remove_node(&member.id).await?;
+            }
+        }
+        Ok::<(), StoreError>(())
+    });
+    removed.unwrap_or(Ok(()))?;
+    Ok(())
+}
+
+fn secret_file(args: &UpArgs) -> PathBuf {
+    args.data.join("fleet-secret")
+}
+
+fn node(id: &str, args: &UpArgs, listen: SocketAddr, sync: &str) -> NodeModel {
     let fleet = FleetModel {
         id: FLEET.into(),
-        secret_file: Some(args.data.join("fleet-secret")),
+        secret_file: Some(secret_file(args)),
         tls: None,
     };
     let mut node = NodeModel::new(id, args.data.join(id), listen, fleet);
     node.memory = args.memory;
+    node.control_plane = Some(ControlPlaneEntryModel {
+        address: sync.to_owned(),
+        tls_name: None,
+    });
+    let disk = args.disk.map(|size| DiskModel {
+        path: args.data.join(id).join("disk"),
+        size,
+    });
+    node.disks = disk.into_iter().collect();
     if let Some(workers) = args.workers {
         node.workers = usize::from(workers);
     }
@@ -205,29 +396,23 @@ fn edge_addresses(args: &UpArgs) -> Result<Vec<SocketAddr>> {
         .collect())
 }
 
-/// The service of `up`: every host, one origin, no stale windows.
-fn service(url: &str, args: &UpArgs) -> Result<Service> {
-    let (scheme, host, port) =
-        parse_origin_url(url).map_err(|why| anyhow::anyhow!("--origin {url}: {why}"))?;
-    let authority = if port == scheme.default_port() {
-        host.clone()
-    } else {
-        format!("{host}:{port}")
-    };
-    let tls = (scheme == Scheme::Https).then(|| OriginTls {
-        sni: host.clone(),
-        ca_file: None,
-        verify: true,
-    });
-    let origin = Origin {
-        host,
-        port,
-        tls,
-        host_header: (!args.pass_host).then_some(authority),
-    };
-    let mut service = Service::new("site", vec![HostPattern::Any], origin);
-    service.shield = args.shields > 0;
-    Ok(service)
+/// The service of `up` as a service file: every host, one origin, no stale windows.
+fn service_text(url: &str, args: &UpArgs) -> Result<String> {
+    parse_origin_url(url).map_err(|why| anyhow::anyhow!("--origin {url}: {why}"))?;
+    let mut origin = toml::Table::new();
+    origin.insert("url".into(), url.into());
+    let mut service = toml::Table::new();
+    service.insert("id".into(), SERVICE.into());
+    service.insert("hosts".into(), vec!["*"].into());
+    service.insert("pass_host".into(), args.pass_host.into());
+    service.insert("shield".into(), (args.shields > 0).into());
+    service.insert("origins".into(), vec![origin].into());
+    let mut file = toml::Table::new();
+    file.insert("service".into(), service.into());
+    let text = toml::to_string(&file).context("the service of this start")?;
+    Ok(format!(
+        "# Put by `seawall up`; once an operator has put another, `up` leaves it alone.\n{text}"
+    ))
 }
 
 /// Where the operator may look next.
@@ -242,11 +427,22 @@ pub fn next_steps(up: &Up, data: &Path) -> String {
         text += &format!("  shield-{}  {address} (for edges only)\n", index + 1);
     }
     text += &format!("  origin    {}\n", up.origin_url());
-    text += &format!("  admin     http://{admin} (/healthz /readyz /metrics)\n");
+    text += &format!(
+        "  admin     http://{admin} (API, /metrics); token in {}\n",
+        data.join(TOKEN_FILE).display()
+    );
     text += &format!("  data      {}\n", data.display());
+    for note in up.notes() {
+        text += &format!("\nNote: {note}\n");
+    }
+    let at = if admin.to_string() == "127.0.0.1:8081" {
+        String::new()
+    } else {
+        format!(" --admin {admin}")
+    };
     text += &format!(
         "\nTry next:\n  curl -sD- -o/dev/null http://{edge}/     # twice: Cache-Status says miss, then hit\n  \
-         curl -s http://{admin}/metrics | grep seawall_requests_total\n  \
+         seawall purge http://{edge}/{at}   # gone on every node: the receipt says where and when\n  \
          wrk -t1 -c32 -d5 http://{edge}/            # or: oha -z 5s http://{edge}/\n\nCtrl-C drains and ends it.\n"
     );
     text

@@ -29,26 +29,33 @@ impl SqliteStore {
     /// returned. The store goes on meanwhile. Dropped before it is ready, the copy may still come into being.
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (self.path.clone(), to.to_owned());
-        let failed = |path: &Path, reason: String| BackupError::Failed {
-            path: path.to_owned(),
-            reason: file::one_line(&reason),
-        };
         let path = to.clone();
         // held until the copy is done, lest a restoration takes the file away below it
         let lock = self.lock.clone();
         let copied = tokio::task::spawn_blocking(move || {
-            let to = absolute(&to).map_err(|e| failed(&to, e.to_string()))?;
-            if to.try_exists().map_err(|e| failed(&to, e.to_string()))? {
-                return Err(BackupError::Exists { path: to });
-            }
-            let copied = back_up(&from, &to).map_err(|reason| failed(&to, reason));
+            let copied = backup(&from, &to);
             drop(lock);
             copied
         });
-        copied
-            .await
-            .unwrap_or_else(|e| Err(failed(&path, e.to_string())))
+        copied.await.unwrap_or_else(|e| Err(failed(&path, e)))
     }
+}
+
+fn failed(path: &Path, reason: impl std::fmt::Display) -> BackupError {
+    BackupError::Failed {
+        path: path.to_owned(),
+        reason: file::one_line(&reason.to_string()),
+    }
+}
+
+/// The same for a store that another process may be running. Blocks.
+pub fn backup(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let from = absolute(from).map_err(|e| failed(from, e))?;
+    let to = absolute(to).map_err(|e| failed(to, e))?;
+    if to.try_exists().map_err(|e| failed(&to, e))? {
+        return Err(BackupError::Exists { path: to });
+    }
+    back_up(&from, &to).map_err(|reason| failed(&to, reason))
 }
 
 fn back_up(from: &Path, to: &Path) -> Result<(), String> {

@@ -50,7 +50,7 @@ pub fn follow(
     };
     let client = SyncClient::start(spec, follower)?;
     let contact = client.wait_for_contact();
-    tracing::info!(
+    tracing::debug!(
         node = node.id(),
         ?contact,
         "the control plane was looked for"

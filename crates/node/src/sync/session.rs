@@ -80,7 +80,12 @@ impl Following {
                 at: welcome.head,
                 term: welcome.term,
             };
-            tracing::info!(at = %held.at, "what may be stored here cannot be judged: starting empty");
+            if hello.held.at == PurgeSeq::default() {
+                tracing::debug!(at = %held.at, "this node is new to the control plane");
+            } else {
+                let had = hello.held.at;
+                tracing::warn!(%had, at = %held.at, "what is stored here cannot be judged any more: starting empty");
+            }
             self.follower.start_empty(held).map_err(Ended::Refused)?;
             // generations count anew in another lineage
             for document in self.documents.values_mut() {

@@ -1,0 +1,63 @@
+//! Members of the fleet.
+
+use super::Output;
+use super::client::{Carrying, Client, segment};
+use super::table::table;
+use crate::cli::NodeCommand;
+use anyhow::Result;
+use http::Method;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+pub(super) fn run(client: &Client, command: &NodeCommand, output: &Output) -> Result<ExitCode> {
+    match command {
+        NodeCommand::List => {
+            let body = client.get("/v1/nodes")?.body;
+            output.tell(&body, || list(&body));
+        }
+        NodeCommand::Remove { id } => {
+            let path = format!("/v1/nodes/{}", segment(id));
+            client.ask(&Method::DELETE, &path, Carrying::default())?;
+            let body = json!({ "removed": id });
+            output.tell(&body, || {
+                format!("node {id} is removed: no receipt waits for it, and it starts empty should it come back\n")
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(body: &Value) -> String {
+    let nodes = body["nodes"].as_array().into_iter().flatten();
+    let rows: Vec<Vec<String>> = nodes
+        .map(|node| {
+            let text = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
+            let state = if node["connected"] == json!(true) {
+                "connected"
+            } else {
+                "away"
+            };
+            let behind = match node["behind"].as_u64() {
+                Some(0) => "up to date".to_owned(),
+                Some(behind) => format!("{behind} purges behind"),
+                None => "of another log".to_owned(),
+            };
+            let refused = node["refused"].as_object().map_or(0, serde_json::Map::len);
+            let refused = match refused {
+                0 => String::new(),
+                count => format!(", refuses {count} documents"),
+            };
+            vec![
+                text("id"),
+                text("kind"),
+                state.to_owned(),
+                behind + &refused,
+                text("software"),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no nodes yet\n".into();
+    }
+    table(&["ID", "KIND", "STATE", "PURGES", "SOFTWARE"], &rows)
+}

@@ -1,0 +1,201 @@
+//! Purges, and their receipts.
+
+use super::client::{Carrying, Client, segment};
+use super::table::{bytes, table};
+use super::{INCOMPLETE, Output};
+use crate::cli::{PurgeArgs, PurgeCommand};
+use anyhow::{Result, bail};
+use http::Method;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+pub(super) fn run(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode> {
+    match &args.command {
+        Some(PurgeCommand::Show { id }) => {
+            let path = format!("/v1/purges/{}?receipts=all", segment(id));
+            let body = client.get(&path)?.body;
+            output.tell(&body, || receipt(&body) + &named(&body));
+            Ok(code(&body))
+        }
+        Some(PurgeCommand::List { limit }) => {
+            let body = client.get(&format!("/v1/purges?limit={limit}"))?.body;
+            output.tell(&body, || list(&body));
+            Ok(ExitCode::SUCCESS)
+        }
+        None => purge(client, args, output),
+    }
+}
+
+fn purge(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode> {
+    let mut body = json!({});
+    let lists = [
+        ("urls", &args.urls),
+        ("tags", &args.tag),
+        ("prefixes", &args.prefix),
+        ("hosts", &args.host),
+    ];
+    for (name, items) in lists {
+        if !items.is_empty() {
+            body[name] = json!(items);
+        }
+    }
+    if let Some(service) = &args.service {
+        body["service"] = json!(service);
+    }
+    if args.everything {
+        body["everything"] = json!(true);
+    }
+    if body.as_object().is_some_and(serde_json::Map::is_empty) {
+        bail!(
+            "nothing is named: URLs, --tag, --prefix, --host, --everything, or --service for all of it"
+        );
+    }
+    body["soft"] = json!(args.soft);
+    body["dry_run"] = json!(args.dry_run);
+    if let Some(wait) = args.wait {
+        body["wait_ms"] = json!(wait.as_millis() as u64);
+    }
+    let asked = client.ask(
+        &Method::POST,
+        "/v1/purges?receipts=all",
+        Carrying::json(&body),
+    );
+    let answer = asked?.body;
+    if args.dry_run {
+        output.tell(&answer, || estimate(&answer));
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.tell(&answer, || receipt(&answer));
+    Ok(code(&answer))
+}
+
+fn code(body: &Value) -> ExitCode {
+    if body["complete"] == json!(true) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INCOMPLETE)
+    }
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// A receipt as a table: what happened on each node, and after how long.
+fn receipt(body: &Value) -> String {
+    let (nodes, pending) = (&body["nodes"], &body["pending"]);
+    let done = if body["complete"] == json!(true) {
+        format!("complete: in force on all {nodes} nodes")
+    } else {
+        format!("not complete: pending on {pending} of {nodes} nodes")
+    };
+    let took = body["took_ms"].as_u64();
+    let took = took.map_or(String::new(), |ms| format!(", after {ms} ms"));
+    let mut told = format!("purge {} {done}{took}\n", text(body, "id"));
+    let rows: Vec<Vec<String>> = items(&body["receipts"])
+        .map(|receipt| {
+            let ms = receipt["ms"].as_u64().map(|ms| format!("{ms} ms"));
+            let since = receipt["since"].as_str().map(|at| format!("since {at}"));
+            vec![
+                text(receipt, "node").to_owned(),
+                text(receipt, "state").to_owned(),
+                ms.or(since).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        told += &table(&["NODE", "STATE", "TIME"], &rows);
+    }
+    told
+}
+
+fn named(body: &Value) -> String {
+    let strength = if body["soft"] == json!(true) {
+        "soft"
+    } else {
+        "hard"
+    };
+    let mut told = format!(
+        "{strength}, at {}, by {}\n",
+        text(body, "at"),
+        text(body, "by")
+    );
+    for kind in ["urls", "tags", "prefixes", "hosts"] {
+        for item in items(&body["named"][kind]) {
+            told += &format!("  {kind}: {}\n", item.as_str().unwrap_or_default());
+        }
+    }
+    told
+}
+
+/// What a purge names, in one cell.
+fn short(named: &Value) -> String {
+    const CELL_CHARS: usize = 60;
+    if named["everything"] == json!(true) {
+        return "everything".into();
+    }
+    let kinds = ["urls", "tags", "prefixes", "hosts"];
+    let all: Vec<&str> = kinds
+        .iter()
+        .flat_map(|kind| items(&named[*kind]).filter_map(Value::as_str))
+        .collect();
+    match all.as_slice() {
+        [] => format!("service {}", text(named, "service")),
+        [first, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            first.chars().take(CELL_CHARS).collect::<String>() + &more
+        }
+    }
+}
+
+fn list(body: &Value) -> String {
+    let rows: Vec<Vec<String>> = items(&body["purges"])
+        .map(|purge| {
+            let strength = if purge["soft"] == json!(true) {
+                "soft"
+            } else {
+                "hard"
+            };
+            vec![
+                text(purge, "id").to_owned(),
+                text(purge, "at").to_owned(),
+                strength.to_owned(),
+                format!("{}/{}", purge["applied"], purge["nodes"]),
+                text(purge, "by").to_owned(),
+                short(&purge["named"]),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no purges yet\n".into();
+    }
+    table(&["ID", "AT", "STRENGTH", "APPLIED", "BY", "NAMED"], &rows)
+}
+
+fn estimate(body: &Value) -> String {
+    let rows: Vec<Vec<String>> = items(&body["nodes"])
+        .map(|node| {
+            let number = |name: &str| node[name].as_u64().unwrap_or_default();
+            let told = match node["error"].as_str() {
+                Some(reason) => reason.to_owned(),
+                None => format!("{} +- {}", number("objects"), number("objects_error")),
+            };
+            let size = bytes(number("bytes"));
+            vec![text(node, "node").to_owned(), told, size]
+        })
+        .collect();
+    let mut told =
+        "dry run: nothing is purged. Estimated from a sample of each node's keys:\n".to_owned();
+    told += &table(&["NODE", "OBJECTS", "BYTES"], &rows);
+    for node in items(&body["silent"]) {
+        told += &format!("  {} did not answer\n", node.as_str().unwrap_or_default());
+    }
+    told
+}
