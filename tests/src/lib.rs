@@ -5,11 +5,13 @@
 
 pub mod client;
 pub mod cluster;
+pub mod fleet;
 pub mod gate;
 pub mod origin;
 
 pub use client::{Client, Response};
 pub use cluster::{Cluster, ClusterSpec};
+pub use fleet::{Fleet, FleetSpec};
 pub use gate::Gate;
 pub use origin::{Origin, Reply, Request, Then};
 

@@ -161,7 +161,7 @@ async fn http2_is_spoken_in_the_clear_to_who_knows_it_and_two_hosts_are_refused(
 }
 
 /// An authority, and a node's certificate that it signed for `shield.fleet`.
-fn fleet(dir: &Path) -> FleetTls {
+pub(crate) fn fleet(dir: &Path) -> FleetTls {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,0 +1,339 @@
+//! A fleet with a control plane: every part can be ended and started again where it was.
+
+use crate::client::Client;
+use crate::origin::Origin;
+use seawall_config::{
+    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, FleetTls, NodeModel,
+    ShieldEntryModel, ShieldNodeModel,
+};
+use seawall_control_plane::server::{STORE_FILE, SyncTls, TOKEN_FILE};
+use seawall_control_plane::{Alone, ControlPlane, ControlPlaneSpec};
+use seawall_edge::Edge;
+use seawall_node::data_dir::load_or_create_secret;
+use seawall_origin_shield::Shield;
+use seawall_service_model::ServiceSet;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What a fleet is made of.
+pub struct FleetSpec {
+    pub edges: usize,
+    /// 0: edges ask the origin.
+    pub shields: usize,
+    /// What stands behind `[service]`, its hosts and its origin in the service's file.
+    pub service: String,
+    /// Bytes of disk for each node.
+    pub disk: Option<u64>,
+    /// Whether shields follow the control plane; those that do not never hear of a purge.
+    pub shields_follow: bool,
+    /// Whether edges take `PURGE` from loopback without a token.
+    pub purge_allowed: bool,
+    /// Nodes and control plane meet with certificates, whose name is the second; without: by the fleet's secret.
+    pub tls: Option<(FleetTls, String)>,
+}
+
+impl Default for FleetSpec {
+    fn default() -> Self {
+        Self {
+            edges: 2,
+            shields: 1,
+            service: String::new(),
+            disk: None,
+            shields_follow: true,
+            purge_allowed: false,
+            tls: None,
+        }
+    }
+}
+
+/// A running fleet; it ends when this is dropped.
+pub struct Fleet {
+    spec: FleetSpec,
+    edges: Vec<Option<Edge>>,
+    shields: Vec<Option<Shield>>,
+    edge_addresses: Vec<SocketAddr>,
+    shield_addresses: Vec<SocketAddr>,
+    plane: Option<ControlPlane>,
+    sync: SocketAddr,
+    admin: SocketAddr,
+    token: String,
+    data: TempDir,
+}
+
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+/// A service file of `id`, for `host`, from `origin`.
+pub fn service(id: &str, host: &str, origin: &Origin, more: &str) -> String {
+    let origin = origin.address();
+    format!(
+        "[service]\nid = \"{id}\"\nhosts = [\"{host}\"]\n[[service.origins]]\nurl = \"http://{origin}\"\n{more}\n"
+    )
+}
+
+impl Fleet {
+    /// Two edges, one shield, one service `site` for every host.
+    pub fn of(origin: &Origin) -> Self {
+        Self::start(FleetSpec::default(), origin)
+    }
+
+    pub fn start(spec: FleetSpec, origin: &Origin) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let any: SocketAddr = LOOPBACK.into();
+        let plane = plane(&spec, data.path(), any, any);
+        let token = data.path().join("control-plane").join(TOKEN_FILE);
+        let token = std::fs::read_to_string(token).expect("an operator's token");
+        let mut fleet = Self {
+            edges: Vec::new(),
+            shields: Vec::new(),
+            edge_addresses: vec![any; spec.edges],
+            shield_addresses: vec![any; spec.shields],
+            sync: plane.sync_address(),
+            admin: plane.admin_address(),
+            plane: Some(plane),
+            token: token.trim().to_owned(),
+            data,
+            spec,
+        };
+        let text = service("site", "*", origin, &fleet.spec.service);
+        let (status, told) = fleet.put_service("site", &text, &[]);
+        assert_eq!(status, 201, "{told}");
+        for index in 0..fleet.spec.shields {
+            fleet.shields.push(None);
+            fleet.start_shield(index);
+        }
+        for index in 0..fleet.spec.edges {
+            fleet.edges.push(None);
+            fleet.start_edge(index);
+        }
+        fleet
+    }
+
+    fn node(&self, id: &str, listen: SocketAddr, follows: bool) -> NodeModel {
+        let mut node = NodeModel::new(
+            id,
+            self.data.path().join(id),
+            listen,
+            fleet_model(&self.spec, self.data.path()),
+        );
+        node.workers = 2;
+        node.memory.0 = 64 << 20;
+        node.control_plane = follows.then(|| ControlPlaneEntryModel {
+            address: self.sync.to_string(),
+            tls_name: self.spec.tls.as_ref().map(|(_, name)| name.clone()),
+        });
+        if let Some(bytes) = self.spec.disk {
+            let path = self.disk(id);
+            let size = seawall_config::ByteCount(bytes);
+            node.disks = vec![DiskModel { path, size }];
+        }
+        if self.spec.purge_allowed {
+            node.purge_allow = vec!["127.0.0.0/8".parse().expect("a network")];
+        }
+        node
+    }
+
+    /// Where a node's copies lie on disk.
+    pub fn disk(&self, id: &str) -> PathBuf {
+        self.data.path().join(id).join("disk")
+    }
+
+    /// A directory of a node's or the control plane's own.
+    pub fn dir(&self, id: &str) -> PathBuf {
+        self.data.path().join(id)
+    }
+
+    /// The model of an edge, for a process of its own.
+    pub fn edge_model(&self, index: usize) -> EdgeModel {
+        let shields = self.shield_addresses.iter().enumerate();
+        EdgeModel {
+            node: self.node(&format!("edge-{index}"), self.edge_addresses[index], true),
+            services: Vec::new(),
+            shields: shields
+                .map(|(index, address)| ShieldEntryModel {
+                    id: format!("shield-{index}"),
+                    host: address.ip().to_string(),
+                    port: address.port(),
+                    weight: 1,
+                    tls_name: None,
+                })
+                .collect(),
+        }
+    }
+
+    /// Starts an edge where it was.
+    pub fn start_edge(&mut self, index: usize) {
+        let edge = Edge::start(&self.edge_model(index), ServiceSet::default());
+        let edge = edge.expect("an edge starts");
+        self.edge_addresses[index] = edge.addrs()[0];
+        self.edges[index] = Some(edge);
+    }
+
+    pub fn start_shield(&mut self, index: usize) {
+        let follows = self.spec.shields_follow;
+        let id = format!("shield-{index}");
+        let node = self.node(&id, self.shield_addresses[index], follows);
+        let model = ShieldNodeModel {
+            node,
+            services: Vec::new(),
+        };
+        // one that follows nobody has its services from a file
+        let services = if follows {
+            ServiceSet::default()
+        } else {
+            let toml = self.get("/v1/services/site").1["toml"].clone();
+            let text = toml.as_str().expect("a service").to_owned();
+            seawall_config::read_services(&[("site".into(), text)]).expect("a good service")
+        };
+        let shield = Shield::start(&model, services).expect("a shield starts");
+        self.shield_addresses[index] = shield.addrs()[0];
+        self.shields[index] = Some(shield);
+    }
+
+    /// Ends an edge as SIGTERM does.
+    pub fn stop_edge(&mut self, index: usize) {
+        if let Some(edge) = self.edges[index].take() {
+            edge.drain(Duration::ZERO);
+        }
+    }
+
+    pub fn stop_shield(&mut self, index: usize) {
+        if let Some(shield) = self.shields[index].take() {
+            shield.drain(Duration::ZERO);
+        }
+    }
+
+    pub fn stop_control_plane(&mut self) {
+        self.plane = None;
+    }
+
+    pub fn start_control_plane(&mut self) {
+        self.plane = Some(plane(&self.spec, self.data.path(), self.sync, self.admin));
+    }
+
+    /// The file of the control plane's store.
+    pub fn store(&self) -> PathBuf {
+        self.data.path().join("control-plane").join(STORE_FILE)
+    }
+
+    pub fn edge(&self, index: usize) -> SocketAddr {
+        self.edge_addresses[index]
+    }
+
+    pub fn shield(&self, index: usize) -> SocketAddr {
+        self.shield_addresses[index]
+    }
+
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub fn metrics(&self, index: usize) -> String {
+        let edge = self.edges[index].as_ref().expect("it runs");
+        edge.gauges()();
+        edge.metrics().gather()
+    }
+
+    /// Asks the admin API with the operator's token. Status and JSON.
+    pub fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, Value) {
+        self.ask_as(&self.token, method, path, body, fields)
+    }
+
+    pub fn ask_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let bearer = format!("Bearer {token}");
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(fields);
+        let mut client = Client::connect(self.admin);
+        client.request(method, path, &all, body.as_bytes());
+        let answer = client.response(method).expect("a whole answer");
+        let told = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        (answer.status, told)
+    }
+
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        self.ask("GET", path, "", &[])
+    }
+
+    pub fn put_service(&self, id: &str, text: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+        self.ask("PUT", &format!("/v1/services/{id}"), text, fields)
+    }
+
+    /// Purges; status and receipt.
+    pub fn purge(&self, what: Value) -> (u16, Value) {
+        self.ask("POST", "/v1/purges", &what.to_string(), &[])
+    }
+
+    /// Purges, and it is in force on every member.
+    pub fn purge_everywhere(&self, what: Value) -> Value {
+        let (status, told) = self.purge(what);
+        assert_eq!((status, &told["complete"]), (200, &json!(true)), "{told}");
+        told
+    }
+
+    /// Whether the control plane has a stream of the node, which has all purges.
+    pub fn is_up_to_date(&self, id: &str) -> bool {
+        let (_, told) = self.get("/v1/nodes");
+        let nodes = told["nodes"].as_array().cloned().unwrap_or_default();
+        nodes.iter().any(|node| {
+            node["id"] == id && node["connected"] == json!(true) && node["behind"] == json!(0)
+        })
+    }
+}
+
+fn fleet_model(spec: &FleetSpec, data: &Path) -> FleetModel {
+    FleetModel {
+        id: "specs".into(),
+        // links between tiers are loopback links
+        secret_file: Some(data.join("secret")),
+        tls: spec.tls.as_ref().map(|(tls, _)| tls.clone()),
+    }
+}
+
+fn plane(spec: &FleetSpec, data: &Path, sync: SocketAddr, admin: SocketAddr) -> ControlPlane {
+    let secret = load_or_create_secret(&data.join("secret")).expect("a secret");
+    let started = ControlPlane::start(ControlPlaneSpec {
+        data: data.join("control-plane"),
+        sync,
+        admin,
+        secret: Some(secret),
+        tls: spec.tls.as_ref().map(|(tls, _)| SyncTls {
+            cert: tls.cert.clone(),
+            key: tls.key.clone(),
+            ca: tls.ca.clone(),
+        }),
+        shields: None,
+        host: Arc::new(Alone),
+    });
+    started.expect("a control plane starts")
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for edge in self.edges.drain(..).flatten() {
+            edge.drain(Duration::ZERO);
+        }
+        for shield in self.shields.drain(..).flatten() {
+            shield.drain(Duration::ZERO);
+        }
+    }
+}
