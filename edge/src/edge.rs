@@ -5,9 +5,9 @@ use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use seawall_cache_proxy::{CacheProxy, ProxyConfig, ProxyParts};
-use seawall_cache_store::{CacheStore, JournalError, Purges, StoreConfig};
+use seawall_cache_store::{CacheStore, DiskConfig, JournalError, OpenError, Purges, StoreConfig};
 use seawall_client_conn::{Server, ServerSpec, start};
-use seawall_config::{EdgeModel, NodeModel, ShieldEntryModel};
+use seawall_config::{DiskModel, EdgeModel, NodeModel, ShieldEntryModel};
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::{
     AdminError, AdminServer, AdminState, DataDirError, ListenError, Listening, Node, SyncClient,
@@ -36,6 +36,8 @@ pub enum StartError {
     Target(#[from] TargetError),
     #[error(transparent)]
     Purges(#[from] JournalError),
+    #[error(transparent)]
+    Disk(#[from] OpenError),
     #[error(transparent)]
     Sync(#[from] SyncError),
     #[error("workers cannot be started: {0}")]
@@ -91,13 +93,17 @@ impl Edge {
             purger: OnceLock::new(),
         });
         let purges = Arc::new(Purges::open(&model.node.data.join("purges"))?);
-        let store = CacheStore::new(
-            StoreConfig {
+        let store = CacheStore::open(
+            &StoreConfig {
                 memory_bytes: model.node.memory.0,
                 boot: node.boot(),
+                disks: disks(&model.node),
+                lineage: purges.lineage(),
+                state: Some(model.node.data.join("minima")),
+                ..StoreConfig::default()
             },
             &metrics,
-        );
+        )?;
         let access_log = access_log(&model.node, &metrics)?;
         let parts = ProxyParts {
             tier: tier.clone(),
@@ -232,8 +238,20 @@ impl Edge {
     /// Not ready from now on; accepts no more and lets running exchanges finish for at most `grace`. True: they did.
     pub fn drain(self, grace: Duration) -> bool {
         self.node.drain();
-        self.server.drain(grace)
+        let drained = self.server.drain(grace);
+        // no purge is acknowledged any more when the disks are let go of
+        drop(self.sync);
+        self.proxy.close();
+        drained
     }
+}
+
+fn disks(node: &NodeModel) -> Vec<DiskConfig> {
+    let disk = |disk: &DiskModel| DiskConfig {
+        path: disk.path.clone(),
+        bytes: disk.size.0,
+    };
+    node.disks.iter().map(disk).collect()
 }
 
 fn secret(node: &NodeModel) -> Result<Option<HeaderValue>, StartError> {

@@ -279,13 +279,19 @@ impl Fleet {
     }
 
     /// Purges; status and receipt.
-    #[allow(clippy::needless_pass_by_value, reason = "specs hand over what they just wrote")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "specs hand over what they just wrote"
+    )]
     pub fn purge(&self, what: Value) -> (u16, Value) {
         self.ask("POST", "/v1/purges", &what.to_string(), &[])
     }
 
     /// Purges, and it is in force on every member.
-    #[allow(clippy::needless_pass_by_value, reason = "specs hand over what they just wrote")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "specs hand over what they just wrote"
+    )]
     pub fn purge_everywhere(&self, what: Value) -> Value {
         let (status, told) = self.purge(what);
         assert_eq!((status, &told["complete"]), (200, &json!(true)), "{told}");

@@ -150,10 +150,12 @@ impl Coder {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         let generation = store.next_generation();
         let inline = length <= INLINE_MAX;
+        let mut sums = Vec::new();
         if !inline {
             let whole: Vec<u8> = parts.concat();
             for (index, chunk) in whole.chunks(CHUNK_BYTES as usize).enumerate() {
-                store.put_chunk(key, generation, index as u32, Bytes::copy_from_slice(chunk));
+                let chunk = Bytes::copy_from_slice(chunk);
+                sums.push(store.put_chunk(key, generation, index as u32, chunk));
             }
         }
         let parts: Vec<&[u8]> = parts.iter().map(|p| &p[..]).collect();
@@ -170,6 +172,7 @@ impl Coder {
                 scopes: of.scopes.clone(),
                 coding: Coding::GzipOf(of.generation, of.revision),
                 object: key,
+                sums: sums.into(),
             },
             inline.then_some(&parts[..]),
         );
@@ -190,9 +193,9 @@ pub(crate) fn refresh(
     gzip_fields(&mut fields);
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(coded.length));
     let body = coded.inline_body();
-    let (object, inline) = match coded.body {
-        seawall_cache_store::Body::Inline => (key, Some([&body[..]])),
-        seawall_cache_store::Body::Chunks { object, .. } => (object, None),
+    let (object, sums, inline) = match &coded.body {
+        seawall_cache_store::Body::Inline => (key, [].into(), Some([&body[..]])),
+        seawall_cache_store::Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
     };
     let head = Arc::new(Head::new(
         HeadParts {
@@ -207,6 +210,7 @@ pub(crate) fn refresh(
             scopes: plain.scopes.clone(),
             coding: Coding::GzipOf(plain.generation, plain.revision),
             object,
+            sums,
         },
         inline.as_ref().map(|i| &i[..]),
     ));

@@ -84,8 +84,12 @@ pub(crate) async fn deliver<W: Wire>(
     let mut sending = Sending { wire, sent: 0 };
     let status = plan.status.as_u16();
     let complete = sending.run(plan, source).await;
-    if complete.is_err() {
+    if let Err(broken) = complete {
         sending.wire.abort();
+        if broken == Broken::Gone {
+            // the next request finds no copy, rather than the same hole
+            proxy.store().invalidate(asked.key.0);
+        }
     }
     Delivered {
         outcome: story.outcome,
@@ -340,7 +344,7 @@ impl<W: Wire> Sending<'_, W> {
 
     /// Sends `range` of a body that is read from its start.
     async fn range(&mut self, source: &mut Source, range: Range<u64>) -> Result<(), Broken> {
-        let mut at = 0;
+        let mut at = source.seek(range.start);
         while at < range.end {
             let Some(data) = source.next(self.wire).await? else {
                 return Err(Broken::Fill);

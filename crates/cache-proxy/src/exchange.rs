@@ -71,9 +71,14 @@ enum Way {
 async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &Arc<Asked>) -> Way {
     let directives = RequestDirectives::parse(&*asked.fields);
     let key = asked.key.0;
+    let mut asked_disk = !proxy.store().has_disk();
     for _ in 0..LOOKS_MAX {
+        let mut found = proxy.store().lookup(key, &*asked.fields);
+        if !matches!(found, Found::Copy { .. }) && !std::mem::replace(&mut asked_disk, true) {
+            proxy.store().recall(key, &*asked.fields).await;
+            found = proxy.store().lookup(key, &*asked.fields);
+        }
         let now = seawall_client_conn::now();
-        let found = proxy.store().lookup(key, &*asked.fields);
         let replaced = match &found {
             Found::Copy { head, .. } => Some(head.clone()),
             _ => None,
@@ -322,13 +327,12 @@ async fn stored_story<W: Wire>(
         freshness,
     } = copy;
     let (store, key) = (proxy.store(), asked.key.0);
-    let Some(body) = store.body(head, 0..head.length) else {
+    let Some(source) = Source::stored(store, head) else {
         store.invalidate(key);
         return None;
     };
     let plain = CopyHead::of_stored(head, freshness);
     if !wants_gzip(proxy, asked, head.coding) {
-        let source = Source::ready(body);
         return Some(deliver(proxy, x.wire(), asked, &plain, source, story).await);
     }
     let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
@@ -340,9 +344,8 @@ async fn stored_story<W: Wire>(
         }
     });
     if let Some(coded) = coded
-        && let Some(body) = store.body(&coded, 0..coded.length)
+        && let Some(source) = Source::stored(store, &coded)
     {
-        let source = Source::ready(body);
         return Some(
             deliver(
                 proxy,
@@ -355,9 +358,12 @@ async fn stored_story<W: Wire>(
             .await,
         );
     }
-    let (head, source) = match coder::follow(proxy, asked, &plain, || Source::ready(body.clone())) {
+    let mut source = Some(source);
+    let taken = || source.take().unwrap_or_else(|| Source::ready(Vec::new()));
+    let (head, source) = match coder::follow(proxy, asked, &plain, taken) {
         Some((head, reader)) => (head, Source::Following(reader)),
-        None => (Arc::new(plain), Source::ready(body)),
+        // nobody took it
+        None => (Arc::new(plain), source?),
     };
     Some(deliver(proxy, x.wire(), asked, &head, source, story).await)
 }

@@ -144,7 +144,7 @@ impl CacheProxy {
         &self.purges
     }
 
-    pub(crate) fn store(&self) -> &CacheStore {
+    pub(crate) fn store(&self) -> &Arc<CacheStore> {
         &self.store
     }
 

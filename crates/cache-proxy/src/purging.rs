@@ -40,6 +40,11 @@ impl CacheProxy {
         self.purges().contact(contact);
     }
 
+    /// Writes what waits for the disks and lets go of them: for an orderly end. Blocks, at most some seconds.
+    pub fn close(&self) {
+        self.store().close();
+    }
+
     /// What a purge of `scopes` would take away, counted in the sample of keys.
     pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
         self.store().estimate(scopes)

@@ -68,6 +68,8 @@ struct Keeping {
     names: Vec<HeaderName>,
     scopes: Box<[ScopeId]>,
     freshness: Freshness,
+    /// Checksums of the chunks stored so far.
+    sums: Vec<u64>,
 }
 
 impl FillSink {
@@ -189,9 +191,9 @@ impl FillSink {
             }
         };
         let inline = stored.head.inline_body();
-        let (object, inline) = match stored.head.body {
-            seawall_cache_store::Body::Inline => (key, Some([&inline[..]])),
-            seawall_cache_store::Body::Chunks { object, .. } => (object, None),
+        let (object, sums, inline) = match &stored.head.body {
+            seawall_cache_store::Body::Inline => (key, [].into(), Some([&inline[..]])),
+            seawall_cache_store::Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
         };
         let head = Arc::new(Head::new(
             HeadParts {
@@ -206,6 +208,7 @@ impl FillSink {
                 scopes,
                 coding: stored.head.coding,
                 object,
+                sums,
             },
             inline.as_ref().map(|i| &i[..]),
         ));
@@ -339,6 +342,7 @@ impl FillSink {
                 names,
                 scopes,
                 freshness,
+                sums: Vec::new(),
             })),
             _ => Body::Pass,
         };
@@ -451,11 +455,12 @@ impl FillSink {
         }
         let tail: Vec<&[u8]> = tail.iter().map(|piece| &piece[..]).collect();
         let inline = length <= INLINE_MAX;
+        let mut sums = keeping.sums.clone();
         if !inline {
             let last: Vec<u8> = tail.concat();
             if !last.is_empty() {
                 let index = (length / CHUNK_BYTES) as u32;
-                store.put_chunk(key, keeping.head.generation, index, last.into());
+                sums.push(store.put_chunk(key, keeping.head.generation, index, last.into()));
             }
         }
         let small =
@@ -477,6 +482,7 @@ impl FillSink {
                     keeping.head.coding
                 },
                 object: key,
+                sums: sums.into(),
             },
             inline.then_some(&tail[..]),
         );
@@ -580,12 +586,11 @@ impl Wire for FillSink {
         }
         self.len += data.len() as u64;
         let (whole, within_budget) = self.fill.growing.push(data);
-        if let Body::Keep(keeping) = &self.body {
+        if let Body::Keep(keeping) = &mut self.body {
             for (index, chunk) in whole {
-                let generation = keeping.head.generation;
-                self.proxy
-                    .store()
-                    .put_chunk(self.asked.key.0, generation, index, chunk);
+                let (store, generation) = (self.proxy.store(), keeping.head.generation);
+                let sum = store.put_chunk(self.asked.key.0, generation, index, chunk);
+                keeping.sums.push(sum);
             }
             let limit = self
                 .asked

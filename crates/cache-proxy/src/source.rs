@@ -2,9 +2,11 @@
 
 use crate::growing::{Next, Reader};
 use bytes::Bytes;
+use seawall_cache_store::{CHUNK_BYTES, CacheStore, Head};
 use seawall_client_conn::Wire;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// A body, whole or from some offset on.
@@ -12,6 +14,27 @@ use std::task::Poll;
 pub(crate) enum Source {
     Ready(VecDeque<Bytes>),
     Following(Reader),
+    Stored(Stored),
+}
+
+/// A stored body, of which some is on a disk: read chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    store: Arc<CacheStore>,
+    head: Arc<Head>,
+    /// The next chunk.
+    index: u64,
+}
+
+impl Stored {
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        if self.index * CHUNK_BYTES >= self.head.length {
+            return Ok(None);
+        }
+        let chunk = self.store.recall_chunk(&self.head, self.index as u32).await;
+        self.index += 1;
+        chunk.map(Some).ok_or(Broken::Gone)
+    }
 }
 
 /// Why a body ended early.
@@ -19,6 +42,8 @@ pub(crate) enum Source {
 pub(crate) enum Broken {
     /// The fill failed: the copy has no end.
     Fill,
+    /// A part of a stored body is gone from the disk.
+    Gone,
     /// The client is gone, or does not read.
     Client,
 }
@@ -28,10 +53,37 @@ impl Source {
         Self::Ready(parts.into())
     }
 
+    /// The body of a stored copy: from memory, or read from a disk as it is sent. `None`: a part of it is gone.
+    pub(crate) fn stored(store: &Arc<CacheStore>, head: &Arc<Head>) -> Option<Self> {
+        if let Some(parts) = store.body(head, 0..head.length) {
+            return Some(Self::ready(parts));
+        }
+        store.holds(head, 0..head.length).then(|| {
+            Self::Stored(Stored {
+                store: store.clone(),
+                head: head.clone(),
+                index: 0,
+            })
+        })
+    }
+
+    /// Passes over what can be passed over without reading it, before `offset`. Returns where the source stands then;
+    /// for one that was not read from yet.
+    pub(crate) fn seek(&mut self, offset: u64) -> u64 {
+        match self {
+            Self::Ready(_) | Self::Following(_) => 0,
+            Self::Stored(stored) => {
+                stored.index = offset / CHUNK_BYTES;
+                stored.index * CHUNK_BYTES
+            }
+        }
+    }
+
     /// The next bytes, or `None` at the end. While it waits, what was written goes out, and a client that leaves is seen.
     pub(crate) async fn next<W: Wire>(&mut self, wire: &mut W) -> Result<Option<Bytes>, Broken> {
         let reader = match self {
             Self::Ready(parts) => return Ok(parts.pop_front()),
+            Self::Stored(stored) => return stored.next().await,
             Self::Following(reader) => reader,
         };
         let next = match reader.poll_next(None) {
@@ -55,6 +107,7 @@ impl Source {
     pub(crate) async fn next_alone(&mut self) -> Result<Option<Bytes>, Broken> {
         match self {
             Self::Ready(parts) => Ok(parts.pop_front()),
+            Self::Stored(stored) => stored.next().await,
             Self::Following(reader) => match poll_fn(|cx| reader.poll_next(Some(cx))).await {
                 Next::Data(data) => Ok(Some(data)),
                 Next::Done => Ok(None),

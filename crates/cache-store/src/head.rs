@@ -5,14 +5,20 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use seawall_http_cache::Freshness;
 use seawall_purge::{Generation, Label, ScopeId};
+use std::sync::Arc;
 
 /// Where a copy's body is.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Behind the head, in the same record.
     Inline,
-    /// Under the store's chunk keys of (`object`, the head's generation).
-    Chunks { object: u128, count: u32 },
+    /// Under the store's chunk keys of (`object`, the head's generation). `sums` are the chunks' checksums as
+    /// [`crate::CacheStore::put_chunk`] returned them, by index: a chunk that came from a disk is judged by them.
+    Chunks {
+        object: u128,
+        count: u32,
+        sums: Arc<[u64]>,
+    },
 }
 
 /// What the edge may do about a copy's content coding.
@@ -41,8 +47,10 @@ pub struct HeadParts<'a> {
     pub length: u64,
     pub scopes: Box<[ScopeId]>,
     pub coding: Coding,
-    /// When this answer was asked for, for validations that compare times (Unix seconds).
+    /// Under which the chunks lie, where the body is not inline.
     pub object: u128,
+    /// The chunks' checksums, where the body is not inline.
+    pub sums: Arc<[u64]>,
 }
 
 /// A stored response. Cheap to share; never changed after it was made.
@@ -59,9 +67,9 @@ pub struct Head {
     pub coding: Coding,
     /// What the purges made of it last.
     pub memo: Memo,
-    fields_len: u32,
-    status_len: u32,
-    record: Bytes,
+    pub(crate) fields_len: u32,
+    pub(crate) status_len: u32,
+    pub(crate) record: Bytes,
 }
 
 /// The fields of a stored head, taken apart again for the paths that change them.
@@ -72,7 +80,7 @@ pub struct HeadFields {
     pub upstream_cache_status: Bytes,
 }
 
-const CACHE_STATUS: &[u8] = b"cache-status: ";
+pub(crate) const CACHE_STATUS: &[u8] = b"cache-status: ";
 
 impl Head {
     /// Serialises `parts`; `inline` is the whole body when it is at most [`crate::INLINE_MAX`] bytes, else `None` (its
@@ -113,6 +121,7 @@ impl Head {
             None => Body::Chunks {
                 object: parts.object,
                 count: parts.length.div_ceil(crate::CHUNK_BYTES) as u32,
+                sums: parts.sums,
             },
         };
         // a record lives long: what the estimate left over is given back
@@ -156,7 +165,15 @@ impl Head {
 
     /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.
     pub fn weight(&self) -> usize {
-        self.record.len() + self.scopes.len() * size_of::<ScopeId>() + size_of::<Self>() + 160
+        let sums = match &self.body {
+            Body::Inline => 0,
+            Body::Chunks { sums, .. } => size_of_val(&sums[..]),
+        };
+        self.record.len()
+            + self.scopes.len() * size_of::<ScopeId>()
+            + sums
+            + size_of::<Self>()
+            + 160
     }
 
     /// Takes the record apart. What was serialised here parses; a field that does not is left out.

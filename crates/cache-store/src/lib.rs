@@ -12,16 +12,22 @@
 //! - [`memo`]: what the purges made of a copy last
 //! - [`minimum`]: generations below which heads of a key are dead
 //! - [`store`]: the store itself
+//! - [`disk`]: the disk tier under it
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
+pub mod disk;
 pub mod head;
+mod key;
 pub mod memo;
+mod minima;
+mod minima_log;
 pub mod minimum;
 pub mod purges;
 mod sample;
 pub mod store;
 pub mod variants;
 
+pub use disk::{DISK_BYTES_MIN, DiskConfig, OpenError};
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;

@@ -96,13 +96,9 @@ impl Purges {
 
     /// Lets go of everything known and begins at `held`, with no purge. Before that, `kill` has to make every stored
     /// copy dead for good: it cannot be judged any more.
-    pub fn start_empty(
-        &self,
-        held: Held,
-        kill: impl FnOnce() -> std::io::Result<()>,
-    ) -> Result<(), JournalError> {
+    pub fn start_empty(&self, held: Held, kill: impl FnOnce()) -> Result<(), JournalError> {
         let mut journal = self.journal.lock();
-        kill().map_err(|source| journal.error(source))?;
+        kill();
         journal.start(held)?;
         self.table.store(Arc::new(Table::new(held.at)));
         Ok(())

@@ -1,7 +1,11 @@
-//! The store: heads, variants and chunks in memory, each bounded.
+//! The store: heads, variants and chunks in memory, each bounded, and under them the disk tier where there is one.
 
+use crate::disk::tier::Tier;
+use crate::disk::{DiskConfig, OpenError};
 use crate::head::{Body, Coding, Head};
-use crate::minimum::MinGenerations;
+use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
+use crate::minima::Minima;
+use crate::minimum::Version;
 use crate::sample::{Sample, SampleCount};
 use crate::variants::{DIGEST_UNVARIED, Variants, digest_of};
 use crate::{CHUNK_BYTES, INLINE_MAX};
@@ -13,13 +17,14 @@ use seawall_http_cache::Fields;
 use seawall_purge::{BootId, Generation, ScopeId};
 use seawall_telemetry::Metrics;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The variant digest of keys whose responses do not vary: found by one look.
 pub const VARIANT_NONE: u64 = 0;
-/// Keys with a minimum generation of their own before a shard of them folds.
-const MINIMA_MAX: usize = 1 << 20;
 const LOCKS: usize = 64;
 /// A smaller shard of heads would hold too few of those with the largest inline body to choose among.
 const HEAD_SHARD_BYTES_MIN: u64 = 16 << 20;
@@ -27,12 +32,39 @@ const HEAD_SHARD_BYTES_MIN: u64 = 16 << 20;
 const CHUNK_SHARD_BYTES_MIN: u64 = 64 << 20;
 const SHARDS_MAX: u64 = 64;
 
-#[derive(Clone, Copy, Debug)]
+/// [`CacheStore::close`] waits no longer for the disks.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Memory for heads, small bodies and chunks together, in bytes. Half is for heads with small bodies, half for chunks.
+    /// Memory for heads, small bodies and chunks together, in bytes. Half is for heads with small bodies, half for
+    /// chunks. The disk tier needs some more: about 150 bytes a record on disk, and up to 200 MiB a disk for writing.
     pub memory_bytes: u64,
-    /// Persisted and never used twice, so that generations are not either.
+    /// Persisted and never used twice, so that generations are not either. A disk tier that was written by this or a
+    /// later boot is discarded.
     pub boot: BootId,
+    /// The disk tier; none: memory only.
+    pub disks: Vec<DiskConfig>,
+    /// The identity of the purge log that this node's copies are judged by. Copies of another lineage are discarded.
+    pub lineage: u128,
+    /// Where `minima.log` lies, which says what was invalidated or replaced; none: on the first disk.
+    pub state: Option<PathBuf>,
+    /// How often the watchdog looks after each disk.
+    pub disk_probe: Duration,
+}
+
+impl Default for StoreConfig {
+    /// 64 MiB of memory and no disk.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            boot: BootId::default(),
+            disks: Vec::new(),
+            lineage: 0,
+            state: None,
+            disk_probe: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What a lookup found under a key.
@@ -47,34 +79,16 @@ pub enum Found {
     Nothing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct HeadKey {
-    primary: u128,
-    variant: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct ChunkKey {
-    object: u128,
-    generation: Generation,
-    index: u32,
-}
-
-#[derive(Clone, Debug)]
-enum Entry {
-    Head(Arc<Head>),
-    Variants(Arc<Variants>),
-}
-
 /// Heads, variants and chunks of one node.
 pub struct CacheStore {
     heads: Cache<HeadKey, Entry>,
-    chunks: Cache<ChunkKey, Bytes>,
-    minima: MinGenerations,
+    chunks: Cache<ChunkKey, Chunk>,
+    minima: Minima,
     sample: Sample,
+    disk: Option<Tier>,
     boot: BootId,
     counter: AtomicU64,
-    /// Serialise read-modify-write of one key's variants.
+    /// Serialise read-modify-write of one key's variants; with a disk tier, everything that is put under one key.
     locks: Vec<Mutex<()>>,
     chunk_capacity: u64,
 }
@@ -113,7 +127,7 @@ impl Counts for CountEvictions<HeadKey> {
     type Value = Entry;
 }
 impl Counts for CountEvictions<ChunkKey> {
-    type Value = Bytes;
+    type Value = Chunk;
 }
 
 fn shards(bytes: u64, shard_bytes_min: u64) -> usize {
@@ -121,7 +135,27 @@ fn shards(bytes: u64, shard_bytes_min: u64) -> usize {
 }
 
 impl CacheStore {
-    pub fn new(config: StoreConfig, metrics: &Arc<Metrics>) -> Self {
+    /// A store in memory alone, whatever `config` says of disks.
+    pub fn new(config: &StoreConfig, metrics: &Arc<Metrics>) -> Self {
+        Self::build(config, metrics, Minima::default(), None)
+    }
+
+    /// A store with the disks of `config` (none: like [`Self::new`]). Reads the disks' indices, so it blocks for a while;
+    /// it may be called on any thread.
+    pub fn open(config: &StoreConfig, metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
+        if config.disks.is_empty() {
+            return Ok(Self::new(config, metrics));
+        }
+        let (tier, minima) = Tier::open(config, metrics)?;
+        Ok(Self::build(config, metrics, minima, Some(tier)))
+    }
+
+    fn build(
+        config: &StoreConfig,
+        metrics: &Arc<Metrics>,
+        minima: Minima,
+        disk: Option<Tier>,
+    ) -> Self {
         let (heads, chunks) = (
             config.memory_bytes / 2,
             config.memory_bytes - config.memory_bytes / 2,
@@ -141,15 +175,16 @@ impl CacheStore {
                 .build(),
             chunks: CacheBuilder::new(chunks as usize)
                 .with_shards(shards(chunks, CHUNK_SHARD_BYTES_MIN))
-                .with_weighter(|_: &ChunkKey, chunk: &Bytes| chunk.len() + 200)
+                .with_weighter(|_: &ChunkKey, chunk: &Chunk| chunk.0.len() + 200)
                 .with_eviction_config(S3FifoConfig::default())
                 .with_event_listener(Arc::new(CountEvictions {
                     metrics: metrics.clone(),
                     key: std::marker::PhantomData,
                 }))
                 .build(),
-            minima: MinGenerations::new(MINIMA_MAX),
+            minima,
             sample: Sample::default(),
+            disk,
             boot: config.boot,
             counter: AtomicU64::new(1),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
@@ -243,25 +278,44 @@ impl CacheStore {
         });
         let variant = variant.unwrap_or(VARIANT_NONE);
         self.sample.note(key, variant, &head);
-        self.heads.insert(
-            HeadKey {
-                primary: key,
-                variant,
-            },
-            Entry::Head(head),
-        );
+        self.replace(key, variant, head);
         variant
     }
 
     /// Puts a newer head (refreshed by a validation, or a coding) where `variant` says.
     pub fn replace(&self, key: u128, variant: u64, head: Arc<Head>) {
-        self.heads.insert(
-            HeadKey {
-                primary: key,
-                variant,
-            },
-            Entry::Head(head),
-        );
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        let Some(disk) = &self.disk else {
+            self.heads.insert(slot, Entry::Head(head));
+            return;
+        };
+        let _one = self.lock(key).lock();
+        self.put_head(disk, slot, head);
+    }
+
+    /// Serialises what is put under `key`.
+    fn lock(&self, key: u128) -> &Mutex<()> {
+        &self.locks[key as usize % LOCKS]
+    }
+
+    /// With the key's lock held: an older head in `slot` may lie on the disk and come back, so it is declared dead
+    /// first.
+    fn put_head(&self, disk: &Tier, slot: HeadKey, head: Arc<Head>) {
+        let version = version_of(&head);
+        // The same generation refreshed, after it expired: should the older one come back it is as expired as it was.
+        let refreshed = match self.heads.get(&slot).as_deref() {
+            Some(Entry::Head(old)) => {
+                old.generation == head.generation && old.freshness.ttl(head.freshness.received) <= 0
+            }
+            _ => false,
+        };
+        if !refreshed && disk.may_hold_head(&slot) {
+            self.minima.supersede(slot, version);
+        }
+        disk.offer_head(self.heads.insert(slot, Entry::Head(head)));
     }
 
     /// Changes the variants record of `key`. Without one, `make` says whether to begin one: the copy that lies under
@@ -272,27 +326,51 @@ impl CacheStore {
         make: bool,
         change: impl FnOnce(&mut Variants) -> R,
     ) -> Option<R> {
-        let _one = self.locks[key as usize % LOCKS].lock();
-        let mut variants = match self.entry(key, VARIANT_NONE) {
-            Some(Entry::Variants(variants)) => Arc::unwrap_or_clone(variants),
+        let _one = self.lock(key).lock();
+        let slot = |variant| HeadKey {
+            primary: key,
+            variant,
+        };
+        let known = self.entry(key, VARIANT_NONE);
+        let mut variants = match &known {
+            Some(Entry::Variants(variants)) => Variants::clone(variants),
             _ if !make => return None,
             Some(Entry::Head(head)) => {
                 let mut variants = Variants::default();
                 variants.add_list(&[]);
                 variants.add_variant(DIGEST_UNVARIED);
-                self.replace(key, DIGEST_UNVARIED, head);
+                match &self.disk {
+                    Some(disk) => self.put_head(disk, slot(DIGEST_UNVARIED), head.clone()),
+                    None => {
+                        let entry = Entry::Head(head.clone());
+                        self.heads.insert(slot(DIGEST_UNVARIED), entry);
+                    }
+                }
                 variants
             }
             None => Variants::default(),
         };
         let result = change(&mut variants);
-        self.heads.insert(
-            HeadKey {
-                primary: key,
-                variant: VARIANT_NONE,
-            },
-            Entry::Variants(Arc::new(variants)),
-        );
+        // A record that an older one takes the place of (on a disk, or after a crash) forgets variants, which are then
+        // fetched again, or names some that are gone, which are misses. What it leads to is judged by itself.
+        let new = match &known {
+            Some(Entry::Variants(old)) if **old == variants => return Some(result),
+            Some(Entry::Variants(_)) => false,
+            _ => true,
+        };
+        let slot = slot(VARIANT_NONE);
+        if let Some(disk) = &self.disk
+            && new
+            && disk.may_hold_head(&slot)
+        {
+            // the head that lay here would hide the variants
+            let minimum = self.next_generation().into();
+            self.minima.supersede(slot, minimum);
+        }
+        let entry = self.heads.insert(slot, Entry::Variants(Arc::new(variants)));
+        if let Some(disk) = &self.disk {
+            disk.offer_head(entry);
+        }
         Some(result)
     }
 
@@ -316,27 +394,38 @@ impl CacheStore {
 
     /// Puts a refreshed head in the place of its own generation; another one, which was stored meanwhile, stays.
     pub fn refresh(&self, key: u128, variant: u64, head: Arc<Head>) {
-        let _one = self.locks[key as usize % LOCKS].lock();
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        let _one = self.lock(key).lock();
         match self.entry(key, variant) {
-            Some(Entry::Head(current)) if current.generation != head.generation => {}
-            Some(Entry::Variants(_)) => {}
-            Some(Entry::Head(_)) | None => self.replace(key, variant, head),
+            Some(Entry::Head(current)) if current.generation != head.generation => return,
+            Some(Entry::Variants(_)) => return,
+            Some(Entry::Head(_)) | None => {}
+        }
+        match &self.disk {
+            Some(disk) => self.put_head(disk, slot, head),
+            None => {
+                self.heads.insert(slot, Entry::Head(head));
+            }
         }
     }
 
-    /// Makes everything that is stored a miss, for good.
-    pub fn kill_all(&self) -> std::io::Result<()> {
-        self.minima.raise_all(self.next_generation());
-        Ok(())
+    /// Makes everything that is stored a miss, for good: durably, where there is a disk tier.
+    pub fn kill_all(&self) {
+        self.minima.kill_all(self.next_generation());
     }
 
     /// What a purge of `scopes` would take away, counted in a sample of the keys.
     pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
         self.sample.count(scopes, |key, variant| {
-            self.heads.contains(&HeadKey {
+            let slot = HeadKey {
                 primary: key,
                 variant,
-            })
+            };
+            let on_disk = self.disk.as_ref().is_some_and(|d| d.may_hold_head(&slot));
+            self.heads.contains(&slot) || on_disk
         })
     }
 
@@ -345,21 +434,28 @@ impl CacheStore {
         self.boot
     }
 
-    /// Makes every head stored under `key` up to now a miss.
+    /// Makes every head stored under `key` up to now a miss. With a disk tier that is written to `minima.log` when this
+    /// returns, and on the device a moment later: a killed process does not forget it, a power failure within that
+    /// moment may.
     pub fn invalidate(&self, key: u128) {
-        self.minima.raise(key, self.next_generation());
+        self.minima.invalidate(key, self.next_generation());
     }
 
-    /// Stores chunk `index` of the body of (`object`, `generation`).
-    pub fn put_chunk(&self, object: u128, generation: Generation, index: u32, chunk: Bytes) {
-        self.chunks.insert(
-            ChunkKey {
-                object,
-                generation,
-                index,
-            },
-            chunk,
-        );
+    /// Stores chunk `index` of the body of (`object`, `generation`). Returns its checksum, for [`HeadParts::sums`].
+    ///
+    /// [`HeadParts::sums`]: crate::HeadParts::sums
+    pub fn put_chunk(&self, object: u128, generation: Generation, index: u32, chunk: Bytes) -> u64 {
+        let sum = xxh3_64(&chunk);
+        let key = ChunkKey {
+            object,
+            generation,
+            index,
+        };
+        let entry = self.chunks.insert(key, Chunk(chunk));
+        if let Some(disk) = &self.disk {
+            disk.offer_chunk(entry);
+        }
+        sum
     }
 
     /// The bytes `range` of the body of `head`, in order. `None`: a chunk is gone, and with it this generation.
@@ -368,7 +464,7 @@ impl CacheStore {
         if range.is_empty() {
             return Some(Vec::new());
         }
-        match head.body {
+        match &head.body {
             Body::Inline => Some(vec![
                 head.inline_body()
                     .slice(range.start as usize..range.end as usize),
@@ -378,11 +474,11 @@ impl CacheStore {
                 (first..=last)
                     .map(|index| {
                         let key = ChunkKey {
-                            object,
+                            object: *object,
                             generation: head.generation,
                             index: index as u32,
                         };
-                        let chunk = self.chunks.get(&key)?.value().clone();
+                        let chunk = self.chunks.get(&key)?.value().0.clone();
                         let base = index * CHUNK_BYTES;
                         let from = range.start.saturating_sub(base) as usize;
                         let to = (range.end - base).min(chunk.len() as u64) as usize;
@@ -395,12 +491,167 @@ impl CacheStore {
         }
     }
 
+    /// Whether the bytes `range` of the body of `head` are in memory or, as far as is known without reading, on a disk.
+    pub fn holds(&self, head: &Head, range: Range<u64>) -> bool {
+        let range = range.start.min(head.length)..range.end.min(head.length);
+        let Body::Chunks { object, .. } = &head.body else {
+            return true;
+        };
+        if range.is_empty() {
+            return true;
+        }
+        (range.start / CHUNK_BYTES..=(range.end - 1) / CHUNK_BYTES).all(|index| {
+            let key = ChunkKey {
+                object: *object,
+                generation: head.generation,
+                index: index as u32,
+            };
+            let on_disk = || self.disk.as_ref().is_some_and(|d| d.may_load_chunk(&key));
+            self.chunks.contains(&key) || on_disk()
+        })
+    }
+
+    /// Whether there is a disk tier that [`Self::recall`] could find something on.
+    pub fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// After a [`Self::lookup`] that found nothing for `request`: brings what the disk has of `key` to memory, so that
+    /// another lookup may find a copy. Returns whether anything came. A key that no disk knows costs no I/O and no wait.
+    ///
+    /// May be awaited on any runtime and dropped at any time. Who asks for the same record meanwhile shares the read.
+    pub async fn recall(&self, key: u128, request: &(dyn Fields + Sync)) -> bool {
+        let Some(disk) = &self.disk else {
+            return false;
+        };
+        let first = match self.entry(key, VARIANT_NONE) {
+            None => match self.recall_slot(disk, key, VARIANT_NONE).await {
+                Some(entry) => entry,
+                None => return false,
+            },
+            Some(entry) => entry,
+        };
+        let variants = match first {
+            Entry::Head(head) => {
+                if !self.minima.alive(key, head.generation) {
+                    return false;
+                }
+                self.recall_gzip(disk, key, VARIANT_NONE, &head).await;
+                return true;
+            }
+            Entry::Variants(variants) => variants,
+        };
+        let candidates: Vec<u64> = variants.candidates(request).collect();
+        for variant in candidates {
+            if let Some(head) = self.exact(key, variant) {
+                self.recall_gzip(disk, key, variant, &head).await;
+                return true;
+            }
+            if let Some(Entry::Head(head)) = self.recall_slot(disk, key, variant).await {
+                self.recall_gzip(disk, key, variant, &head).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The coding beside a copy comes along, or it would be coded again.
+    async fn recall_gzip(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
+        let coded = gzip_variant(variant);
+        if head.coding == Coding::Negotiable && self.entry(key, coded).is_none() {
+            self.recall_slot(disk, key, coded).await;
+        }
+    }
+
+    /// Brings one slot to memory. `None`: the disk has nothing there that may be used.
+    async fn recall_slot(&self, disk: &Tier, key: u128, variant: u64) -> Option<Entry> {
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        if !disk.may_load_head(&slot) {
+            return None;
+        }
+        let loaded = disk.load_head(slot).await?;
+        // From here on nothing else is put under the key: what memory holds by now is newer, and what was replaced since
+        // has its minimum. A head that is older than the one last put here is below that minimum, whether it was read
+        // just before it was replaced or foyer brought it back after a restart.
+        let _one = self.lock(key).lock();
+        if let Some(entry) = self.entry(key, variant) {
+            return Some(entry);
+        }
+        if let Entry::Head(head) = &loaded.value
+            && !(self.minima.alive(key, head.generation)
+                && self.minima.current(slot, version_of(head)))
+        {
+            return None;
+        }
+        let entry = self.heads.insert(slot, loaded.value.clone());
+        if loaded.leaving {
+            disk.offer_head(entry);
+        }
+        Some(loaded.value)
+    }
+
+    /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. `None`: it is gone.
+    /// Never bytes of another length or checksum than `head` says.
+    pub async fn recall_chunk(&self, head: &Head, index: u32) -> Option<Bytes> {
+        let Body::Chunks { object, sums, .. } = &head.body else {
+            return None;
+        };
+        let key = ChunkKey {
+            object: *object,
+            generation: head.generation,
+            index,
+        };
+        let base = u64::from(index) * CHUNK_BYTES;
+        let length = CHUNK_BYTES.min(head.length.checked_sub(base)?);
+        if let Some(chunk) = self.chunks.get(&key) {
+            let bytes = &chunk.value().0;
+            return (bytes.len() as u64 == length).then(|| bytes.clone());
+        }
+        let disk = self.disk.as_ref()?;
+        let sum = *sums.get(index as usize)?;
+        let loaded = disk.load_chunk(key, length, sum).await?;
+        let bytes = loaded.value.0.clone();
+        let entry = self.chunks.insert(key, loaded.value);
+        if loaded.leaving {
+            disk.offer_chunk(entry);
+        }
+        Some(bytes)
+    }
+
+    /// Waits until everything offered to the disks is written or given up, at most `wait`. Blocks.
+    pub fn flush(&self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        self.disk.as_ref().is_none_or(|disk| disk.flush(deadline))
+    }
+
+    /// Writes what waits for the disks and lets go of them, within five seconds: for an orderly end. Blocks. Memory goes
+    /// on to serve; the disks are not asked any more.
+    pub fn close(&self) {
+        let deadline = Instant::now() + CLOSE_WAIT;
+        if let Some(disk) = &self.disk {
+            disk.close(deadline);
+        }
+        if let Some(log) = self.minima.log() {
+            log.sync();
+        }
+    }
+
     /// Entries (heads and chunks) and the bytes they are charged with.
     pub fn usage(&self) -> (u64, u64) {
         (
             (self.heads.entries() + self.chunks.entries()) as u64,
             (self.heads.usage() + self.chunks.usage()) as u64,
         )
+    }
+}
+
+fn version_of(head: &Head) -> Version {
+    Version {
+        generation: head.generation,
+        revision: head.revision,
     }
 }
 

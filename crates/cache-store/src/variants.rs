@@ -11,7 +11,7 @@ pub const LISTS_MAX: usize = 8;
 pub const VARIANTS_MAX: usize = 64;
 
 /// What is known of a key whose responses vary.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variants {
     /// Newest first.
     lists: VecDeque<Arc<[HeaderName]>>,
@@ -67,6 +67,20 @@ impl Variants {
         self.lists
             .front()
             .map_or(DIGEST_UNVARIED, |names| digest_of(names, request))
+    }
+
+    /// The field lists and the digests, each newest first.
+    pub(crate) fn parts(&self) -> (&VecDeque<Arc<[HeaderName]>>, &VecDeque<u64>) {
+        (&self.lists, &self.digests)
+    }
+
+    /// `None`: more than is remembered.
+    pub(crate) fn from_parts(
+        lists: VecDeque<Arc<[HeaderName]>>,
+        digests: VecDeque<u64>,
+    ) -> Option<Self> {
+        (lists.len() <= LISTS_MAX && digests.len() <= VARIANTS_MAX)
+            .then_some(Self { lists, digests })
     }
 
     /// Bytes held, for the store's accounting.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 fn store(memory_bytes: u64) -> CacheStore {
     let metrics = Metrics::new(NodeKind::Edge, "test");
     CacheStore::new(
-        StoreConfig {
+        &StoreConfig {
             memory_bytes,
             boot: BootId(1),
+            ..StoreConfig::default()
         },
         &metrics,
     )
@@ -52,6 +53,7 @@ fn head(generation: Generation, length: u64, inline: Option<&[u8]>) -> Arc<Head>
         scopes: Box::default(),
         coding: Coding::AsIs,
         object: 7,
+        sums: Arc::new([]),
     };
     let inline = inline.map(|body| [body]);
     Arc::new(Head::new(parts, inline.as_ref().map(|i| &i[..])))
@@ -165,7 +167,8 @@ fn a_range_of_a_chunked_body_is_its_bytes_and_a_missing_or_foreign_chunk_is_none
         chunked.body,
         Body::Chunks {
             object: 7,
-            count: 3
+            count: 3,
+            ..
         }
     ));
     let put = |index: usize, chunk: &[u8]| {

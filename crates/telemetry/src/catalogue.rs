@@ -115,6 +115,48 @@ pub const CACHE_EVICTIONS: MetricInfo = metric(
     &[],
     "Entries that left memory to make room for others.",
 );
+pub const DISK_UP: MetricInfo = metric(
+    "seawall_disk_up",
+    Gauge,
+    "disks",
+    &["disk"],
+    "1 while the disk tier in this directory is used; 0 after it was turned off (a write failed, the directory or a file went away). The node goes on from memory; restart it when the disk is well again.",
+);
+pub const DISK_CAPACITY: MetricInfo = metric(
+    "seawall_disk_capacity_bytes",
+    Gauge,
+    "bytes",
+    &["disk"],
+    "Space allocated for cached records in this directory.",
+);
+pub const DISK_WRITTEN: MetricInfo = metric(
+    "seawall_disk_records_written_total",
+    Counter,
+    "records",
+    &["disk"],
+    "Records (heads, variant records, chunks) that were written and are indexed.",
+);
+pub const DISK_DROPPED: MetricInfo = metric(
+    "seawall_disk_records_dropped_total",
+    Counter,
+    "records",
+    &["disk"],
+    "Records that were not written: the queue was full, the record too long, or the disk tier off.",
+);
+pub const DISK_READS: MetricInfo = metric(
+    "seawall_disk_reads_total",
+    Counter,
+    "reads",
+    &["disk", "result"],
+    "Reads of records that the index knew: hit, or miss (not readable, damaged, replaced or invalidated since). Keys that the index does not know cost no read and are not counted.",
+);
+pub const DISK_CORRUPT: MetricInfo = metric(
+    "seawall_disk_records_corrupt_total",
+    Counter,
+    "records",
+    &["disk"],
+    "Records that were indexed but did not come back whole (wrong checksum, length or format; a few may have been reclaimed while they were read). Each was answered as a miss.",
+);
 pub const FILLS: MetricInfo = metric(
     "seawall_fills_total",
     Counter,
@@ -256,6 +298,12 @@ pub const CATALOGUE: &[MetricInfo] = &[
     CACHE_OBJECTS,
     CACHE_BYTES,
     CACHE_EVICTIONS,
+    DISK_UP,
+    DISK_CAPACITY,
+    DISK_WRITTEN,
+    DISK_DROPPED,
+    DISK_READS,
+    DISK_CORRUPT,
     FILLS,
     FILLS_IN_FLIGHT,
     FILL_BYTES,

@@ -16,5 +16,7 @@ pub mod trace;
 
 pub use access_log::{AccessEntry, AccessLog, Destination};
 pub use catalogue::{CATALOGUE, MetricInfo, MetricKind, reference};
-pub use metrics::{ControlPlaneMetrics, FillCounters, Gauge, InFlight, Metrics, NodeKind};
+pub use metrics::{
+    ControlPlaneMetrics, DiskMetrics, FillCounters, Gauge, InFlight, Metrics, NodeKind,
+};
 pub use trace::{LogFormat, init_tracing};

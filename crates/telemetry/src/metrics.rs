@@ -63,6 +63,29 @@ pub struct FillCounters {
     pub failed: IntCounter,
 }
 
+/// The metrics of one disk.
+#[derive(Clone, Debug)]
+pub struct DiskMetrics {
+    pub up: Gauge,
+    pub capacity: Gauge,
+    pub written: IntCounter,
+    pub dropped: IntCounter,
+    pub hits: IntCounter,
+    pub misses: IntCounter,
+    pub corrupt: IntCounter,
+}
+
+/// The families behind [`DiskMetrics`], by directory.
+#[derive(Debug)]
+struct Disks {
+    up: IntGaugeVec,
+    capacity: IntGaugeVec,
+    written: IntCounterVec,
+    dropped: IntCounterVec,
+    reads: IntCounterVec,
+    corrupt: IntCounterVec,
+}
+
 /// All metrics of one node.
 #[derive(Debug)]
 pub struct Metrics {
@@ -77,6 +100,7 @@ pub struct Metrics {
     pub cache_objects: Gauge,
     pub cache_bytes: Gauge,
     pub cache_evictions: IntCounter,
+    disks: Disks,
     pub fills: FillCounters,
     pub fills_in_flight: Gauge,
     pub fill_bytes_in_flight: Gauge,
@@ -124,6 +148,13 @@ impl Register<'_> {
         Gauge(self.put(IntGauge::new(info.name, info.help)))
     }
 
+    fn gauges(&self, info: MetricInfo) -> IntGaugeVec {
+        self.put(IntGaugeVec::new(
+            Opts::new(info.name, info.help),
+            info.labels,
+        ))
+    }
+
     fn histograms(&self, info: MetricInfo) -> HistogramVec {
         let opts = HistogramOpts::new(info.name, info.help).buckets(BUCKETS.to_vec());
         self.put(HistogramVec::new(opts, info.labels))
@@ -162,6 +193,14 @@ impl Metrics {
             cache_objects: register.gauge(catalogue::CACHE_OBJECTS),
             cache_bytes: register.gauge(catalogue::CACHE_BYTES),
             cache_evictions: register.counter(catalogue::CACHE_EVICTIONS),
+            disks: Disks {
+                up: register.gauges(catalogue::DISK_UP),
+                capacity: register.gauges(catalogue::DISK_CAPACITY),
+                written: register.counters(catalogue::DISK_WRITTEN),
+                dropped: register.counters(catalogue::DISK_DROPPED),
+                reads: register.counters(catalogue::DISK_READS),
+                corrupt: register.counters(catalogue::DISK_CORRUPT),
+            },
             fills: FillCounters {
                 stored: fill("stored"),
                 revalidated: fill("revalidated"),
@@ -182,6 +221,20 @@ impl Metrics {
             purge_table_records: register.gauge(catalogue::PURGE_TABLE_RECORDS),
             registry,
         })
+    }
+
+    /// The metrics of the disk tier in the directory `disk`.
+    pub fn disk(&self, disk: &str) -> DiskMetrics {
+        let of = &self.disks;
+        DiskMetrics {
+            up: Gauge(of.up.with_label_values(&[disk])),
+            capacity: Gauge(of.capacity.with_label_values(&[disk])),
+            written: of.written.with_label_values(&[disk]),
+            dropped: of.dropped.with_label_values(&[disk]),
+            hits: of.reads.with_label_values(&[disk, "hit"]),
+            misses: of.reads.with_label_values(&[disk, "miss"]),
+            corrupt: of.corrupt.with_label_values(&[disk]),
+        }
     }
 
     /// Counts one finished request. `seconds` is 0 where it was not timed.

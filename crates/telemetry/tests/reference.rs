@@ -44,6 +44,7 @@ fn every_metric_of_the_catalogue_is_served() {
         .upstream_seconds
         .with_label_values(&["connect"])
         .observe(0.1);
+    metrics.disk("data/cache").up.set(1);
     metrics.reloads.with_label_values(&["ok"]).inc();
     let text = metrics.gather() + &ControlPlaneMetrics::new().gather();
     for metric in CATALOGUE {

@@ -1,0 +1,286 @@
+use super::*;
+use crate::head::HeadParts;
+use http::HeaderMap;
+use proptest::prelude::*;
+
+fn encoded(record: &impl Code) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes).unwrap();
+    assert!(
+        bytes.len() <= record.estimated_size(),
+        "the estimate is no upper bound: {} > {}",
+        bytes.len(),
+        record.estimated_size()
+    );
+    bytes
+}
+
+/// What was encoded decodes to something that is encoded alike and looks alike.
+fn check<R: Code + std::fmt::Debug>(record: &R) {
+    let bytes = encoded(record);
+    let back = R::decode(&mut &bytes[..]).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{record:?}"));
+    assert_eq!(encoded(&back), bytes);
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        assert!(R::decode(&mut &bytes[..cut]).is_err(), "cut at {cut}");
+    }
+    let longer = [&bytes[..], b"x"].concat();
+    assert!(R::decode(&mut &longer[..]).is_err(), "something behind it");
+    let mut other = bytes;
+    other[0] = VERSION + 1;
+    assert!(R::decode(&mut &other[..]).is_err(), "another version");
+}
+
+fn generation() -> impl Strategy<Value = Generation> {
+    any::<(u32, u64)>().prop_map(|(boot, counter)| Generation {
+        boot: BootId(boot),
+        counter,
+    })
+}
+
+prop_compose! {
+    fn head()(
+        generation in generation(),
+        (revision, epoch, n) in any::<(u32, u64, u64)>(),
+        status in 100u16..1000,
+        source in 0u8..7,
+        (lifetime, initial_age, received) in any::<(u64, u64, u64)>(),
+        (swr, sie, no_cache, must_revalidate) in any::<(u64, u64, bool, bool)>(),
+        coding in prop_oneof![
+            Just(Coding::AsIs),
+            Just(Coding::Negotiable),
+            (generation(), any::<u32>()).prop_map(|(g, r)| Coding::GzipOf(g, r)),
+        ],
+        value in "[ -~]{0,40}",
+        members in "[a-z; ]{0,20}",
+        body in prop::collection::vec(any::<u8>(), 0..500),
+        chunks in prop::option::of((any::<u128>(), prop::collection::vec(any::<u64>(), 1..50))),
+        scopes in prop::collection::vec(any::<u64>(), 0..20),
+    ) -> Entry {
+        let mut fields = HeaderMap::new();
+        fields.insert("x-field", value.trim().parse().unwrap());
+        let (object, sums) = chunks.clone().unwrap_or_default();
+        let parts = HeadParts {
+            generation,
+            revision,
+            label: Label(PurgeSeq::new(Epoch(epoch), n)),
+            status: StatusCode::from_u16(status).unwrap(),
+            fields: &fields,
+            upstream_cache_status: members.as_bytes(),
+            freshness: Freshness {
+                lifetime,
+                source: source_of(source).unwrap(),
+                initial_age,
+                received: Timestamp(received),
+                stale_while_revalidate: swr,
+                stale_if_error: sie,
+                no_cache,
+                must_revalidate,
+            },
+            length: if chunks.is_some() {
+                sums.len() as u64 * CHUNK_BYTES - 1
+            } else {
+                body.len() as u64
+            },
+            scopes: scopes.into_iter().map(ScopeId).collect(),
+            coding,
+            object,
+            sums: sums.into(),
+        };
+        let inline = [&body[..]];
+        Entry::Head(Arc::new(Head::new(parts, chunks.is_none().then_some(&inline[..]))))
+    }
+}
+
+prop_compose! {
+    fn variants()(
+        lists in prop::collection::vec(prop::collection::vec("[a-z][a-z-]{0,20}", 0..5), 0..20),
+        digests in prop::collection::vec(any::<u64>(), 0..100),
+    ) -> Entry {
+        let mut variants = Variants::default();
+        for names in lists {
+            let names: Vec<HeaderName> = names.iter().map(|n| n.parse().unwrap()).collect();
+            variants.add_list(&names);
+        }
+        for digest in digests {
+            variants.add_variant(digest);
+        }
+        Entry::Variants(Arc::new(variants))
+    }
+}
+
+proptest! {
+    #[test]
+    fn heads_and_variants_come_back_as_they_were(entry in prop_oneof![head(), variants()]) {
+        check(&entry);
+    }
+
+    #[test]
+    fn keys_and_chunks_come_back_as_they_were(
+        (primary, variant, index) in any::<(u128, u64, u32)>(),
+        generation in generation(),
+        bytes: Vec<u8>,
+    ) {
+        check(&HeadKey { primary, variant });
+        check(&ChunkKey { object: primary, generation, index });
+        check(&Chunk(bytes.into()));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+        let _ = HeadKey::decode(&mut &bytes[..]);
+        let _ = ChunkKey::decode(&mut &bytes[..]);
+        let _ = Chunk::decode(&mut &bytes[..]);
+        let _ = Entry::decode(&mut &bytes[..]);
+        for kind in [KIND_HEAD, KIND_VARIANTS] {
+            let bytes = [&[VERSION, kind], &bytes[..]].concat();
+            let _ = Entry::decode(&mut &bytes[..]);
+        }
+    }
+
+    #[test]
+    fn a_changed_record_never_panics_when_it_is_decoded_and_used(
+        entry in prop_oneof![head(), variants()],
+        at: usize,
+        to: u8,
+    ) {
+        let mut bytes = encoded(&entry);
+        let at = at % bytes.len().min(220);
+        bytes[at] = to;
+        if let Ok(Entry::Head(head)) = Entry::decode(&mut &bytes[..]) {
+            let _ = (head.serialised(), head.cache_status_prefix(), head.inline_body());
+            let _ = head.fields();
+        }
+    }
+}
+
+#[test]
+fn the_format_of_version_1_is_what_was_written_by_the_first_release() {
+    let generation = Generation {
+        boot: BootId(3),
+        counter: 0x0102,
+    };
+    let key = HeadKey {
+        primary: 0x11,
+        variant: 0x22,
+    };
+    golden(&key, "01 11000000000000000000000000000000 2200000000000000");
+    let key = ChunkKey {
+        object: 0x11,
+        generation,
+        index: 5,
+    };
+    golden(
+        &key,
+        "01 11000000000000000000000000000000 03000000 0201000000000000 05000000",
+    );
+    golden(&Chunk(Bytes::from_static(b"abc")), "01 03000000 616263");
+
+    let mut variants = Variants::default();
+    variants.add_list(&[http::header::ACCEPT]);
+    variants.add_variant(9);
+    golden(
+        &Entry::Variants(Arc::new(variants)),
+        "01 01 01 0100 0600 616363657074 01 0900000000000000",
+    );
+
+    let mut fields = HeaderMap::new();
+    fields.insert("a", "b".parse().unwrap());
+    let parts = |length, coding| HeadParts {
+        generation,
+        revision: 1,
+        label: Label(PurgeSeq::new(Epoch(7), 8)),
+        status: StatusCode::OK,
+        fields: &fields,
+        upstream_cache_status: b"s",
+        freshness: Freshness {
+            lifetime: 60,
+            source: LifetimeSource::MaxAge,
+            initial_age: 1,
+            received: Timestamp(1000),
+            stale_while_revalidate: 2,
+            stale_if_error: 3,
+            no_cache: false,
+            must_revalidate: true,
+        },
+        length,
+        scopes: [ScopeId(0x33)].into(),
+        coding,
+        object: 0x11,
+        sums: [0x44].into(),
+    };
+    let common = "01 00 03000000 0201000000000000 01000000 0700000000000000 0800000000000000 c800 \
+                  3c00000000000000 02 0100000000000000 e803000000000000 0200000000000000 0300000000000000 02";
+    // "HTTP/1.1 200 OK\r\na: b\r\n", "cache-status: s, "
+    let record =
+        "485454502f312e3120323030204f4b0d0a613a20620d0a 63616368652d7374617475733a20732c20";
+    let inline: &[&[u8]] = &[b"xy"];
+    golden(
+        &Entry::Head(Arc::new(Head::new(
+            parts(2, Coding::Negotiable),
+            Some(inline),
+        ))),
+        &format!(
+            "{common} 0200000000000000 01 00 01000000 3300000000000000 17000000 11000000 {record} 7879"
+        ),
+    );
+    let coding = Coding::GzipOf(generation, 4);
+    golden(
+        &Entry::Head(Arc::new(Head::new(parts(70_000, coding), None))),
+        &format!(
+            "{common} 7011010000000000 02 03000000 0201000000000000 04000000 \
+             01 11000000000000000000000000000000 01000000 4400000000000000 \
+             01000000 3300000000000000 17000000 11000000 {record}"
+        ),
+    );
+}
+
+fn golden(record: &(impl Code + std::fmt::Debug), hex: &str) {
+    let digits: String = hex.split_whitespace().collect();
+    let wanted: Vec<u8> = (0..digits.len() / 2)
+        .map(|i| u8::from_str_radix(&digits[i * 2..i * 2 + 2], 16).unwrap())
+        .collect();
+    assert_eq!(encoded(record), wanted);
+    check(record);
+}
+
+#[test]
+fn a_length_that_lies_allocates_nothing() {
+    let chunk = [&[VERSION][..], &u32::MAX.to_le_bytes(), b"abc"].concat();
+    assert!(Chunk::decode(&mut &chunk[..]).is_err());
+    // ends where the sums of 2^32 - 1 chunks should begin
+    let Entry::Head(head) = Entry::Head(Arc::new(chunked())) else {
+        unreachable!()
+    };
+    let bytes = encoded(&Entry::Head(head));
+    assert!(Entry::decode(&mut &bytes[..]).is_err());
+}
+
+/// A head whose count of checksums is not its count of chunks.
+fn chunked() -> Head {
+    let fields = HeaderMap::new();
+    let parts = HeadParts {
+        generation: Generation::default(),
+        revision: 0,
+        label: Label::default(),
+        status: StatusCode::OK,
+        fields: &fields,
+        upstream_cache_status: b"",
+        freshness: Freshness {
+            lifetime: 0,
+            source: LifetimeSource::None,
+            initial_age: 0,
+            received: Timestamp(0),
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            no_cache: false,
+            must_revalidate: false,
+        },
+        length: u64::from(u32::MAX) * CHUNK_BYTES,
+        scopes: Box::default(),
+        coding: Coding::AsIs,
+        object: 0,
+        sums: Arc::new([]),
+    };
+    Head::new(parts, None)
+}

@@ -1,0 +1,465 @@
+//! One disk's directory: locked for one process, stamped with what its files may be used for, its space allocated.
+
+use super::DISK_BYTES_MIN;
+use super::error::OpenError;
+use crate::minima_log;
+use bytes::{Buf, BufMut};
+use rustix::fs::FallocateFlags;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64;
+
+const LOCK: &str = "lock";
+const STAMP: &str = "stamp";
+const STAMP_NEW: &str = "stamp.new";
+pub(crate) const HEADS: &str = "heads";
+pub(crate) const CHUNKS: &str = "chunks";
+/// How foyer names the files of its blocks.
+const FILE_PREFIX: &str = "foyer-storage-direct-fs-";
+
+const MAGIC: &[u8; 8] = b"SEAWDISK";
+const FORMAT: u32 = 1;
+const STAMP_BYTES: usize = 8 + 4 + 16 + 16 + 8 + 8;
+
+/// What the files in a directory were written under. Files under any other stamp are never read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The purge log that the copies are judged by.
+    pub(crate) lineage: u128,
+    /// The minima log that knows which heads are dead. It tells this node's directories from another's, too.
+    pub(crate) minima: u128,
+    pub(crate) bytes: u64,
+}
+
+/// How the space of one shelf is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) name: &'static str,
+    pub(crate) block_bytes: u64,
+    pub(crate) blocks: u64,
+}
+
+impl Layout {
+    /// Blocks are what is evicted at once, and each is a file: 256 of them are fine enough and few enough. Offsets in a
+    /// block are of 32 bits, so there are more of them on a very large disk.
+    fn new(name: &'static str, bytes: u64, block_bytes_min: u64) -> Self {
+        let block_bytes = (bytes / 256)
+            .clamp(block_bytes_min, 2 << 30)
+            .next_multiple_of(4096);
+        Self {
+            name,
+            block_bytes,
+            blocks: bytes / block_bytes,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.block_bytes * self.blocks
+    }
+
+    fn files(&self, directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+        let directory = directory.join(self.name);
+        (0..self.blocks).map(move |i| directory.join(format!("{FILE_PREFIX}{i:08}")))
+    }
+}
+
+/// The shelves of a disk of `bytes`: a quarter for heads (they are many and small), the rest for chunks. A block holds
+/// several of the longest records.
+pub(crate) fn layouts(bytes: u64) -> [Layout; 2] {
+    [
+        Layout::new(HEADS, bytes / 4, 1 << 20),
+        Layout::new(CHUNKS, bytes - bytes / 4, 4 << 20),
+    ]
+}
+
+/// A directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    bytes: u64,
+    /// Held as long as anything may be written here.
+    lock: File,
+}
+
+impl Directory {
+    /// Creates the directory where it is missing, and locks it.
+    pub(crate) fn lock(path: &Path, bytes: u64) -> Result<Self, OpenError> {
+        if bytes < DISK_BYTES_MIN {
+            return Err(OpenError::TooSmall {
+                path: path.to_owned(),
+                bytes,
+                min: DISK_BYTES_MIN,
+            });
+        }
+        let failed = |what| failed(path, what);
+        create_dir(path).map_err(failed("create the directory"))?;
+        foreign(path)?;
+        let lock = lock_file(&path.join(LOCK)).map_err(failed("create the lock file"))?;
+        let lock = lock.ok_or_else(|| OpenError::Locked {
+            path: path.to_owned(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            lock,
+        })
+    }
+
+    pub(crate) fn stamp(&self, lineage: u128, minima: u128) -> Stamp {
+        Stamp {
+            lineage,
+            minima,
+            bytes: self.bytes,
+        }
+    }
+
+    /// Makes the files here fit for use under `stamp`: those of any other are deleted, with a warning. What the shelves
+    /// still have to write is the stamp ([`Self::seal`]), after their files are there.
+    pub(crate) fn prepare(&self, stamp: Stamp) -> Result<(), OpenError> {
+        let why = match read_stamp(&self.path) {
+            Ok(Some(found)) if found == stamp => None,
+            Ok(Some(found)) if found.lineage != stamp.lineage => {
+                Some("they belong to another lineage of the purge log")
+            }
+            Ok(Some(found)) if found.minima != stamp.minima => {
+                Some("they belong to another node or to a lost minima.log")
+            }
+            Ok(Some(_)) => Some("the configured size changed"),
+            Ok(None) => Some("their stamp is missing"),
+            Err(why) => Some(why),
+        };
+        if let Some(why) = why {
+            if self.has_data() {
+                tracing::warn!(
+                    disk = %self.path.display(),
+                    why,
+                    "the files of the disk cache are discarded: it starts empty"
+                );
+            }
+            self.discard()
+                .map_err(failed(&self.path, "discard the old files"))?;
+        } else {
+            self.tell_cut_files();
+        }
+        for layout in layouts(self.bytes) {
+            create_dir(&self.path.join(layout.name))
+                .map_err(failed(&self.path, "create a directory"))?;
+        }
+        self.reserve()
+    }
+
+    fn has_data(&self) -> bool {
+        [HEADS, CHUNKS, STAMP]
+            .iter()
+            .any(|name| self.path.join(name).exists())
+    }
+
+    /// Deletes the stamp first: what is left of the files after a crash in here is void.
+    fn discard(&self) -> io::Result<()> {
+        self.unstamp()?;
+        for layout in layouts(self.bytes) {
+            let directory = self.path.join(layout.name);
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(FILE_PREFIX) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The files here are void from now on.
+    pub(crate) fn unstamp(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join(STAMP)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        sync_directory(&self.path)
+    }
+
+    fn tell_cut_files(&self) {
+        for layout in layouts(self.bytes) {
+            let whole = |path: &PathBuf| {
+                std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == layout.block_bytes)
+            };
+            let cut = layout.files(&self.path).filter(|f| !whole(f)).count();
+            if cut > 0 {
+                tracing::warn!(
+                    disk = %self.path.display(),
+                    files = cut,
+                    "files of the disk cache were cut or are missing: their records are lost"
+                );
+            }
+        }
+    }
+
+    /// Allocates every block, so that no write can find the disk full later (files that are only as long are sparse).
+    fn reserve(&self) -> Result<(), OpenError> {
+        let layouts = layouts(self.bytes);
+        let files = || {
+            layouts
+                .iter()
+                .flat_map(|l| l.files(&self.path).map(|file| (file, l.block_bytes)))
+        };
+        let needed: u64 = files()
+            .map(|(file, bytes)| {
+                let allocated = std::fs::metadata(file).map_or(0, |m| m.blocks() * 512);
+                bytes.saturating_sub(allocated)
+            })
+            .sum();
+        let space = rustix::fs::statvfs(&self.path).map_err(|error| {
+            failed(&self.path, "ask for the free space")(io::Error::from(error))
+        })?;
+        let free = space.f_bavail * space.f_frsize;
+        let no_space = || OpenError::NoSpace {
+            path: self.path.clone(),
+            needed,
+            free,
+        };
+        if free < needed {
+            return Err(no_space());
+        }
+        for (file, bytes) in files() {
+            match allocate(&file, bytes) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    // give back what was taken: the next one to need it is not us
+                    let _ = self.discard();
+                    return Err(no_space());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    tracing::warn!(
+                        disk = %self.path.display(),
+                        "this file system cannot allocate space up front: the disk may run full"
+                    );
+                    return Ok(());
+                }
+                Err(error) => return Err(failed(&self.path, "allocate its files")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says under what the files here may be used from now on: complete or not at all, and on the device.
+    pub(crate) fn seal(&self, stamp: Stamp) -> Result<(), OpenError> {
+        if read_stamp(&self.path) == Ok(Some(stamp)) {
+            return Ok(());
+        }
+        let write = || -> io::Result<()> {
+            let new = self.path.join(STAMP_NEW);
+            let mut file = File::options()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?;
+            file.write_all(&encode_stamp(stamp))?;
+            file.sync_all()?;
+            std::fs::rename(&new, self.path.join(STAMP))?;
+            sync_directory(&self.path)
+        };
+        write().map_err(failed(&self.path, "write its stamp"))
+    }
+
+    /// Lets another process have the directory. Nothing may be written here any more.
+    pub(crate) fn unlock(&self) {
+        let _ = self.lock.unlock();
+    }
+
+    /// Whether everything is still in its place; else what is not.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let same = || -> io::Result<bool> {
+            let (here, held) = (
+                std::fs::metadata(self.path.join(LOCK))?,
+                self.lock.metadata()?,
+            );
+            Ok((here.dev(), here.ino()) == (held.dev(), held.ino()))
+        };
+        match same() {
+            Ok(true) => {}
+            Ok(false) => return Some("the directory was replaced".into()),
+            Err(error) => return Some(format!("the directory is gone: {error}")),
+        }
+        layouts(self.bytes).iter().find_map(|layout| {
+            layout
+                .files(&self.path)
+                .find_map(|file| match std::fs::metadata(&file) {
+                    Ok(m) if m.len() == layout.block_bytes => None,
+                    Ok(m) => Some(format!("{} is {} bytes long", file.display(), m.len())),
+                    Err(error) => Some(format!("{}: {error}", file.display())),
+                })
+        })
+    }
+
+    /// What the operating system says to a small write here, for the log.
+    pub(crate) fn write_error(&self) -> Option<io::Error> {
+        let path = self.path.join(STAMP_NEW);
+        let tried = File::create(&path).and_then(|mut file| {
+            file.write_all(&[0; 4096])?;
+            file.sync_data()
+        });
+        let _ = std::fs::remove_file(path);
+        tried.err()
+    }
+}
+
+fn failed(path: &Path, what: &'static str) -> impl Fn(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Directory {
+        path: path.clone(),
+        what,
+        source,
+    }
+}
+
+pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// `None`: another process holds it.
+pub(crate) fn lock_file(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// A directory without our stamp or lock that holds other things was named by mistake.
+fn foreign(path: &Path) -> Result<(), OpenError> {
+    const OURS: [&str; 9] = [
+        LOCK,
+        STAMP,
+        STAMP_NEW,
+        HEADS,
+        CHUNKS,
+        minima_log::FILE,
+        minima_log::FILE_NEW,
+        minima_log::LOCK,
+        "lost+found",
+    ];
+    let read = failed(path, "read the directory");
+    for entry in std::fs::read_dir(path).map_err(&read)? {
+        let name = entry.map_err(&read)?.file_name();
+        if !OURS.iter().any(|ours| name == *ours) {
+            return Err(OpenError::Foreign {
+                path: path.to_owned(),
+                name: name.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn encode_stamp(stamp: Stamp) -> Vec<u8> {
+    let mut out = Vec::with_capacity(STAMP_BYTES);
+    out.put_slice(MAGIC);
+    out.put_u32_le(FORMAT);
+    out.put_u128_le(stamp.lineage);
+    out.put_u128_le(stamp.minima);
+    out.put_u64_le(stamp.bytes);
+    let sum = xxh3_64(&out);
+    out.put_u64_le(sum);
+    out
+}
+
+fn read_stamp(directory: &Path) -> Result<Option<Stamp>, &'static str> {
+    let file = match File::open(directory.join(STAMP)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(_) => return Err("their stamp cannot be read"),
+    };
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, 4096), &mut bytes)
+        .map_err(|_| "their stamp cannot be read")?;
+    decode_stamp(&bytes).map(Some)
+}
+
+fn decode_stamp(bytes: &[u8]) -> Result<Stamp, &'static str> {
+    const DAMAGED: &str = "their stamp is damaged";
+    let rest = bytes.strip_prefix(MAGIC).ok_or(DAMAGED)?;
+    if rest.get(..4).ok_or(DAMAGED)? != FORMAT.to_le_bytes() {
+        return Err("they are of another version");
+    }
+    if bytes.len() != STAMP_BYTES {
+        return Err(DAMAGED);
+    }
+    let (signed, mut sum) = bytes.split_at(STAMP_BYTES - 8);
+    let mut rest = &signed[12..];
+    let mut read = || -> Option<Stamp> {
+        (sum.try_get_u64_le().ok()? == xxh3_64(signed)).then_some(())?;
+        Some(Stamp {
+            lineage: rest.try_get_u128_le().ok()?,
+            minima: rest.try_get_u128_le().ok()?,
+            bytes: rest.try_get_u64_le().ok()?,
+        })
+    };
+    read().ok_or(DAMAGED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_read_as_it_was_written_and_any_changed_bit_is_noticed() {
+        let stamp = Stamp {
+            lineage: 1 << 100,
+            minima: 5,
+            bytes: 1 << 40,
+        };
+        let bytes = encode_stamp(stamp);
+        assert_eq!(decode_stamp(&bytes), Ok(stamp));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_stamp(&changed).is_err(), "bit {bit}");
+        }
+        for cut in 0..bytes.len() {
+            assert!(decode_stamp(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn blocks_fill_the_space_and_hold_the_longest_records() {
+        for bytes in [DISK_BYTES_MIN, 1 << 30, 1_000_000_000_007, 8 << 40] {
+            let [heads, chunks] = layouts(bytes);
+            assert!(heads.bytes() + chunks.bytes() <= bytes);
+            assert!(heads.bytes() + chunks.bytes() > bytes - bytes / 8);
+            for layout in [heads, chunks] {
+                assert!(layout.blocks >= 12, "{layout:?}");
+                assert!(layout.block_bytes <= 2 << 30 && layout.block_bytes % 4096 == 0);
+            }
+            assert!(heads.block_bytes >= 2 * super::super::codec::ENTRY_BYTES_MAX as u64);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One disk: its directory, its two shelves and its health.
+
+use super::directory::{CHUNKS, Directory, HEADS, Layout, layouts};
+use super::error::OpenError;
+use super::shelf::Shelf;
+use crate::key::{Chunk, Entry};
+use foyer::Device;
+use seawall_telemetry::DiskMetrics;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Whether a drive is used. Off is for good: what it missed meanwhile nobody has written down.
+pub(crate) struct Health {
+    pub(crate) directory: Directory,
+    up: AtomicBool,
+    pub(crate) metrics: DiskMetrics,
+}
+
+impl Health {
+    pub(crate) fn new(directory: Directory, metrics: DiskMetrics) -> Self {
+        metrics.capacity.set(0);
+        metrics.up.set(0);
+        Self {
+            directory,
+            up: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    fn start(&self, capacity: u64) {
+        self.metrics.capacity.set(capacity as i64);
+        self.metrics.up.set(1);
+        self.up.store(true, Ordering::Release);
+    }
+
+    /// Turns the drive off, and says so once.
+    pub(crate) fn fail(&self, reason: &str) {
+        if self.stop() {
+            let disk = self.directory.path.display();
+            match self.directory.write_error() {
+                Some(error) => {
+                    tracing::error!(%disk, reason, %error, "the disk cache is turned off");
+                }
+                None => tracing::error!(%disk, reason, "the disk cache is turned off"),
+            }
+        }
+    }
+
+    /// Turns the drive off. `false`: it was off.
+    pub(crate) fn stop(&self) -> bool {
+        self.metrics.up.set(0);
+        self.up.swap(false, Ordering::AcqRel)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Drive {
+    pub(crate) health: Arc<Health>,
+    pub(crate) heads: Arc<Shelf<Entry>>,
+    pub(crate) chunks: Arc<Shelf<Chunk>>,
+}
+
+/// foyer reads and writes by the bare numbers of files that these own.
+pub(crate) type Devices = Vec<Arc<dyn Device>>;
+
+impl Drive {
+    /// Opens the shelves in a directory that is prepared, and begins to watch. Runs on `runtime`.
+    pub(crate) async fn open(
+        health: Arc<Health>,
+        bytes: u64,
+        runtime: Handle,
+        probe: Duration,
+    ) -> Result<(Self, Devices), OpenError> {
+        let path = health.directory.path.clone();
+        let engine = |error: foyer::Error| OpenError::Engine {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let [heads, chunks] = layouts(bytes);
+        let at = |layout: Layout| path.join(layout.name);
+        debug_assert!(heads.name == HEADS && chunks.name == CHUNKS);
+        let (head_shelf, head_device) = Shelf::open(&at(heads), heads, &runtime, health.clone())
+            .await
+            .map_err(engine)?;
+        let (chunk_shelf, chunk_device) =
+            Shelf::open(&at(chunks), chunks, &runtime, health.clone())
+                .await
+                .map_err(engine)?;
+        health.start(heads.bytes() + chunks.bytes());
+        let drive = Self {
+            health,
+            heads: head_shelf,
+            chunks: chunk_shelf,
+        };
+        runtime.spawn(drive.clone().watch(probe));
+        Ok((drive, vec![head_device, chunk_device]))
+    }
+
+    /// The watchdog: every `period`, whether files are in their place and records come back. Errors of writes are seen
+    /// by the shelves themselves, with the batch that failed.
+    async fn watch(self, period: Duration) {
+        for nonce in 0.. {
+            tokio::time::sleep(period).await;
+            if !self.health.is_up() {
+                return;
+            }
+            if let Err(reason) = self.probe(nonce).await {
+                self.health.fail(&reason);
+                return;
+            }
+        }
+    }
+
+    async fn probe(&self, nonce: u64) -> Result<(), String> {
+        let health = self.health.clone();
+        // stat of some hundred files may block where the disk is in trouble
+        let looked = tokio::task::spawn_blocking(move || health.directory.missing());
+        match tokio::time::timeout(Duration::from_secs(30), looked).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(missing))) => return Err(missing),
+            Ok(Err(error)) => return Err(format!("its files could not be looked at: {error}")),
+            Err(_) => return Err("its files could not be looked at in time".into()),
+        }
+        self.heads.probe(nonce).await?;
+        self.chunks.probe(nonce).await
+    }
+}

@@ -1,0 +1,426 @@
+//! `minima.log`: the minima, so that what was invalidated or replaced stays so over a restart.
+//!
+//! A header, then records of one length, each with a checksum. The log is written anew when it is opened and when it has
+//! grown much beyond what is in force. It has a random identity that the disks' stamps repeat: copies on a disk are
+//! used only together with the log that knows what became of them.
+
+use crate::minima::Tables;
+use crate::minimum::Version;
+use bytes::{Buf, BufMut};
+use parking_lot::{Condvar, Mutex};
+use seawall_purge::{BootId, Generation};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub(crate) const FILE: &str = "minima.log";
+pub(crate) const FILE_NEW: &str = "minima.log.new";
+pub(crate) const LOCK: &str = "minima.lock";
+
+const MAGIC: &[u8; 8] = b"SEAWMINI";
+const FORMAT: u32 = 1;
+/// Magic, format, identity, boot, checksum.
+const HEADER_BYTES: usize = 8 + 4 + 16 + 4 + 8;
+/// Kind, key, boot, counter, revision, checksum.
+const RECORD_BYTES: usize = 1 + 16 + 4 + 8 + 4 + 8;
+/// Below this the log is not written anew while it is open.
+const COMPACT_BYTES_MIN: u64 = 16 << 20;
+/// A longer file is none of ours: twice the tables' capacity, after growing threefold, is less (2 * 2^20 * 41 * 3).
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Keys,
+    Slots,
+}
+
+/// One line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) table: Table,
+    /// For the whole shard of `key` rather than for `key`.
+    pub(crate) floor: bool,
+    pub(crate) key: u128,
+    pub(crate) version: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// To the device soon, together with what else waits.
+    Sync,
+    /// When the operating system likes.
+    Lazy,
+}
+
+type OnFailure = Box<dyn Fn(&str) + Send + Sync>;
+
+pub(crate) struct MinimaLog {
+    shared: Arc<Shared>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    /// Of the directory: nobody else may put a log in this one's place.
+    _lock: File,
+}
+
+struct Shared {
+    directory: PathBuf,
+    id: u128,
+    boot: BootId,
+    tables: Arc<Tables>,
+    file: Mutex<Writing>,
+    wake: Condvar,
+    broken: AtomicBool,
+    on_failure: OnceLock<OnFailure>,
+}
+
+struct Writing {
+    file: Arc<File>,
+    bytes: u64,
+    compact_at: u64,
+    unsynced: bool,
+    stop: bool,
+}
+
+impl std::fmt::Debug for MinimaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MinimaLog")
+            .field("directory", &self.shared.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MinimaLog {
+    /// Opens the log in `directory`, which exists and of which `lock` is the lock, into `tables`. A log that cannot be trusted as a whole
+    /// (missing, not readable, of a later boot) begins anew under another identity, which makes the disks' copies void.
+    pub(crate) fn open(
+        directory: &Path,
+        lock: File,
+        boot: BootId,
+        tables: Arc<Tables>,
+    ) -> io::Result<Self> {
+        let id = match read(directory)? {
+            Some(bytes) => match replay(&bytes, boot, &tables) {
+                Ok(id) => Some(id),
+                Err(why) => {
+                    tracing::warn!(
+                        directory = %directory.display(),
+                        why,
+                        "minima.log is not usable: the disks' copies are discarded"
+                    );
+                    None
+                }
+            },
+            None => None,
+        };
+        let id = match id {
+            Some(id) => id,
+            None => random()?,
+        };
+        let (file, bytes) = rewrite(directory, id, boot, &tables)?;
+        let shared = Arc::new(Shared {
+            directory: directory.to_owned(),
+            id,
+            boot,
+            tables,
+            file: Mutex::new(Writing {
+                file: Arc::new(file),
+                bytes,
+                compact_at: compact_at(bytes),
+                unsynced: false,
+                stop: false,
+            }),
+            wake: Condvar::new(),
+            broken: AtomicBool::new(false),
+            on_failure: OnceLock::new(),
+        });
+        let keeper = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("seawall-minima".into())
+            .spawn(move || keeper.keep())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            _lock: lock,
+        })
+    }
+
+    /// What the disks' stamps repeat.
+    pub(crate) fn id(&self) -> u128 {
+        self.shared.id
+    }
+
+    /// Calls `f` once, with the reason, when the log can no longer be written. From then on what lies on the disks must
+    /// not be used after a restart.
+    pub(crate) fn on_failure(&self, f: OnFailure) {
+        let _ = self.shared.on_failure.set(f);
+    }
+
+    /// Writes one record; it survives the process from here on.
+    pub(crate) fn append(&self, fact: Fact, urgency: Urgency) {
+        if self.shared.broken.load(Ordering::Acquire) {
+            return;
+        }
+        let record = encode(fact, self.shared.id);
+        let mut writing = self.shared.file.lock();
+        if let Err(error) = (&*writing.file).write_all(&record) {
+            drop(writing);
+            self.shared.fail(&error);
+            return;
+        }
+        writing.bytes += RECORD_BYTES as u64;
+        writing.unsynced |= urgency == Urgency::Sync;
+        if urgency == Urgency::Sync || writing.bytes > writing.compact_at {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Everything written so far is on the device when this returns.
+    pub(crate) fn sync(&self) {
+        self.shared.sync_now();
+    }
+}
+
+impl Drop for MinimaLog {
+    fn drop(&mut self) {
+        self.shared.file.lock().stop = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// The thread: fsync in groups, and a new file when the old one has grown.
+    fn keep(&self) {
+        loop {
+            let (unsynced, compact) = {
+                let mut writing = self.file.lock();
+                while !writing.stop && !writing.unsynced && writing.bytes <= writing.compact_at {
+                    self.wake.wait(&mut writing);
+                }
+                if writing.stop {
+                    return;
+                }
+                (writing.unsynced, writing.bytes > writing.compact_at)
+            };
+            if unsynced {
+                self.sync_now();
+            }
+            if compact {
+                self.compact();
+            }
+        }
+    }
+
+    fn sync_now(&self) {
+        let file = {
+            let mut writing = self.file.lock();
+            writing.unsynced = false;
+            writing.file.clone()
+        };
+        if let Err(error) = file.sync_data() {
+            self.fail(&error);
+        }
+    }
+
+    fn compact(&self) {
+        // appends wait meanwhile (some tens of milliseconds for a million keys): none may miss the new file
+        let mut writing = self.file.lock();
+        match rewrite(&self.directory, self.id, self.boot, &self.tables) {
+            Ok((file, bytes)) => {
+                writing.file = Arc::new(file);
+                writing.bytes = bytes;
+                writing.compact_at = compact_at(bytes);
+                writing.unsynced = false;
+            }
+            Err(error) => {
+                writing.compact_at = u64::MAX;
+                drop(writing);
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn fail(&self, error: &io::Error) {
+        if !self.broken.swap(true, Ordering::AcqRel) {
+            let reason = format!("minima.log cannot be written: {error}");
+            match self.on_failure.get() {
+                Some(tell) => tell(&reason),
+                None => tracing::error!(reason, "what is invalidated may come back"),
+            }
+        }
+    }
+}
+
+fn compact_at(bytes: u64) -> u64 {
+    bytes.saturating_mul(3).max(COMPACT_BYTES_MIN)
+}
+
+fn random() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// `None`: there is no log.
+fn read(directory: &Path) -> io::Result<Option<Vec<u8>>> {
+    let path = directory.join(FILE);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => Ok(Some(Vec::new())),
+        Ok(_) => std::fs::read(&path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads `bytes` into `tables`. Returns the log's identity, or why there is none that counts.
+fn replay(bytes: &[u8], boot: BootId, tables: &Tables) -> Result<u128, &'static str> {
+    let (id, logged) = header(bytes).ok_or("its header is damaged or of another version")?;
+    if logged >= boot {
+        // generations would be used twice, and minima of a later boot would kill new heads for ever
+        return Err("it was written by this or a later boot");
+    }
+    let records = bytes[HEADER_BYTES..].chunks(RECORD_BYTES);
+    let mut damaged = false;
+    let mut torn = false;
+    for record in records {
+        match decode(record, id) {
+            Some(fact) => {
+                // good after bad: the bad one was no torn end
+                damaged |= torn;
+                apply(fact, tables);
+            }
+            None => torn = true,
+        }
+    }
+    if damaged {
+        tracing::warn!("minima.log is damaged in the middle: all heads of earlier boots are dead");
+        let floor = Version::from(Generation { boot, counter: 0 });
+        tables.keys.raise_floors(floor);
+    } else if torn {
+        tracing::info!("the torn end of minima.log is cut");
+    }
+    Ok(id)
+}
+
+fn apply(fact: Fact, tables: &Tables) {
+    let table = tables.of(fact.table);
+    if fact.floor {
+        table.raise_floor(fact.key, fact.version);
+    } else {
+        table.raise(fact.key, fact.version);
+    }
+}
+
+/// Writes what is in force to a new file and puts it in the old one's place. Returns it, ready for more, and its length.
+fn rewrite(directory: &Path, id: u128, boot: BootId, tables: &Tables) -> io::Result<(File, u64)> {
+    let path = directory.join(FILE_NEW);
+    let mut file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
+    let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
+    let mut bytes = HEADER_BYTES as u64;
+    out.write_all(&encode_header(id, boot))?;
+    for table in [Table::Keys, Table::Slots] {
+        let mut written = Ok(());
+        tables.of(table).each(&mut |floor, key, version| {
+            let fact = Fact {
+                table,
+                floor,
+                key,
+                version,
+            };
+            if written.is_ok() {
+                written = out.write_all(&encode(fact, id));
+                bytes += RECORD_BYTES as u64;
+            }
+        });
+        written?;
+    }
+    out.flush()?;
+    drop(out);
+    file.sync_all()?;
+    std::fs::rename(&path, directory.join(FILE))?;
+    File::open(directory)?.sync_all()?;
+    Ok((file, bytes))
+}
+
+fn encode_header(id: u128, boot: BootId) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES);
+    out.put_slice(MAGIC);
+    out.put_u32_le(FORMAT);
+    out.put_u128_le(id);
+    out.put_u32_le(boot.0);
+    let sum = xxh3_64_with_seed(&out, 0);
+    out.put_u64_le(sum);
+    out
+}
+
+fn header(bytes: &[u8]) -> Option<(u128, BootId)> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let (signed, mut sum) = header.split_at(HEADER_BYTES - 8);
+    if sum.try_get_u64_le().ok()? != xxh3_64_with_seed(signed, 0) {
+        return None;
+    }
+    let mut rest = signed.strip_prefix(MAGIC)?;
+    if rest.try_get_u32_le().ok()? != FORMAT {
+        return None;
+    }
+    let id = rest.try_get_u128_le().ok()?;
+    Some((id, BootId(rest.try_get_u32_le().ok()?)))
+}
+
+fn encode(fact: Fact, id: u128) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
+    let mut out = &mut record[..];
+    let table = match fact.table {
+        Table::Keys => 0,
+        Table::Slots => 1,
+    };
+    out.put_u8(table | u8::from(fact.floor) << 1);
+    out.put_u128_le(fact.key);
+    out.put_u32_le(fact.version.generation.boot.0);
+    out.put_u64_le(fact.version.generation.counter);
+    out.put_u32_le(fact.version.revision);
+    // seeded with the identity: what an earlier log left in the blocks of this one does not count
+    let sum = xxh3_64_with_seed(&record[..RECORD_BYTES - 8], id as u64);
+    record[RECORD_BYTES - 8..].copy_from_slice(&sum.to_le_bytes());
+    record
+}
+
+fn decode(record: &[u8], id: u128) -> Option<Fact> {
+    if record.len() != RECORD_BYTES {
+        return None;
+    }
+    let (mut signed, mut sum) = record.split_at(RECORD_BYTES - 8);
+    if sum.try_get_u64_le().ok()? != xxh3_64_with_seed(signed, id as u64) {
+        return None;
+    }
+    let kind = signed.try_get_u8().ok()?;
+    Some(Fact {
+        table: match kind & 1 {
+            0 => Table::Keys,
+            _ => Table::Slots,
+        },
+        floor: kind & 2 != 0,
+        key: signed.try_get_u128_le().ok()?,
+        version: Version {
+            generation: Generation {
+                boot: BootId(signed.try_get_u32_le().ok()?),
+                counter: signed.try_get_u64_le().ok()?,
+            },
+            revision: signed.try_get_u32_le().ok()?,
+        },
+    })
+}
+
+#[cfg(test)]
+#[path = "minima_log/tests.rs"]
+mod tests;

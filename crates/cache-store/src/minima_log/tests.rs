@@ -1,0 +1,129 @@
+use super::*;
+
+const KEY: u128 = 7 << 64 | 9;
+
+fn version(boot: u32, counter: u64) -> Version {
+    Version::from(Generation {
+        boot: BootId(boot),
+        counter,
+    })
+}
+
+fn fact(key: u128, version: Version) -> Fact {
+    Fact {
+        table: Table::Keys,
+        floor: false,
+        key,
+        version,
+    }
+}
+
+/// Opens the log as `boot`; returns it with the tables it was read into.
+fn open(directory: &Path, boot: u32) -> (MinimaLog, Arc<Tables>) {
+    let tables = Arc::new(Tables::default());
+    let lock = File::create(directory.join(LOCK)).unwrap();
+    let log = MinimaLog::open(directory, lock, BootId(boot), tables.clone()).unwrap();
+    (log, tables)
+}
+
+#[test]
+fn what_was_appended_is_in_force_after_the_next_two_openings() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    let id = log.id();
+    log.append(fact(KEY, version(1, 50)), Urgency::Sync);
+    drop(log);
+    for boot in 2..4 {
+        let (log, tables) = open(dir.path(), boot);
+        assert_eq!(log.id(), id);
+        assert!(!tables.keys.alive(KEY, version(1, 49)));
+        assert!(tables.keys.alive(KEY, version(1, 50)));
+        assert!(tables.slots.alive(KEY, version(1, 49)), "the other table");
+    }
+}
+
+#[test]
+fn a_torn_end_is_cut_and_the_rest_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    for key in 0..10 {
+        log.append(fact(key << 64, version(1, 50)), Urgency::Lazy);
+    }
+    drop(log);
+    let path = dir.path().join(FILE);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+    let (_, tables) = open(dir.path(), 2);
+    assert!(!tables.keys.alive(8 << 64, version(1, 49)));
+    assert!(tables.keys.alive(9 << 64, version(1, 49)), "it was torn");
+    assert!(tables.keys.alive(11 << 64, version(1, 49)));
+}
+
+#[test]
+fn damage_in_the_middle_kills_all_heads_of_earlier_boots_and_stays_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    for key in 0..10 {
+        log.append(fact(key << 64, version(1, 50)), Urgency::Lazy);
+    }
+    drop(log);
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[HEADER_BYTES + 3 * RECORD_BYTES + 2] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for boot in 2..4 {
+        let (_, tables) = open(dir.path(), boot);
+        assert!(!tables.keys.alive(99 << 64, version(1, u64::MAX)));
+        assert!(tables.keys.alive(99 << 64, version(2, 0)));
+    }
+}
+
+#[test]
+fn a_log_of_this_or_a_later_boot_or_with_a_bad_header_begins_anew_under_another_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for boot in [5, 5, 4] {
+        let (log, _) = open(dir.path(), boot);
+        ids.push(log.id());
+    }
+    let path = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    ids.push(open(dir.path(), 9).0.id());
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn arbitrary_bytes_in_the_place_of_the_log_do_no_harm() {
+    use proptest::prelude::*;
+    proptest!(|(bytes: Vec<u8>, flip: usize)| {
+        let tables = Tables::default();
+        let _ = replay(&bytes, BootId(9), &tables);
+        let mut log = encode_header(7, BootId(1));
+        log.extend(encode(fact(KEY, version(1, 5)), 7));
+        log.extend(&bytes);
+        let at = flip % log.len();
+        log[at] ^= 1;
+        let _ = replay(&log, BootId(9), &tables);
+    });
+}
+
+#[test]
+fn a_log_that_grew_is_written_anew_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tables) = open(dir.path(), 1);
+    let rounds = COMPACT_BYTES_MIN / RECORD_BYTES as u64 + 1000;
+    for counter in 0..rounds {
+        let fact = fact(u128::from(counter % 64) << 64, version(1, counter));
+        apply(fact, &tables);
+        log.append(fact, Urgency::Lazy);
+    }
+    drop(log);
+    let (_, tables) = open(dir.path(), 2);
+    for key in 0..64 {
+        assert!(!tables.keys.alive(key << 64, version(1, rounds - 65)));
+    }
+}
