@@ -4,6 +4,7 @@
 mod caching;
 mod coalescing;
 mod delivery;
+mod disks;
 mod faults;
 mod framing;
 mod operating;
