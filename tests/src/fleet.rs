@@ -164,6 +164,13 @@ impl Fleet {
         }
     }
 
+    /// Makes room for one more edge, which is not started here; its index.
+    pub fn another_edge(&mut self) -> usize {
+        self.edges.push(None);
+        self.edge_addresses.push(LOOPBACK.into());
+        self.edges.len() - 1
+    }
+
     /// Starts an edge where it was.
     pub fn start_edge(&mut self, index: usize) {
         let edge = Edge::start(&self.edge_model(index), ServiceSet::default());

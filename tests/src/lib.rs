@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod gate;
 pub mod origin;
+pub mod process;
 
 pub use client::{Client, Response};
 pub use cluster::{Cluster, ClusterSpec};

@@ -10,6 +10,7 @@ mod framing;
 mod operating;
 mod passing;
 mod purging;
+mod races;
 mod secure;
 mod site;
 mod stale;

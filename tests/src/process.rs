@@ -1,0 +1,119 @@
+//! An edge in a process of its own, so that it can be killed.
+
+use seawall_config::{
+    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel, ShieldEntryModel,
+};
+use seawall_edge::Edge;
+use seawall_service_model::ServiceSet;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+const SPEC: &str = "SEAWALL_SPECS_EDGE";
+/// What a started edge says, before its address.
+const LISTENS: &str = "edge listens on ";
+
+/// A running process; killed when it is dropped.
+pub struct EdgeProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl EdgeProcess {
+    /// Runs the ignored test `name` of this very binary, which calls [`serve`].
+    pub fn spawn(model: &EdgeModel, name: &str) -> Self {
+        let node = &model.node;
+        let disk = node.disks.first();
+        let spec = json!({
+            "id": node.id,
+            "data": node.data,
+            "listen": node.listen[0].address,
+            "sync": node.control_plane.as_ref().map(|link| &link.address),
+            "secret": node.fleet.secret_file,
+            "shields": model.shields.iter().map(|s| json!([s.id, s.host, s.port])).collect::<Vec<_>>(),
+            "disk": disk.map(|disk| json!([disk.path, disk.size.0])),
+        });
+        let mut child = Command::new(std::env::current_exe().expect("this binary"))
+            .args([name, "--exact", "--ignored", "--nocapture"])
+            .env(SPEC, spec.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this binary runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let address = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once(LISTENS)?.1.parse().ok())
+            .expect("the edge starts");
+        Self { child, address }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for EdgeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What the process does: it serves until it is killed, or until who started it is gone.
+pub fn serve() {
+    let Ok(spec) = std::env::var(SPEC) else {
+        return;
+    };
+    let spec: Value = serde_json::from_str(&spec).expect("a spec");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let fleet = FleetModel {
+        id: "specs".into(),
+        secret_file: Some(text(&spec["secret"]).into()),
+        tls: None,
+    };
+    let listen = text(&spec["listen"]).parse().expect("an address");
+    let mut node = NodeModel::new(
+        &text(&spec["id"]),
+        text(&spec["data"]).into(),
+        listen,
+        fleet,
+    );
+    node.workers = 2;
+    node.memory.0 = 64 << 20;
+    node.control_plane = Some(ControlPlaneEntryModel {
+        address: text(&spec["sync"]),
+        tls_name: None,
+    });
+    if let Some(bytes) = spec["disk"][1].as_u64() {
+        node.disks = vec![DiskModel {
+            path: text(&spec["disk"][0]).into(),
+            size: seawall_config::ByteCount(bytes),
+        }];
+    }
+    let shield = |shield: &Value| ShieldEntryModel {
+        id: text(&shield[0]),
+        host: text(&shield[1]),
+        port: shield[2].as_u64().expect("a port") as u16,
+        weight: 1,
+        tls_name: None,
+    };
+    let shields = spec["shields"].as_array().into_iter().flatten();
+    let model = EdgeModel {
+        node,
+        services: Vec::new(),
+        shields: shields.map(shield).collect(),
+    };
+    let edge = Edge::start(&model, ServiceSet::default()).expect("an edge starts");
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{LISTENS}{}", edge.addrs()[0]).and_then(|()| out.flush());
+    let parent = std::os::unix::process::parent_id();
+    while std::os::unix::process::parent_id() == parent {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
