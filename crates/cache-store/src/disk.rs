@@ -6,16 +6,16 @@
 //!
 //! foyer's hybrid cache was not taken: its `get` is asynchronous and dearer where a hit in memory is wanted, it evicts
 //! heads and chunks by its own mind, and its writes vanish silently when its queues are full or its flusher has died.
-//! So all records go through a queue of our own ([`shelf`]), which hands foyer no more than fits its buffer, waits, and
+//! So all records go through a queue of our own (`shelf`), which hands foyer no more than fits its buffer, waits, and
 //! then looks whether everything arrived. That is also the watchdog for write errors: foyer's I/O traits cannot be
 //! implemented outside of foyer (their argument types are private), hence errors are noticed by what they leave undone.
 //!
-//! - [`codec`]: records as bytes
-//! - [`directory`]: one disk's directory: lock, stamp, space
-//! - [`shelf`]: one foyer store with its queue
-//! - [`flights`]: one read for all who ask for the same record
-//! - [`drive`]: the pair of one disk, and its health
-//! - [`tier`]: all disks, their threads, opening and closing
+//! - `codec`: records as bytes
+//! - `directory`: one disk's directory: lock, stamp, space
+//! - `shelf`: one foyer store with its queue
+//! - `flights`: one read for all who ask for the same record
+//! - `drive`: the pair of one disk, and its health
+//! - `tier`: all disks, their threads, opening and closing
 
 pub(crate) mod codec;
 pub(crate) mod directory;
