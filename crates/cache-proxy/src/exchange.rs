@@ -9,6 +9,7 @@ use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
 use crate::growing::{Answer, First, Reader, Share};
 use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::standing::Standing;
 use crate::tier::{Link, TierKind};
@@ -38,6 +39,12 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
         && !proxy.catches_up(sequence).await
     {
         asked.behind = Some(sequence);
+    }
+    // the log may have begun anew while it waited: what was stored under the old one is not judged by its last state
+    let purges = proxy.snapshot().purges.clone();
+    if !Arc::ptr_eq(&purges, &asked.snapshot.purges) {
+        let services = asked.snapshot.services.clone();
+        asked.snapshot = Arc::new(Snapshot { services, purges });
     }
     let asked = Arc::new(asked);
     if purge_method::is_purge(&asked) {
@@ -179,8 +186,8 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
         };
         let answer = match first(x.wire(), &mut reader).await {
             Ok(First::Answer(answer)) => answer,
-            // a validation that led nowhere has retired its copy
-            Ok(First::Failed) if seen.is_some() => continue,
+            // a validation that led nowhere has retired its copy; and what became of somebody else's fill says nothing
+            Ok(First::Failed) if seen.is_some() || !led => continue,
             Ok(First::Interim(_) | First::Failed) => {
                 return Way::Refused(Refusal::new(502, "the fill ended without an answer"));
             }

@@ -66,6 +66,7 @@ async fn run(
             asked: asked.clone(),
             asking: asking.clone(),
             proxy: proxy.clone(),
+            validates: stored.as_ref().map(|stored| stored.head.clone()),
             answer: None,
         }),
     ));

@@ -2,13 +2,16 @@
 
 use crate::asked::Asked;
 use crate::link;
+use crate::standing::Standing;
 use crate::tier::Tier;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
+use seawall_cache_store::Head;
 use seawall_http_cache::Timestamp;
 use seawall_purge::Label;
 use seawall_upstream::{Attempt, Hop, Role};
+use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -83,6 +86,8 @@ pub(crate) struct Learned {
     /// What a neighbour stated of its answer; `None` for origins.
     pub(crate) stated: Option<link::Stated>,
     pub(crate) role: Role,
+    /// The last attempt carried the validators of the copy that the exchange may validate.
+    pub(crate) conditional: bool,
     /// Status of the final answer.
     pub(crate) status: Option<u16>,
     /// The answer's end can be told from a truncation, here and in all tiers behind.
@@ -90,14 +95,19 @@ pub(crate) struct Learned {
 }
 
 impl Learned {
-    /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one.
+    /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one,
+    /// and never a later one than ours: what a neighbour knows of the log is not what is durable here.
     pub(crate) fn label(&self) -> Label {
         match self.stated {
             Some(link::Stated {
                 label,
                 fetched: false,
                 ..
-            }) => label,
+            }) => match label.0.cmp_within(self.own.0) {
+                Some(Ordering::Greater) => self.own,
+                // one of another lineage covers nothing here: it stays as it is
+                _ => label,
+            },
             _ => self.own,
         }
     }
@@ -125,6 +135,7 @@ impl Asking {
                 own: asked.snapshot.label(),
                 stated: None,
                 role: Role::Origin,
+                conditional: false,
                 status: None,
                 framed: false,
             }),
@@ -141,6 +152,8 @@ pub(crate) struct Hook {
     pub(crate) asked: Arc<Asked>,
     pub(crate) asking: Arc<Asking>,
     pub(crate) proxy: Arc<crate::CacheProxy>,
+    /// The copy whose validators the request carries.
+    pub(crate) validates: Option<Arc<Head>>,
     /// What else is done with a final head before it goes on to the client: passes have one, fills do it themselves.
     pub(crate) answer: Option<AnswerHook>,
 }
@@ -152,15 +165,27 @@ impl Attempt for Hook {
         // S is picked up before the first byte of each attempt
         let label = self.proxy.snapshot().label();
         let learned_at = label.0;
+        let now = seawall_client_conn::now();
+        // Then the copy is judged: a purge may have come while we connected, or before this attempt. With the validators
+        // of a copy that it covers, a 304 would bring that copy back under a label from after the purge.
+        let conditional = self.validates.as_ref().is_some_and(|head| {
+            let standing = self.proxy.standing_now(&self.asked, head, now);
+            matches!(standing, Standing::Usable(_))
+        });
         {
             let mut learned = self.asking.inner.lock();
-            learned.at = seawall_client_conn::now();
+            learned.at = now;
             learned.own = label;
             learned.stated = None;
             learned.role = hop.role;
+            learned.conditional = conditional;
         }
         let mut fields = request.headers.clone();
         link::strip(&mut fields);
+        if self.validates.is_some() && !conditional {
+            fields.remove(header::IF_NONE_MATCH);
+            fields.remove(header::IF_MODIFIED_SINCE);
+        }
         match hop.role {
             Role::Shield => {
                 let hops = self.asked.hops().saturating_add(1);

@@ -47,6 +47,7 @@ pub(crate) async fn pass<W: Wire>(
             asked: asked.clone(),
             asking: asking.clone(),
             proxy: proxy.clone(),
+            validates: None,
             answer: Some(Box::new(move |asked, response| {
                 let mut fields = response.headers.clone();
                 let mut status = take_cache_status(&mut fields);

@@ -110,6 +110,12 @@ impl FillSink {
                 return self.answer_stored(stored.head, stored.variant, Outcome::StaleError);
             }
             if response.status == StatusCode::NOT_MODIFIED {
+                let learned = self.asking.learned();
+                let standing = self.proxy.standing_now(&self.asked, &stored.head, now);
+                if !learned.conditional || matches!(standing, Standing::Gone) {
+                    // a purge took the copy while we asked about it: who waits looks again
+                    return self.in_vain();
+                }
                 return self.validated(&stored, response, now);
             }
         }
@@ -118,7 +124,7 @@ impl FillSink {
 
     /// Judged at the moment of the error, by the purges of this moment too.
     fn may_serve_on_error(&self, head: &Head, now: Timestamp) -> bool {
-        match self.proxy.standing(&self.asked, head, now) {
+        match self.proxy.standing_now(&self.asked, head, now) {
             Standing::Usable(freshness) => may_serve_on_error(&freshness, now),
             Standing::Gone => false,
         }
@@ -138,6 +144,14 @@ impl FillSink {
         self.proxy.fills().leave(&self.fill);
     }
 
+    /// The fill came to nothing. It leaves the map before anything else changes: who comes from now on does not join it,
+    /// and who waits looks again.
+    fn in_vain(&mut self) {
+        self.proxy.fills().leave(&self.fill);
+        self.body = Body::Discard;
+        self.fill.growing.finish(false);
+    }
+
     /// A 304 to our question: the stored copy is the answer, with the fields that the 304 brought (RFC 9111 §4.3.4).
     fn validated(&mut self, stored: &Stored, update: &ResponseHeader, now: Timestamp) {
         let learned = self.asking.learned();
@@ -145,12 +159,10 @@ impl FillSink {
         let mut update_fields = update.headers.clone();
         strip_hop_by_hop(&mut update_fields);
         if !update_applies(&parts.fields, &update_fields) {
-            // it speaks of another version than the one we asked about: ours is retired, and who waits looks again
-            self.proxy.store().invalidate(self.asked.key.0);
-            self.body = Body::Discard;
-            self.fill.growing.finish(false);
+            // it speaks of another version than the one we asked about: ours is retired
             self.proxy.fills().leave(&self.fill);
-            return;
+            self.proxy.store().invalidate(self.asked.key.0);
+            return self.in_vain();
         }
         let upstream_status = take_cache_status(&mut update_fields);
         let scopes = self.scopes_of_update(&stored.head, &update_fields);

@@ -29,6 +29,17 @@ impl CacheProxy {
             || matches!(self.verdict(snapshot, head, at), Verdict::Live)
     }
 
+    /// Whether `head` may still be asked about with its validators, or answer in the place of an error: by the purges of
+    /// this moment, those of another lineage included, should the log have begun anew since `asked` came.
+    pub(crate) fn standing_now<'h>(
+        &self,
+        asked: &Asked,
+        head: &'h Head,
+        now: Timestamp,
+    ) -> Standing<'h> {
+        self.standing_in(&self.snapshot(), asked, head, now)
+    }
+
     fn verdict(&self, snapshot: &Snapshot, head: &Head, at: PurgeSeq) -> Verdict {
         if head.generation.boot != self.store().boot() && !self.purges().serves_stored() {
             // it was stored before this start, and which purges it missed is not known yet
@@ -53,10 +64,19 @@ impl CacheProxy {
         head: &'h Head,
         now: Timestamp,
     ) -> Standing<'h> {
+        self.standing_in(&asked.snapshot, asked, head, now)
+    }
+
+    fn standing_in<'h>(
+        &self,
+        snapshot: &Snapshot,
+        asked: &Asked,
+        head: &'h Head,
+        now: Timestamp,
+    ) -> Standing<'h> {
         if !asked.admits(head.label) {
             return Standing::Gone;
         }
-        let snapshot = &asked.snapshot;
         let at = snapshot.purges.at();
         if head.memo.is_live(head.label, at) {
             return Standing::Usable(Cow::Borrowed(&head.freshness));
