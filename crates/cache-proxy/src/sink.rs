@@ -21,7 +21,7 @@ use seawall_http_cache::{
     storable, stored_fields, strip_hop_by_hop, update_applies, vary,
 };
 use seawall_purge::ScopeId;
-use seawall_service_model::{any_query_scope, scope_ids, tags};
+use seawall_service_model::{TagsError, any_query_scope, scope_ids, tags};
 use seawall_upstream::Ask;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -412,7 +412,10 @@ impl FillSink {
         let rules = &asked.policy().key;
         scope_ids(&asked.service, &asked.host, &asked.target, rules, &mut ids)
             .map_err(|_| "too-many-path-segments")?;
-        for tag in tags(fields).map_err(|_| "too-many-tags")? {
+        for tag in tags(fields).map_err(|why| match why {
+            TagsError::TooMany => "too-many-tags",
+            TagsError::Unreadable => "unreadable-tags",
+        })? {
             ids.push(
                 seawall_purge::Scope::Tag {
                     service: &asked.service.id.0,

@@ -9,7 +9,7 @@
 //!
 //! | where | what |
 //! | --- | --- |
-//! | `time`, `fields`, `list` | seconds and HTTP dates; read access to a message's fields; comma lists |
+//! | `time`, `fields`, `list`, `strings` | seconds and HTTP dates; read access to a message's fields; comma lists; lists of strings |
 //! | `outcome`, `cache_status` | the one enum of what happened to a request; its RFC 9211 member |
 //! | `cache_control`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; `Age` |
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
@@ -36,6 +36,7 @@ mod outcome;
 mod ranges;
 mod reuse;
 mod storable;
+mod strings;
 mod time;
 mod vary;
 
@@ -55,5 +56,6 @@ pub use outcome::Outcome;
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
 pub use reuse::{Reuse, reuse};
 pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
+pub use strings::string_list;
 pub use time::Timestamp;
 pub use vary::{VARY_FIELDS_MAX, Vary, variant_digest, vary};

@@ -47,7 +47,7 @@ fn emit<'v>(part: &'v [u8], f: &mut impl FnMut(&'v [u8])) {
 }
 
 /// Where the quoted string whose opening quote is just before `rest` is closed.
-fn closing_quote(rest: &[u8]) -> Option<usize> {
+pub(crate) fn closing_quote(rest: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < rest.len() {
         match rest[at] {
@@ -93,7 +93,8 @@ pub(crate) fn name_and_argument(element: &[u8]) -> (&[u8], Argument<'_>) {
     (trimmed, argument)
 }
 
-fn unescape(quoted: &[u8]) -> Cow<'_, [u8]> {
+/// `quoted` with its escapes undone.
+pub(crate) fn unescape(quoted: &[u8]) -> Cow<'_, [u8]> {
     if !quoted.contains(&b'\\') {
         return Cow::Borrowed(quoted);
     }

@@ -4,6 +4,7 @@ use crate::host::canonical_host;
 use crate::key::{KeyRules, key_query, split_target};
 use crate::service::{Scheme, Service};
 use http::HeaderMap;
+use seawall_http_cache::string_list;
 use seawall_purge::{Scope, ScopeId};
 use thiserror::Error;
 
@@ -18,9 +19,14 @@ pub const TAG_BYTES_MAX: usize = 256;
 #[error("the path has more than {SEGMENTS_MAX} segments")]
 pub struct TooManySegments;
 
+/// Why the tags of a response are not known in full: an object that could be covered in part only is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the response has more than {TAGS_MAX} tags, or one longer than {TAG_BYTES_MAX} bytes")]
-pub struct TooManyTags;
+pub enum TagsError {
+    #[error("the response has more than {TAGS_MAX} tags, or one longer than {TAG_BYTES_MAX} bytes")]
+    TooMany,
+    #[error("the response has a Cache-Groups field that is no list of strings")]
+    Unreadable,
+}
 
 /// Appends the ids of all scopes of a copy but its tags: the URL as asked and after the key's query rules, every prefix
 /// of its path, host, service, everything.
@@ -100,7 +106,7 @@ pub fn any_query_scope(host: &[u8], target: &str) -> ScopeId {
 
 /// The tags that a response gives itself: `Surrogate-Key` and `xkey` (separated by spaces), `Cache-Tag` (by commas),
 /// `Cache-Groups` (RFC 9875, strings in a list).
-pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TooManyTags> {
+pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TagsError> {
     let mut tags = Vec::new();
     let mut add = |tag: &[u8]| {
         let tag = tag.trim_ascii();
@@ -108,7 +114,7 @@ pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TooManyTags> {
             return Ok(());
         }
         if tags.len() >= TAGS_MAX || tag.len() > TAG_BYTES_MAX {
-            return Err(TooManyTags);
+            return Err(TagsError::TooMany);
         }
         tags.push(tag.to_vec());
         Ok(())
@@ -126,21 +132,8 @@ pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TooManyTags> {
             .try_for_each(&mut add)?;
     }
     for line in response.get_all("cache-groups") {
-        // the strings of a structured-field list; what is no string is not a group
-        for member in line.as_bytes().split(|&b| b == b',') {
-            let member = member.trim_ascii();
-            let member = member
-                .split(|&b| b == b';')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii();
-            if let Some(group) = member
-                .strip_prefix(b"\"")
-                .and_then(|m| m.strip_suffix(b"\""))
-            {
-                add(group)?;
-            }
-        }
+        let groups = string_list(line.as_bytes()).ok_or(TagsError::Unreadable)?;
+        groups.iter().try_for_each(|group| add(group))?;
     }
     Ok(tags)
 }

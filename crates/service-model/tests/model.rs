@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use seawall_purge::Scope;
 use seawall_service_model::{
-    HostPattern, KeyRules, Origin, PathPattern, QueryRule, Scheme, Service, ServiceSet, cache_key,
-    canonical_host, scope_ids, tags,
+    HostPattern, KeyRules, Origin, PathPattern, QueryRule, Scheme, Service, ServiceSet, TagsError,
+    cache_key, canonical_host, scope_ids, tags,
 };
 
 fn origin() -> Origin {
@@ -344,6 +344,18 @@ fn tags_come_from_all_four_fields_and_are_bounded() {
     assert_eq!(found, ["a", "b", "c", "d e", "f", "g", "i"]);
     fields.append("xkey", "x ".repeat(300).trim().parse().unwrap());
     assert!(tags(&fields).is_err());
+    for (groups, found) in [
+        (r#""x,y", "x;y";z="1,2""#, vec!["x,y", "x;y"]),
+        (r#""a\"b""#, vec!["a\"b"]),
+    ] {
+        let mut fields = HeaderMap::new();
+        fields.append("cache-groups", groups.parse().unwrap());
+        let found: Vec<Vec<u8>> = found.into_iter().map(Into::into).collect();
+        assert_eq!(tags(&fields), Ok(found), "{groups}");
+    }
+    let mut unreadable = HeaderMap::new();
+    unreadable.append("cache-groups", "\"a\", \"b".parse().unwrap());
+    assert_eq!(tags(&unreadable), Err(TagsError::Unreadable));
     let mut long = HeaderMap::new();
     long.append("xkey", "x".repeat(257).parse().unwrap());
     assert!(tags(&long).is_err());
