@@ -21,7 +21,7 @@ pub(crate) struct CopyHead {
     pub(crate) coding: Coding,
     pub(crate) generation: Generation,
     pub(crate) label: Label,
-    /// What it can be purged by; `None` where it is not going to be stored.
+    /// What it can be purged by; `None` where that is not known in full, and it is not going to be stored.
     pub(crate) scopes: Option<Arc<[ScopeId]>>,
     /// The origin was asked for this answer.
     pub(crate) fetched: bool,
@@ -47,7 +47,7 @@ impl CopyHead {
             coding: head.coding,
             generation: head.generation,
             label: head.label,
-            scopes: None,
+            scopes: Some(Arc::from(&head.scopes[..])),
             fetched: false,
             framed: true,
             detail: None,

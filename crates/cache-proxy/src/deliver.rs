@@ -5,6 +5,7 @@ use crate::asked::Asked;
 use crate::copy::CopyHead;
 use crate::link;
 use crate::message;
+use crate::scoped::untold;
 use crate::sink::TAG_FIELDS;
 use crate::source::{Broken, Source};
 use bytes::Bytes;
@@ -78,6 +79,10 @@ pub(crate) async fn deliver<W: Wire>(
                 framed: head.framed,
             },
         );
+        if let Some(scopes) = &head.scopes {
+            let untold = untold(asked, &fields, scopes);
+            link::write_scopes(&mut fields, &untold);
+        }
     }
     let ready = matches!(source, Source::Ready(_));
     let plan = plan(asked, status, fields, length, ready);
@@ -175,7 +180,7 @@ fn plan(
             Precondition::NotModified => {
                 let mut kept = not_modified_fields(&fields);
                 let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
-                let linked = [link::LABEL, link::FETCHED, link::UNFRAMED];
+                let linked = [link::LABEL, link::FETCHED, link::UNFRAMED, link::SCOPES];
                 // whoever validates a copy of its own learns its label and tags anew; to clients tags were withheld
                 for name in ours.iter().chain(&linked).chain(&TAG_FIELDS) {
                     if let Some(value) = fields.get(name) {

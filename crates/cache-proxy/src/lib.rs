@@ -31,6 +31,7 @@ mod purge_method;
 mod purging;
 mod quick;
 mod refusal;
+mod scoped;
 mod sink;
 mod snapshot;
 mod source;

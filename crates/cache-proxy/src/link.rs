@@ -1,8 +1,9 @@
 //! What tiers of one fleet tell each other: the `Seawall-*` fields, honoured only on authenticated links.
 
+use crate::scoped::SCOPES_MAX;
 use crate::tier::Link;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use seawall_purge::{Label, PurgeSeq};
+use seawall_purge::{Label, PurgeSeq, ScopeId};
 use seawall_service_model::Scheme;
 
 /// Version of this dialect; a link that speaks another is refused.
@@ -20,6 +21,8 @@ pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
 /// The label of the answer, and whether the origin was asked for it after the request arrived.
 pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
 pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
+/// Ids that the answer can be purged by, beyond those that its request and its fields tell.
+pub const SCOPES: HeaderName = HeaderName::from_static("seawall-scopes");
 /// The answer's end cannot be told from a truncation: nobody stores it.
 pub const UNFRAMED: HeaderName = HeaderName::from_static("seawall-unframed");
 
@@ -112,4 +115,45 @@ pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
         fetched,
         framed,
     })
+}
+
+/// Writes what the one who asked cannot tell by itself of what the answer can be purged by.
+pub fn write_scopes(fields: &mut HeaderMap, scopes: &[ScopeId]) {
+    if scopes.is_empty() {
+        return;
+    }
+    let ids: Vec<String> = scopes.iter().map(|id| format!("{:016x}", id.0)).collect();
+    if let Ok(value) = HeaderValue::from_str(&ids.join(" ")) {
+        fields.insert(SCOPES, value);
+    }
+}
+
+/// Reads it; before [`take_answer`], which removes it. `None`: what a neighbour stated is not known in full.
+pub fn read_scopes(fields: &HeaderMap) -> Option<Vec<ScopeId>> {
+    let Some(value) = fields.get(SCOPES) else {
+        return Some(Vec::new());
+    };
+    let id = |text: &str| u64::from_str_radix(text, 16).ok().map(ScopeId);
+    let ids = value.to_str().ok()?.split(' ').take(SCOPES_MAX + 1).map(id);
+    let ids = ids.collect::<Option<Vec<_>>>()?;
+    (ids.len() <= SCOPES_MAX).then_some(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_read_as_they_are_written_and_never_in_part() {
+        let ids = [ScopeId(0), ScopeId(u64::MAX), ScopeId(7)];
+        let mut fields = HeaderMap::new();
+        assert_eq!(read_scopes(&fields), Some(Vec::new()));
+        write_scopes(&mut fields, &ids);
+        assert_eq!(read_scopes(&fields).as_deref(), Some(&ids[..]));
+        let many = vec![ScopeId(1); SCOPES_MAX + 1];
+        write_scopes(&mut fields, &many);
+        assert_eq!(read_scopes(&fields), None);
+        fields.insert(SCOPES, HeaderValue::from_static("1 x"));
+        assert_eq!(read_scopes(&fields), None);
+    }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
 use seawall_http_cache::Timestamp;
-use seawall_purge::Label;
+use seawall_purge::{Label, ScopeId};
 use seawall_upstream::{Attempt, Hop, Role};
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -77,7 +77,7 @@ pub(crate) struct Asking {
     inner: Mutex<Learned>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Learned {
     /// When the last attempt began.
     pub(crate) at: Timestamp,
@@ -85,6 +85,8 @@ pub(crate) struct Learned {
     pub(crate) own: Label,
     /// What a neighbour stated of its answer; `None` for origins.
     pub(crate) stated: Option<link::Stated>,
+    /// What a neighbour's answer can be purged by beyond what shows; `None`: it is not known in full.
+    pub(crate) scopes: Option<Arc<[ScopeId]>>,
     pub(crate) role: Role,
     /// The last attempt carried the validators of the copy that the exchange may validate.
     pub(crate) conditional: bool,
@@ -134,6 +136,7 @@ impl Asking {
                 at: asked.received_at,
                 own: asked.snapshot.label(),
                 stated: None,
+                scopes: Some(Arc::default()),
                 role: Role::Origin,
                 conditional: false,
                 status: None,
@@ -143,7 +146,7 @@ impl Asking {
     }
 
     pub(crate) fn learned(&self) -> Learned {
-        *self.inner.lock()
+        self.inner.lock().clone()
     }
 }
 
@@ -201,11 +204,16 @@ impl Attempt for Hook {
 
     fn head(&self, _hop: &Hop, response: &mut ResponseHeader) {
         let mut fields = response.headers.clone();
+        let scopes = link::read_scopes(&fields);
         let stated = link::take_answer(&mut fields);
         {
             let mut learned = self.asking.inner.lock();
             // an origin has no word in this
             learned.stated = stated.filter(|_| learned.role == Role::Shield);
+            learned.scopes = match learned.role {
+                Role::Shield => scopes.map(Into::into),
+                Role::Origin => Some(Arc::default()),
+            };
             learned.status = Some(response.status.as_u16());
             // looked at here: pingora frames anew what it passes on
             learned.framed = learned.stated.is_none_or(|s| s.framed)

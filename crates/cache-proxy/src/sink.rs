@@ -7,6 +7,7 @@ use crate::fill::{Before, Stored};
 use crate::fills::Fill;
 use crate::growing::{Answer, LAG_MAX, Room, Share};
 use crate::outbound::{Asking, append_list};
+use crate::scoped::{TOO_MANY, is_error, scopes};
 use crate::standing::Standing;
 use crate::tier::TierKind;
 use bytes::Bytes;
@@ -21,7 +22,6 @@ use seawall_http_cache::{
     storable, stored_fields, strip_hop_by_hop, update_applies, vary,
 };
 use seawall_purge::ScopeId;
-use seawall_service_model::{TagsError, any_query_scope, scope_ids, tags};
 use seawall_upstream::Ask;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -165,7 +165,8 @@ impl FillSink {
             return self.in_vain();
         }
         let upstream_status = take_cache_status(&mut update_fields);
-        let scopes = self.scopes_of_update(&stored.head, &update_fields);
+        // the tags it states come to those that the copy has: which of the copy's fields they replace is not known here
+        let scopes = self.scopes(&update.headers, &[&stored.head.scopes]).ok();
         // its own Via is of this hop; the copy keeps the one it was stored with
         update_fields.remove(header::VIA);
         freshen(&mut parts.fields, &update_fields);
@@ -282,15 +283,24 @@ impl FillSink {
         {
             fields.insert(header::DATE, date);
         }
+        let replaced = self.before.replaced.clone();
+        let replaced = replaced.filter(|_| is_error(response.status));
+        let replaced: Vec<&[ScopeId]> = replaced.iter().map(|head| &head.scopes[..]).collect();
         let scopes = freshness
             .as_ref()
-            .and_then(|_| match self.scopes(response.status, &fields) {
+            // of the fields as they came: some of them are not stored
+            .and_then(|_| match self.scopes(&response.headers, &replaced) {
                 Ok(scopes) => Some(scopes),
                 Err(why) => {
+                    self.proxy.metrics().fills.unscoped.inc();
                     detail = Some(why);
                     None
                 }
             });
+        if detail == Some(TOO_MANY) {
+            // errors take over more and more: the next one begins anew
+            self.proxy.store().invalidate(self.asked.key.0);
+        }
         let limit = self
             .asked
             .service
@@ -390,50 +400,16 @@ impl FillSink {
         withhold(&self.asked, fields);
     }
 
-    /// What a validated copy can be purged by: the tags that the 304 states, or those it had. `None`: more than may be.
-    fn scopes_of_update(&self, head: &Head, update: &HeaderMap) -> Option<Box<[ScopeId]>> {
-        let states_tags = TAG_FIELDS.iter().any(|name| update.contains_key(name));
-        if states_tags {
-            self.scopes(head.status, update).ok()
-        } else {
-            Some(head.scopes.clone())
-        }
-    }
-
-    /// What an answer can be purged by. An error has no tags of its own: it inherits those of the copy it takes the
-    /// place of, or a purge of them would leave the error.
+    /// What an answer can be purged by, `taken_over` and what a neighbour stated included. An error says why it is not
+    /// known in full: such an answer is not stored.
     fn scopes(
         &self,
-        status: StatusCode,
         fields: &HeaderMap,
+        taken_over: &[&[ScopeId]],
     ) -> std::result::Result<Box<[ScopeId]>, &'static str> {
-        let mut ids = Vec::with_capacity(16);
-        let asked = &self.asked;
-        let rules = &asked.policy().key;
-        scope_ids(&asked.service, &asked.host, &asked.target, rules, &mut ids)
-            .map_err(|_| "too-many-path-segments")?;
-        for tag in tags(fields).map_err(|why| match why {
-            TagsError::TooMany => "too-many-tags",
-            TagsError::Unreadable => "unreadable-tags",
-        })? {
-            ids.push(
-                seawall_purge::Scope::Tag {
-                    service: &asked.service.id.0,
-                    tag: &tag,
-                }
-                .id(),
-            );
-        }
-        if fields.contains_key("no-vary-search") {
-            ids.push(any_query_scope(&asked.host, &asked.target));
-        }
-        let is_error = status.is_client_error() || status.is_server_error();
-        if let Some(replaced) = self.before.replaced.as_ref().filter(|_| is_error) {
-            ids.extend_from_slice(&replaced.scopes);
-        }
-        ids.sort_unstable_by_key(|id| id.0);
-        ids.dedup();
-        Ok(ids.into_boxed_slice())
+        let stated = self.asking.learned().scopes.ok_or("unreadable-scopes")?;
+        let taken_over = [taken_over, &[&stated[..]]].concat();
+        scopes(&self.asked, fields, &taken_over)
     }
 
     /// The body is over. What was announced and came is stored; what fell short has failed.

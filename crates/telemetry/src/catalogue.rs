@@ -162,7 +162,7 @@ pub const FILLS: MetricInfo = metric(
     Counter,
     "fills",
     &["result"],
-    "Fills by result: stored, revalidated (a 304 refreshed the stored copy), failed (no complete answer).",
+    "Fills by result: stored, revalidated (a 304 refreshed the stored copy), failed (no complete answer), unscoped (not stored: what it can be purged by is not known in full).",
 );
 pub const FILLS_IN_FLIGHT: MetricInfo = metric(
     "seawall_fills_in_flight",

@@ -61,6 +61,7 @@ pub struct FillCounters {
     pub stored: IntCounter,
     pub revalidated: IntCounter,
     pub failed: IntCounter,
+    pub unscoped: IntCounter,
 }
 
 /// The metrics of one disk.
@@ -205,6 +206,7 @@ impl Metrics {
                 stored: fill("stored"),
                 revalidated: fill("revalidated"),
                 failed: fill("failed"),
+                unscoped: fill("unscoped"),
             },
             fills_in_flight: register.gauge(catalogue::FILLS_IN_FLIGHT),
             fill_bytes_in_flight: register.gauge(catalogue::FILL_BYTES),
