@@ -32,7 +32,8 @@ pub(crate) struct Asked {
     pub(crate) received: Instant,
     pub(crate) received_at: Timestamp,
     pub(crate) id: u64,
-    /// The purges that its sender, a neighbour, knows and this node does not: what is older may not answer it.
+    /// The purges that its sender, a neighbour, knows and this node does not, or that it insists on: what is older may
+    /// not answer it.
     pub(crate) behind: Option<PurgeSeq>,
 }
 
@@ -58,6 +59,11 @@ impl Asked {
             let order = label.0.cmp_within(known);
             matches!(order, Some(Ordering::Equal | Ordering::Greater))
         })
+    }
+
+    /// Whether its sender insists on an answer from after its purges.
+    pub(crate) fn insists(&self) -> bool {
+        matches!(self.link, Link::Fleet { insists: true, .. })
     }
 
     pub(crate) fn is_from_fleet(&self) -> bool {

@@ -25,6 +25,8 @@ pub(crate) struct CopyHead {
     pub(crate) scopes: Option<Arc<[ScopeId]>>,
     /// The origin was asked for this answer.
     pub(crate) fetched: bool,
+    /// The next server's answer is stale, as that one says.
+    pub(crate) stale: bool,
     /// Its end can be told from a truncation.
     pub(crate) framed: bool,
     /// Why it was not stored, for `Cache-Status`.
@@ -49,6 +51,7 @@ impl CopyHead {
             label: head.label,
             scopes: Some(Arc::from(&head.scopes[..])),
             fetched: false,
+            stale: false,
             framed: true,
             detail: None,
             failed: false,

@@ -76,6 +76,7 @@ pub(crate) async fn deliver<W: Wire>(
             link::Stated {
                 label: head.label,
                 fetched: head.fetched && !story.collapsed,
+                stale: head.stale || matches!(story.outcome, Outcome::Stale | Outcome::StaleError),
                 framed: head.framed,
             },
         );
@@ -180,7 +181,13 @@ fn plan(
             Precondition::NotModified => {
                 let mut kept = not_modified_fields(&fields);
                 let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
-                let linked = [link::LABEL, link::FETCHED, link::UNFRAMED, link::SCOPES];
+                let linked = [
+                    link::LABEL,
+                    link::FETCHED,
+                    link::STALE,
+                    link::UNFRAMED,
+                    link::SCOPES,
+                ];
                 // whoever validates a copy of its own learns its label and tags anew; to clients tags were withheld
                 for name in ours.iter().chain(&linked).chain(&TAG_FIELDS) {
                     if let Some(value) = fields.get(name) {

@@ -35,8 +35,10 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
         Ok(asked) => asked,
         Err(refusal) => return proxy.refuse(&mut x, None, &refusal).await,
     };
-    if let Link::Fleet { sequence, .. } = asked.link
-        && !proxy.catches_up(sequence).await
+    if let Link::Fleet {
+        sequence, insists, ..
+    } = asked.link
+        && (!proxy.catches_up(sequence).await || insists)
     {
         asked.behind = Some(sequence);
     }
@@ -59,19 +61,20 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
         } else {
             Forward::Method
         };
-        return pass::pass(proxy, x, asked, forward).await;
+        return pass::pass(proxy, x, asked, forward, false).await;
     }
     match cached(proxy, &mut x, &asked).await {
         Way::Delivered(delivered) => proxy.finished(&asked, delivered),
         Way::Refused(refusal) => proxy.refuse(&mut x, Some(&asked), &refusal).await,
-        Way::Pass(forward) => pass::pass(proxy, x, asked, forward).await,
+        Way::Pass(forward, insists) => pass::pass(proxy, x, asked, forward, insists).await,
     }
 }
 
 enum Way {
     Delivered(Delivered),
     Refused(Refusal),
-    Pass(Forward),
+    /// Why, and whether a purge may cover what the next server has.
+    Pass(Forward, bool),
 }
 
 /// GET and HEAD, from the cache where that may be.
@@ -145,7 +148,8 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             ));
         }
         if asked.method == Method::HEAD {
-            return Way::Pass(forward);
+            let covered = replaced.is_some() && matches!(judged, Standing::Gone);
+            return Way::Pass(forward, covered);
         }
         let seen = stored
             .as_ref()
@@ -265,7 +269,7 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             }
         }
     }
-    Way::Pass(Forward::Miss)
+    Way::Pass(Forward::Miss, true)
 }
 
 struct Gone;

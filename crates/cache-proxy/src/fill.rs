@@ -57,32 +57,47 @@ async fn run(
     replaced: Option<Arc<Head>>,
     stop: &ShutdownWatch,
 ) {
-    let asking = Asking::new(&asked);
-    let ask = Arc::new(Ask::new(
-        proxy.tier().hops(&asked.service, asked.key.hash64()),
-        asked.service.timeouts,
-        ATTEMPTS_MAX,
-        Box::new(Hook {
-            asked: asked.clone(),
-            asking: asking.clone(),
-            proxy: proxy.clone(),
-            validates: stored.as_ref().map(|stored| stored.head.clone()),
-            answer: None,
-        }),
-    ));
     let fields = request_fields(proxy, &asked, stored.as_ref());
-    let request = message::request(&Method::GET, &asked.target, &fields);
-    let before = Before { stored, replaced };
-    let sink = FillSink::new(proxy.clone(), fill, asked, asking, ask.clone(), before);
-    let Some(request) = request else {
-        // a head that pingora refuses was refused to the client before; the sink ends the fill when it is dropped
-        return;
-    };
-    let slot = Slot::default();
-    let session = ClientSession::new(sink, slot.clone(), request, false);
-    proxy.upstream().exchange(session, ask, stop).await;
-    // and with the slot the sink: what is not complete by now has failed
-    drop(slot);
+    // a neighbour's answer that a purge covers is asked for once more, and then nothing from before that purge will do
+    for insists in [false, true] {
+        let asking = Asking::new(&asked, insists);
+        let ask = Arc::new(Ask::new(
+            proxy.tier().hops(&asked.service, asked.key.hash64()),
+            asked.service.timeouts,
+            ATTEMPTS_MAX,
+            Box::new(Hook {
+                asked: asked.clone(),
+                asking: asking.clone(),
+                proxy: proxy.clone(),
+                validates: stored.as_ref().map(|stored| stored.head.clone()),
+                answer: None,
+            }),
+        ));
+        let before = Before {
+            stored: stored.clone(),
+            replaced: replaced.clone(),
+        };
+        let sink = FillSink::new(
+            proxy.clone(),
+            fill.clone(),
+            asked.clone(),
+            asking.clone(),
+            ask.clone(),
+            before,
+        );
+        let Some(request) = message::request(&Method::GET, &asked.target, &fields) else {
+            // a head that pingora refuses was refused to the client before; the sink ends the fill when it is dropped
+            return;
+        };
+        let slot = Slot::default();
+        let session = ClientSession::new(sink, slot.clone(), request, false);
+        proxy.upstream().exchange(session, ask, stop).await;
+        // and with the slot the sink: what is not complete by now has failed
+        drop(slot);
+        if !asking.is_covered() {
+            return;
+        }
+    }
 }
 
 /// The request of a fill asks for the whole selected representation: the conditions and ranges of the one who asked

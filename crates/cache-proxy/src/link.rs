@@ -18,9 +18,14 @@ pub const SCHEME: HeaderName = HeaderName::from_static("seawall-scheme");
 pub const HOPS: HeaderName = HeaderName::from_static("seawall-hops");
 /// The purge sequence of the one who asks.
 pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
+/// Copies and fills from before that sequence do not answer the request, even though the neighbour has caught up: what
+/// it answered before is covered by a purge, for all that the one who asks knows.
+pub const INSIST: HeaderName = HeaderName::from_static("seawall-insist");
 /// The label of the answer, and whether the origin was asked for it after the request arrived.
 pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
 pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
+/// The neighbour knows that its answer is stale, and that it may be used so (RFC 5861).
+pub const STALE: HeaderName = HeaderName::from_static("seawall-stale");
 /// Ids that the answer can be purged by, beyond those that its request and its fields tell.
 pub const SCOPES: HeaderName = HeaderName::from_static("seawall-scopes");
 /// The answer's end cannot be told from a truncation: nobody stores it.
@@ -56,12 +61,22 @@ pub fn read_request(fields: &HeaderMap) -> Option<Link> {
         },
         hops: text(&HOPS)?.parse().ok()?,
         sequence: text(&SEQUENCE)?.parse().ok()?,
+        insists: fields.contains_key(&INSIST),
     })
 }
 
 /// Writes what a neighbour has to know of a request.
-pub fn write_request(fields: &mut HeaderMap, scheme: Scheme, hops: u8, sequence: PurgeSeq) {
+pub fn write_request(
+    fields: &mut HeaderMap,
+    scheme: Scheme,
+    hops: u8,
+    sequence: PurgeSeq,
+    insists: bool,
+) {
     strip(fields);
+    if insists {
+        fields.insert(INSIST, HeaderValue::from_static("1"));
+    }
     fields.insert(LINK, HeaderValue::from_static(VERSION));
     let scheme = match scheme {
         Scheme::Http => "http",
@@ -82,6 +97,9 @@ pub fn write_answer(fields: &mut HeaderMap, stated: Stated) {
     if stated.fetched {
         fields.insert(FETCHED, HeaderValue::from_static("1"));
     }
+    if stated.stale {
+        fields.insert(STALE, HeaderValue::from_static("1"));
+    }
     if !stated.framed {
         fields.insert(UNFRAMED, HeaderValue::from_static("1"));
     }
@@ -93,6 +111,8 @@ pub struct Stated {
     pub label: Label,
     /// The origin was asked for it after the request arrived.
     pub fetched: bool,
+    /// It is stale, and its sender knows that.
+    pub stale: bool,
     /// Its end can be told from a truncation.
     pub framed: bool,
 }
@@ -108,11 +128,12 @@ pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
             .get(name)
             .is_some_and(|v: &HeaderValue| v.as_bytes() == b"1")
     };
-    let (fetched, framed) = (is_set(FETCHED), !is_set(UNFRAMED));
+    let (fetched, stale, framed) = (is_set(FETCHED), is_set(STALE), !is_set(UNFRAMED));
     strip(fields);
     Some(Stated {
         label: Label(label?),
         fetched,
+        stale,
         framed,
     })
 }

@@ -14,6 +14,7 @@ use seawall_upstream::{Attempt, Hop, Role};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicBool};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -75,6 +76,10 @@ pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) 
 #[derive(Debug)]
 pub(crate) struct Asking {
     inner: Mutex<Learned>,
+    /// Neighbours are told that nothing from before our S will do.
+    insists: bool,
+    /// The answer is none that may be used: a purge known here covers it.
+    covered: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -119,8 +124,14 @@ impl Learned {
         link::Stated {
             label: self.label(),
             fetched: self.fetched(),
+            stale: self.stale(),
             framed: self.framed,
         }
+    }
+
+    /// Whether a neighbour says that its answer is stale.
+    pub(crate) fn stale(&self) -> bool {
+        self.stated.is_some_and(|s| s.stale)
     }
 
     /// Whether the origin itself was asked.
@@ -130,8 +141,10 @@ impl Learned {
 }
 
 impl Asking {
-    pub(crate) fn new(asked: &Asked) -> Arc<Self> {
+    pub(crate) fn new(asked: &Asked, insists: bool) -> Arc<Self> {
         Arc::new(Self {
+            insists: insists || asked.insists(),
+            covered: AtomicBool::new(false),
             inner: Mutex::new(Learned {
                 at: asked.received_at,
                 own: asked.snapshot.label(),
@@ -143,6 +156,19 @@ impl Asking {
                 framed: false,
             }),
         })
+    }
+
+    pub(crate) fn insists(&self) -> bool {
+        self.insists
+    }
+
+    /// The answer was covered: it is asked for once more.
+    pub(crate) fn set_covered(&self) {
+        self.covered.store(true, atomic::Ordering::Release);
+    }
+
+    pub(crate) fn is_covered(&self) -> bool {
+        self.covered.load(atomic::Ordering::Acquire)
     }
 
     pub(crate) fn learned(&self) -> Learned {
@@ -194,7 +220,8 @@ impl Attempt for Hook {
                 let hops = self.asked.hops().saturating_add(1);
                 // what the sender of this request knows counts, should this node not know it yet
                 let sequence = self.asked.behind.unwrap_or(learned_at);
-                link::write_request(&mut fields, self.asked.scheme, hops, sequence);
+                let insists = self.asking.insists;
+                link::write_request(&mut fields, self.asked.scheme, hops, sequence, insists);
                 self.proxy.tier().sign(hop, &mut fields);
             }
             Role::Origin => self.asked.policy().request_headers.apply(&mut fields),

@@ -15,12 +15,13 @@ use seawall_http_cache::{CacheStatus, Forward, Outcome, is_unsafe_method};
 use seawall_upstream::Ask;
 use std::sync::Arc;
 
-/// Lets the exchange pass.
+/// Lets the exchange pass. `insists`: a purge may cover what neighbours have, and nobody here judges their answer.
 pub(crate) async fn pass<W: Wire>(
     proxy: &Arc<CacheProxy>,
     mut x: Exchange<W>,
     asked: Arc<Asked>,
     forward: Forward,
+    insists: bool,
 ) {
     let limit = asked.service.limits.request_body_bytes_max;
     let announced = asked
@@ -35,7 +36,7 @@ pub(crate) async fn pass<W: Wire>(
         return proxy.refuse(&mut x, Some(&asked), &refusal).await;
     }
     x.wire().limit_body(limit);
-    let asking = Asking::new(&asked);
+    let asking = Asking::new(&asked, insists);
     let kind = proxy.tier().kind();
     let shown = asked.service.response.cache_status || asked.is_from_fleet();
     let answering = asking.clone();

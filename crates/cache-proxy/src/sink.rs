@@ -18,11 +18,13 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{CHUNK_BYTES, Coding, Head, HeadParts, INLINE_MAX};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{
-    Freshness, Outcome, Storable, Timestamp, Vary, add_vary, compressible, freshen, may_compress,
-    storable, stored_fields, strip_hop_by_hop, update_applies, vary,
+    Freshness, Outcome, RequestDirectives, Reuse, Storable, Timestamp, Vary, add_vary,
+    compressible, freshen, may_compress, reuse, storable, stored_fields, strip_hop_by_hop,
+    update_applies, vary,
 };
-use seawall_purge::ScopeId;
+use seawall_purge::{ScopeId, Verdict};
 use seawall_upstream::Ask;
+use std::cmp::Ordering;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +154,42 @@ impl FillSink {
         self.fill.growing.finish(false);
     }
 
+    /// The answer is covered by a purge that is known here: it is asked for once more, by another sink of this fill.
+    fn covered(&mut self) {
+        if self.asking.insists() {
+            return self.in_vain();
+        }
+        self.asking.set_covered();
+        self.body = Body::Discard;
+        self.ended = true;
+    }
+
+    /// Whether an answer for which no origin was asked may be used, by the purges known here. The neighbour has judged
+    /// it too, but a copy of its may carry less than is known here. `scopes`: what it can be purged by, if that is known.
+    fn may_use(
+        &self,
+        scopes: Option<&[ScopeId]>,
+        freshness: Option<&Freshness>,
+        now: Timestamp,
+    ) -> bool {
+        let learned = self.asking.learned();
+        let label = learned.label();
+        let order = label.0.cmp_within(learned.own.0);
+        if learned.fetched() || matches!(order, Some(Ordering::Equal | Ordering::Greater)) {
+            // what was purged after the question is for others to judge
+            return true;
+        }
+        let verdict = scopes.map(|scopes| self.proxy.snapshot().purges.judge(label, scopes));
+        match (verdict, freshness) {
+            (Some(Verdict::Live), _) => true,
+            (Some(Verdict::Stale { since_ms }), Some(freshness)) => {
+                let freshness = freshness.stale_since(Timestamp(since_ms / 1000), now);
+                learned.stale() && is_in_a_window(&freshness, now)
+            }
+            (Some(Verdict::Stale { .. } | Verdict::Gone) | None, _) => false,
+        }
+    }
+
     /// A 304 to our question: the stored copy is the answer, with the fields that the 304 brought (RFC 9111 §4.3.4).
     fn validated(&mut self, stored: &Stored, update: &ResponseHeader, now: Timestamp) {
         let learned = self.asking.learned();
@@ -197,12 +235,17 @@ impl FillSink {
         let (freshness, keep, scopes) = match (judged, scopes) {
             (Storable::Yes(freshness), Some(scopes)) => (freshness, true, scopes),
             (Storable::No(_), _) | (_, None) => {
-                // it may be used for this answer, and not be kept
-                self.proxy.store().invalidate(key);
                 let scopes = stored.head.scopes.clone();
                 (stored.head.freshness.clone(), false, scopes)
             }
         };
+        if !self.may_use(Some(&scopes), Some(&freshness), now) {
+            return self.covered();
+        }
+        if !keep {
+            // it may be used for this answer, and not be kept
+            self.proxy.store().invalidate(key);
+        }
         let inline = stored.head.inline_body();
         let (object, sums, inline) = match &stored.head.body {
             seawall_cache_store::Body::Inline => (key, [].into(), Some([&inline[..]])),
@@ -286,17 +329,20 @@ impl FillSink {
         let replaced = self.before.replaced.clone();
         let replaced = replaced.filter(|_| is_error(response.status));
         let replaced: Vec<&[ScopeId]> = replaced.iter().map(|head| &head.scopes[..]).collect();
-        let scopes = freshness
-            .as_ref()
-            // of the fields as they came: some of them are not stored
-            .and_then(|_| match self.scopes(&response.headers, &replaced) {
-                Ok(scopes) => Some(scopes),
-                Err(why) => {
-                    self.proxy.metrics().fills.unscoped.inc();
-                    detail = Some(why);
-                    None
-                }
-            });
+        // of the fields as they came: some of them are not stored
+        let scopes = self.scopes(&response.headers, &replaced);
+        if !failed && !self.may_use(scopes.as_deref().ok(), freshness.as_ref(), now) {
+            return self.covered();
+        }
+        let scopes = match scopes {
+            Ok(scopes) => freshness.is_some().then_some(scopes),
+            Err(why) if freshness.is_some() => {
+                self.proxy.metrics().fills.unscoped.inc();
+                detail = Some(why);
+                None
+            }
+            Err(_) => None,
+        };
         if detail == Some(TOO_MANY) {
             // errors take over more and more: the next one begins anew
             self.proxy.store().invalidate(self.asked.key.0);
@@ -347,6 +393,7 @@ impl FillSink {
             label: learned.label(),
             scopes: scopes.as_deref().map(Arc::from),
             fetched: learned.fetched(),
+            stale: learned.stale(),
             framed: end_is_seen,
             detail,
             failed,
@@ -496,6 +543,12 @@ pub(crate) fn may_serve_on_error(freshness: &Freshness, now: Timestamp) -> bool 
     !freshness.must_revalidate
         && !freshness.no_cache
         && (stale_for <= 0 || stale_for as u64 <= freshness.stale_if_error)
+}
+
+/// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.
+fn is_in_a_window(freshness: &Freshness, now: Timestamp) -> bool {
+    let while_refreshed = reuse(freshness, &RequestDirectives::default(), now);
+    while_refreshed == Reuse::StaleWhileRevalidate || may_serve_on_error(freshness, now)
 }
 
 /// Fields that do not go to clients: tags (unless the service keeps them), and what the rule removes or sets.

@@ -38,6 +38,8 @@ pub enum Link {
         hops: u8,
         /// The purge sequence of the one who asks.
         sequence: PurgeSeq,
+        /// What is older may not answer it, although this node knows as much.
+        insists: bool,
     },
 }
 
