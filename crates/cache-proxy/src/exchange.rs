@@ -9,6 +9,7 @@ use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
 use crate::growing::{Answer, First, Reader, Share};
 use crate::refusal::Refusal;
+use crate::sink::may_serve_on_error;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::standing::Standing;
@@ -217,11 +218,20 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                     collapsed: !led,
                     detail: None,
                 };
-                if !led && !asked.may_share(head.label, Some(&head.scopes)) {
+                let now = seawall_client_conn::now();
+                let standing = proxy.standing(asked, &head, now);
+                let shared = led
+                    || match (&standing, outcome) {
+                        // the next server failed, and this is what there is for everybody who asked it
+                        (Standing::Usable(freshness), Outcome::StaleError) => {
+                            may_serve_on_error(freshness, now)
+                        }
+                        _ => asked.may_share(head.label, Some(&head.scopes), |_| false),
+                    };
+                if !shared {
                     continue;
                 }
-                let now = seawall_client_conn::now();
-                let freshness = match proxy.standing(asked, &head, now) {
+                let freshness = match standing {
                     Standing::Usable(freshness) => freshness,
                     // this one asked before the purge
                     Standing::Gone => Cow::Borrowed(&head.freshness),
@@ -246,8 +256,18 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                                     == variant_digest(names, &*asked.fields)
                         }
                     };
-                let shared =
-                    led || head.failed || asked.may_share(head.label, head.scopes.as_deref());
+                let now = seawall_client_conn::now();
+                // the next server gave it as a stale one, which may be had by who would have got the same
+                let stale = |since| {
+                    head.freshness.as_ref().is_some_and(|freshness| {
+                        let freshness = freshness.stale_since(since, now);
+                        reuse(&freshness, &directives, now) == Reuse::StaleWhileRevalidate
+                            || (head.stale && may_serve_on_error(&freshness, now))
+                    })
+                };
+                let shared = led
+                    || head.failed
+                    || asked.may_share(head.label, head.scopes.as_deref(), stale);
                 if !mine || !shared {
                     // not this one's answer: the key is remembered, or has its own variant by now
                     continue;

@@ -113,15 +113,25 @@ impl Asked {
     }
 
     /// Whether an answer that somebody else asked for, with this label and these scopes, is one for this request too: its
-    /// tags are known only now. `None`: its scopes are not known.
-    pub(crate) fn may_share(&self, label: Label, scopes: Option<&[ScopeId]>) -> bool {
+    /// tags are known only now. `None`: its scopes are not known. `stale`: whether it would do as one that is stale since
+    /// then.
+    pub(crate) fn may_share(
+        &self,
+        label: Label,
+        scopes: Option<&[ScopeId]>,
+        stale: impl FnOnce(Timestamp) -> bool,
+    ) -> bool {
         if self.behind.is_some() {
             // the floor has said so
             return true;
         }
         let purges = &self.snapshot.purges;
         match scopes {
-            Some(scopes) => purges.judge(label, scopes) == Verdict::Live,
+            Some(scopes) => match purges.judge(label, scopes) {
+                Verdict::Live => true,
+                Verdict::Stale { since_ms } => stale(Timestamp(since_ms / 1000)),
+                Verdict::Gone => false,
+            },
             None => {
                 let order = label.0.cmp_within(purges.at());
                 matches!(order, Some(Ordering::Equal | Ordering::Greater))
