@@ -539,10 +539,10 @@ impl FillSink {
 
 /// RFC 5861 §4, judged at the moment of the error.
 pub(crate) fn may_serve_on_error(freshness: &Freshness, now: Timestamp) -> bool {
-    let stale_for = -freshness.ttl(now);
+    let stale_for = freshness.age(now).saturating_sub(freshness.lifetime);
     !freshness.must_revalidate
         && !freshness.no_cache
-        && (stale_for <= 0 || stale_for as u64 <= freshness.stale_if_error)
+        && (now < freshness.fresh_until() || stale_for < freshness.stale_if_error)
 }
 
 /// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.

@@ -101,10 +101,17 @@ impl Freshness {
     }
 
     /// The same for a copy that something else than its age made stale at `since` (a soft purge): the stale windows count
-    /// from there. Stale from now on, should `since` lie in the future: clocks of two machines differ.
+    /// from there, also where it was received later, from a cache that had it before. It is stale at `now`, whatever the
+    /// clocks say: those of two machines differ, and one may be set back.
     pub fn stale_since(&self, since: Timestamp, now: Timestamp) -> Freshness {
+        let (received, since) = (self.received.min(now), since.min(now));
+        let age_then = self
+            .initial_age
+            .saturating_add(since.saturating_since(received))
+            .saturating_sub(received.saturating_since(since));
         Freshness {
-            lifetime: self.lifetime.min(self.age(since.min(now))),
+            lifetime: self.lifetime.min(age_then),
+            received,
             ..self.clone()
         }
     }

@@ -176,6 +176,39 @@ proptest! {
         }
     }
 
+    /// RFC 5861: windows count from when a copy became stale, wherever it was then.
+    #[test]
+    fn what_was_made_stale_is_stale_for_as_long_as_that_is_ago(
+        numbers in (seconds(), seconds(), seconds(), seconds()),
+        received in seconds(),
+        since in seconds(),
+        now in seconds(),
+    ) {
+        let (lifetime, initial_age, stale_while_revalidate, stale_if_error) = numbers;
+        let initial_age = initial_age.min(DELTA_SECONDS_MAX);
+        let (received, since, now) = (Timestamp(received), Timestamp(since), Timestamp(now));
+        let copy = Freshness {
+            lifetime,
+            source: LifetimeSource::MaxAge,
+            initial_age,
+            received,
+            stale_while_revalidate,
+            stale_if_error,
+            no_cache: false,
+            must_revalidate: false,
+        };
+        let stale = copy.stale_since(since, now);
+        prop_assert!(stale.fresh_until() <= now);
+        prop_assert!(stale.lifetime <= copy.lifetime);
+        prop_assert_eq!(stale.age(now), copy.age(now));
+        // it cannot have been stale before it was made
+        let ago = now.saturating_since(since).min(stale.age(now));
+        prop_assert!(stale.age(now) - stale.lifetime.min(stale.age(now)) >= ago);
+        let reused = reuse(&stale, &RequestDirectives::default(), now);
+        prop_assert!(reused != Reuse::Fresh);
+        prop_assert!(ago < stale_while_revalidate || reused != Reuse::StaleWhileRevalidate);
+    }
+
     #[test]
     fn selecting_never_panics_and_parts_lie_inside(
         request in head(),

@@ -242,6 +242,11 @@ fn a_copy_that_was_made_stale_has_its_windows_from_then_on() {
     // by a clock that is ahead, and by one that is behind the copy's own making
     assert_eq!(judge(9000, 5100), Reuse::StaleWhileRevalidate);
     assert_eq!(judge(4000, 5001), Reuse::StaleWhileRevalidate);
+    // by a cache that had it before: it was stale for 4 seconds when it was received
+    assert_eq!(judge(4996, 5055), Reuse::StaleWhileRevalidate);
+    assert_eq!(judge(4996, 5056), validate(true));
+    // a clock that was set back makes nothing fresh
+    assert_eq!(judge(4900, 4990), Reuse::StaleWhileRevalidate);
     // one that was stale before stays so
     assert_eq!(judge(6500, 6600), validate(false));
 }
