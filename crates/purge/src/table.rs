@@ -1,6 +1,7 @@
 //! Which copies the purges up to now cover, in bounded memory.
 //!
-//! Per scope the last hard and the last soft purge are known. A part of the table that is full lets go of its older
+//! Per scope the last hard and the last soft purge are known, and of the soft ones before that the last position and the
+//! earliest time: a copy that the second last covers too has been stale since before the last one. A part of the table that is full lets go of its older
 //! half by raising its floor to their highest position: every copy with a scope in that part and a label below the
 //! floor counts as purged from then on. So folding can only cover more copies, never fewer.
 
@@ -13,7 +14,8 @@ use thiserror::Error;
 
 /// Parts with a lock and a floor of their own.
 const SHARDS: usize = 64;
-/// Records (a scope's last hard, a scope's last soft purge) of a whole table before it folds: at most 64 MiB.
+/// Records (a scope's last hard, its last soft purge, the soft ones before that) of a whole table before it folds: at
+/// most 64 MiB.
 pub const RECORDS_MAX: usize = 1_000_000;
 
 /// What the purges up to now make of a copy.
@@ -65,6 +67,8 @@ struct Soft {
 struct Shard {
     hard: ByScope<u64>,
     soft: ByScope<Soft>,
+    /// Of scopes that were softly purged more than once: the position of the second last, the time of the earliest.
+    earlier: ByScope<Soft>,
     hard_floor: u64,
     /// The highest position folded, and the earliest time of any folded soft purge.
     soft_floor: Option<Soft>,
@@ -77,23 +81,36 @@ impl Shard {
             Strength::Hard => {
                 let last = self.hard.entry(scope.0).or_default();
                 *last = (*last).max(n);
+                // what they cover is gone
+                self.soft.remove(&scope.0);
+                self.earlier.remove(&scope.0);
             }
             Strength::Soft => {
                 let appended_ms = purge.appended_ms;
                 let last = self.soft.entry(scope.0).or_default();
                 if n > last.n {
-                    *last = Soft { n, appended_ms };
+                    let before = std::mem::replace(last, Soft { n, appended_ms });
+                    if before.n > 0 {
+                        let earlier = self.earlier.entry(scope.0).or_insert(before);
+                        earlier.n = before.n;
+                        earlier.appended_ms = earlier.appended_ms.min(before.appended_ms);
+                    }
                 }
             }
         }
-        if self.hard.len() + self.soft.len() > records_max {
+        if self.records() > records_max {
             self.fold();
         }
     }
 
+    fn records(&self) -> usize {
+        self.hard.len() + self.soft.len() + self.earlier.len()
+    }
+
     /// Lets go of the older half of the records.
     fn fold(&mut self) {
-        let soft = self.soft.values().map(|soft| soft.n);
+        let soft = self.soft.values().chain(self.earlier.values());
+        let soft = soft.map(|soft| soft.n);
         let mut positions: Vec<u64> = self.hard.values().copied().chain(soft).collect();
         let half = positions.len() / 2;
         let (_, &mut floor, _) = positions.select_nth_unstable(half);
@@ -103,7 +120,7 @@ impl Shard {
             self.hard_floor = self.hard_floor.max(floor);
         }
         let mut folded = self.soft_floor;
-        self.soft.retain(|_, soft| {
+        let mut stays = |_: &u64, soft: &mut Soft| {
             if soft.n > floor {
                 return true;
             }
@@ -113,8 +130,14 @@ impl Shard {
                 appended_ms: earliest,
             });
             false
-        });
+        };
+        self.soft.retain(&mut stays);
+        self.earlier.retain(&mut stays);
         self.soft_floor = folded;
+        // what one kind of records leaves another may take, within the same memory
+        self.hard.shrink_to_fit();
+        self.soft.shrink_to_fit();
+        self.earlier.shrink_to_fit();
     }
 }
 
@@ -198,13 +221,9 @@ impl Table {
             if hard.max(shard.hard_floor) > label {
                 return Verdict::Gone;
             }
-            for soft in shard
-                .soft
-                .get(&scope.0)
-                .iter()
-                .copied()
-                .chain(&shard.soft_floor)
-            {
+            let last = shard.soft.get(&scope.0).filter(|soft| soft.n > label);
+            let earlier = last.and_then(|_| shard.earlier.get(&scope.0));
+            for soft in last.into_iter().chain(earlier).chain(&shard.soft_floor) {
                 if soft.n > label {
                     since = Some(since.map_or(soft.appended_ms, |s| s.min(soft.appended_ms)));
                 }
@@ -225,25 +244,22 @@ impl Table {
         scopes.iter().map(last).max().unwrap_or(0)
     }
 
-    /// Records held (a scope's last hard, a scope's last soft purge).
+    /// Records held (a scope's last hard, its last soft purge, the soft ones before that).
     pub fn records(&self) -> usize {
-        let records = |shard: &RwLock<Shard>| {
-            let shard = read(shard);
-            shard.hard.len() + shard.soft.len()
-        };
-        self.shards.iter().map(records).sum()
+        self.shards.iter().map(|shard| read(shard).records()).sum()
     }
 
     /// Everything the table knows, to be kept at rest. Nothing may be applied meanwhile.
     pub fn dump(&self) -> Dump {
         let shards = self.shards.iter().map(|shard| {
             let shard = read(shard);
-            let soft = |scope: u64, soft: &Soft| (ScopeId(scope), soft.n, soft.appended_ms);
+            let soft = |(scope, soft): (&u64, &Soft)| (ScopeId(*scope), soft.n, soft.appended_ms);
             DumpShard {
                 hard_floor: shard.hard_floor,
                 soft_floor: shard.soft_floor.map(|s| (s.n, s.appended_ms)),
                 hard: shard.hard.iter().map(|(s, n)| (ScopeId(*s), *n)).collect(),
-                soft: shard.soft.iter().map(|(id, s)| soft(*id, s)).collect(),
+                soft: shard.soft.iter().map(soft).collect(),
+                earlier: shard.earlier.iter().map(soft).collect(),
             }
         });
         Dump {
@@ -281,6 +297,10 @@ impl Table {
                 let soft = Soft { n, appended_ms };
                 write(table.shard(scope)).soft.insert(scope.0, soft);
             }
+            for &(scope, n, appended_ms) in &part.earlier {
+                let earlier = Soft { n, appended_ms };
+                write(table.shard(scope)).earlier.insert(scope.0, earlier);
+            }
         }
         table
     }
@@ -302,6 +322,8 @@ pub struct DumpShard {
     pub hard: Vec<(ScopeId, u64)>,
     /// Scope, position, milliseconds since the Unix epoch.
     pub soft: Vec<(ScopeId, u64, u64)>,
+    /// Scope, position of the second last, milliseconds of the earliest.
+    pub earlier: Vec<(ScopeId, u64, u64)>,
 }
 
 // What a writer does under the lock cannot stop halfway; a poisoned lock still holds whole records.

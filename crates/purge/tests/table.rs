@@ -75,6 +75,38 @@ fn a_soft_purge_makes_stale_since_it_was_appended_and_a_hard_one_counts_more() {
 }
 
 #[test]
+fn a_second_soft_purge_opens_no_second_window() {
+    let table = table(&[
+        purge(1, Strength::Soft, &[1]),
+        purge(2, Strength::Soft, &[2]),
+        purge(3, Strength::Soft, &[1]),
+        purge(4, Strength::Soft, &[1]),
+    ]);
+    let since = |n| table.judge(label(n), &[ScopeId(1)]);
+    assert_eq!(since(0), Verdict::Stale { since_ms: 1000 });
+    assert_eq!(since(3), Verdict::Stale { since_ms: 4000 });
+    assert_eq!(since(4), Verdict::Live);
+    // which of the earlier ones it was is not known any more: the earliest is taken
+    assert_eq!(since(1), Verdict::Stale { since_ms: 1000 });
+    // the last of 1, of 2, and the earlier ones of 1
+    assert_eq!(table.records(), 3);
+    let again = Table::restore(&table.dump(), 1000);
+    assert_eq!(again.judge(label(0), &[ScopeId(1)]), since(0));
+    assert_eq!(again.judge(label(3), &[ScopeId(1)]), since(3));
+    // what was purged hard is gone, and the windows of what came after it are its own
+    for (n, strength) in [
+        (5, Strength::Hard),
+        (6, Strength::Soft),
+        (7, Strength::Soft),
+    ] {
+        table.apply(&purge(n, strength, &[1])).unwrap();
+    }
+    let since = |n| table.judge(label(n), &[ScopeId(1)]);
+    assert_eq!(since(4), Verdict::Gone);
+    assert_eq!(since(5), Verdict::Stale { since_ms: 6000 });
+}
+
+#[test]
 fn a_copy_of_another_epoch_is_gone_whatever_its_number() {
     let table = table(&[purge(1, Strength::Hard, &[1])]);
     for n in [0, 1, u64::MAX] {
@@ -139,6 +171,12 @@ fn by_definition(purges: &[Purge], copy: u64, scopes: &[ScopeId]) -> (bool, bool
     (of(Strength::Hard), of(Strength::Soft))
 }
 
+/// When the first purge was appended that covers a copy.
+fn first_of(purges: &[Purge], copy: u64, scope: ScopeId) -> Option<u64> {
+    let covers = |p: &&Purge| p.at.n > copy && p.scopes.contains(&scope);
+    purges.iter().find(covers).map(|p| p.appended_ms)
+}
+
 fn rank(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Live => 0,
@@ -155,7 +193,12 @@ proptest! {
             let scopes = [ScopeId(scope.wrapping_mul(0x9e37_79b9_7f4a_7c15))];
             let (hard, soft) = by_definition(&purges, n as u64, &scopes);
             let expected = if hard { 2 } else { u8::from(soft) };
-            prop_assert_eq!(rank(table.judge(label(n as u64), &scopes)), expected);
+            let verdict = table.judge(label(n as u64), &scopes);
+            prop_assert_eq!(rank(verdict), expected);
+            if let Verdict::Stale { since_ms } = verdict {
+                let first = first_of(&purges, n as u64, scopes[0]);
+                prop_assert!(Some(since_ms) <= first, "stale since the first that covers it");
+            }
         }
     }
 
@@ -179,8 +222,8 @@ proptest! {
                 let after = folded.judge(label(n), &scopes);
                 prop_assert!(rank(after) >= rank(before));
                 prop_assert_eq!(dumped.judge(label(n), &scopes), after);
-                if let (Verdict::Stale { since_ms: whole }, Verdict::Stale { since_ms: folded }) = (before, after) {
-                    prop_assert!(folded <= whole, "stale for at least as long");
+                if let (Verdict::Stale { .. }, Verdict::Stale { since_ms: folded }) = (before, after) {
+                    prop_assert!(Some(folded) <= first_of(&purges, n, scopes[0]), "stale for at least as long");
                 }
                 prop_assert!(folded.last_of(&scopes) >= whole.last_of(&scopes));
             }

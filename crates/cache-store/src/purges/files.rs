@@ -112,11 +112,12 @@ pub(super) fn write_table(lineage: u128, term: u64, dump: &Dump) -> Vec<u8> {
         out.extend(appended_ms.to_le_bytes());
         out.extend((shard.hard.len() as u32).to_le_bytes());
         out.extend((shard.soft.len() as u32).to_le_bytes());
+        out.extend((shard.earlier.len() as u32).to_le_bytes());
         for (scope, n) in &shard.hard {
             out.extend(scope.0.to_le_bytes());
             out.extend(n.to_le_bytes());
         }
-        for (scope, n, appended_ms) in &shard.soft {
+        for (scope, n, appended_ms) in shard.soft.iter().chain(&shard.earlier) {
             out.extend(scope.0.to_le_bytes());
             out.extend(n.to_le_bytes());
             out.extend(appended_ms.to_le_bytes());
@@ -138,7 +139,7 @@ pub(super) fn read_table(bytes: &[u8]) -> Option<(u128, u64, Dump)> {
     for _ in 0..count(bytes)? {
         let hard_floor = number(bytes)?;
         let soft_floor = (number(bytes)?, number(bytes)?);
-        let (hards, softs) = (count(bytes)?, count(bytes)?);
+        let (hards, softs, earlier) = (count(bytes)?, count(bytes)?, count(bytes)?);
         let mut shard = DumpShard {
             hard_floor,
             soft_floor: (soft_floor.0 > 0).then_some(soft_floor),
@@ -147,9 +148,13 @@ pub(super) fn read_table(bytes: &[u8]) -> Option<(u128, u64, Dump)> {
         for _ in 0..hards {
             shard.hard.push((ScopeId(number(bytes)?), number(bytes)?));
         }
+        let soft =
+            |bytes: &mut &[u8]| Some((ScopeId(number(bytes)?), number(bytes)?, number(bytes)?));
         for _ in 0..softs {
-            let (scope, n, appended_ms) = (number(bytes)?, number(bytes)?, number(bytes)?);
-            shard.soft.push((ScopeId(scope), n, appended_ms));
+            shard.soft.push(soft(bytes)?);
+        }
+        for _ in 0..earlier {
+            shard.earlier.push(soft(bytes)?);
         }
         shards.push(shard);
     }
