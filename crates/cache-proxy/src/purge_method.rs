@@ -61,6 +61,10 @@ fn read(asked: &Asked) -> Result<PurgeAsked, Refusal> {
                 .map_err(|_| Refusal::new(400, format!("{name} is no text")))?;
             words.extend(value.split_whitespace().map(str::to_owned));
         }
+        if words.is_empty() && fields.contains_key(name) {
+            // a script whose variable is empty did not mean the URL
+            return Err(Refusal::new(400, format!("{name} names no tag")));
+        }
         Ok(words)
     };
     let mut tags = text("xkey-purge")?;
@@ -73,17 +77,15 @@ fn read(asked: &Asked) -> Result<PurgeAsked, Refusal> {
         Some(b"1") => true,
         Some(_) => return Err(Refusal::new(400, "Soft-Purge is 1 or 0")),
     };
-    let token = match fields.get(header::AUTHORIZATION) {
-        None => None,
-        Some(value) => {
-            let token = value.to_str().ok().and_then(|value| {
-                let (scheme, token) = value.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-            });
-            let token = token.filter(|token| !token.is_empty());
-            Some(token.ok_or_else(|| Refusal::new(403, "a bearer token is wanted"))?)
-        }
-    };
+    // other schemes are the site's own: they prove nothing here, and take nothing from an allowed network
+    let bearer = fields.get(header::AUTHORIZATION).and_then(|value| {
+        let value = value.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    if bearer == Some("") {
+        return Err(Refusal::new(403, "the bearer token is empty"));
+    }
     let scheme = match asked.scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",
@@ -92,7 +94,7 @@ fn read(asked: &Asked) -> Result<PurgeAsked, Refusal> {
     let peer: IpAddr = asked.info.peer.ip().to_canonical();
     Ok(PurgeAsked {
         peer,
-        token: token.map(str::to_owned),
+        token: bearer.map(str::to_owned),
         service: asked.service.id.0.to_string(),
         url: format!("{scheme}://{host}{}", asked.target),
         tags,
