@@ -74,7 +74,7 @@ pub(crate) async fn deliver<W: Wire>(
         link::write_answer(
             &mut fields,
             link::Stated {
-                label: head.label,
+                label: asked.label_of(head, story.collapsed),
                 fetched: head.fetched && !story.collapsed,
                 stale: head.stale || matches!(story.outcome, Outcome::Stale | Outcome::StaleError),
                 framed: head.framed,

@@ -191,11 +191,9 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
         };
         let answer = match first(x.wire(), &mut reader).await {
             Ok(First::Answer(answer)) => answer,
-            // a validation that led nowhere has retired its copy; and what became of somebody else's fill says nothing
-            Ok(First::Failed) if seen.is_some() || !led => continue,
-            Ok(First::Interim(_) | First::Failed) => {
-                return Way::Refused(Refusal::new(502, "the fill ended without an answer"));
-            }
+            // a validation that led nowhere has retired its copy, a neighbour's answer was covered twice, and what became
+            // of somebody else's fill says nothing
+            Ok(First::Interim(_) | First::Failed) => continue,
             Err(Gone) => {
                 return Way::Delivered(Delivered {
                     outcome: Outcome::Error,

@@ -11,6 +11,7 @@
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
+//! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
 //! - `outbound`, `link`, `message`: the request as it goes on, and what tiers tell each other
 

@@ -2,6 +2,7 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::copy::CopyHead;
 use crate::snapshot::Snapshot;
 use seawall_cache_store::Head;
 use seawall_http_cache::{Freshness, Timestamp};
@@ -110,6 +111,15 @@ impl Asked {
         let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
         scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));
         PurgeSeq::new(purges.epoch(), purges.last_of(&scopes))
+    }
+
+    /// The label to state to a neighbour. A node that lags labels with less than the neighbour knows; but a fill that was
+    /// joined by the neighbour's position was begun by a request with the same one: the origin was asked after that.
+    pub(crate) fn label_of(&self, head: &CopyHead, joined: bool) -> Label {
+        match self.behind {
+            Some(known) if joined && head.fetched && !self.admits(head.label) => Label(known),
+            _ => head.label,
+        }
     }
 
     /// Whether an answer that somebody else asked for, with this label and these scopes, is one for this request too: its

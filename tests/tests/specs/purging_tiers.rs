@@ -4,10 +4,11 @@ use seawall_config::ShieldEntryModel;
 use seawall_edge::Edge;
 use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
+use seawall_tests::cluster::metric;
 use seawall_tests::{Client, Fleet, FleetSpec, Gate, Origin, Response, Then, eventually};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=3600");
@@ -267,6 +268,49 @@ fn a_304_of_a_tier_confers_only_the_label_that_it_states() {
         .collect();
     assert_eq!(insisted, [false, false, true]);
     edge.drain(Duration::ZERO);
+}
+
+#[test]
+fn edges_that_ask_a_shield_that_lags_share_its_answer() {
+    // the next request waits at it
+    let gate: Arc<Mutex<Option<Gate>>> = Arc::default();
+    let next = gate.clone();
+    let origin = Origin::start(move |_, reply| {
+        let waits = next.lock().unwrap().take();
+        if let Some(gate) = waits {
+            gate.pass();
+        }
+        reply.answer(200, &[FRESH, ("surrogate-key", "t")], b"body")
+    });
+    let spec = FleetSpec {
+        shields_follow: false,
+        ..FleetSpec::default()
+    };
+    let fleet = Fleet::start(spec, &origin);
+    for _ in 0..5 {
+        fleet.purge_everywhere(json!({ "tags": ["t"] }));
+        let held = Gate::default();
+        *gate.lock().unwrap() = Some(held.clone());
+        std::thread::scope(|scope| {
+            let before = origin.count("/");
+            let first = scope.spawn(|| get(fleet.edge(0), "/", &[]));
+            eventually("the origin is asked", || origin.count("/") > before);
+            let second = scope.spawn(|| get(fleet.edge(1), "/", &[]));
+            eventually("the second edge asks", || {
+                metric(&fleet.metrics(1), "seawall_fills_in_flight", &[]) > 0
+            });
+            held.open();
+            for answer in [first.join().unwrap(), second.join().unwrap()] {
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+        });
+        // it came once, or twice where the second edge was too late to share it
+        for edge in [0, 1] {
+            assert!(get(fleet.edge(edge), "/", &[]).is_hit(), "{edge}");
+        }
+    }
+    let asked = origin.count("/");
+    assert!(asked < 10, "{asked} questions in 5 rounds");
 }
 
 /// Asks the shield as an edge does whose position is `by` later than the shield's.
