@@ -1,6 +1,7 @@
 //! A fleet with a control plane: every part can be ended and started again where it was.
 
 use crate::client::Client;
+use crate::eventually;
 use crate::origin::Origin;
 use seawall_config::{
     ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, FleetTls, NodeModel,
@@ -108,6 +109,13 @@ impl Fleet {
         for index in 0..fleet.spec.edges {
             fleet.edges.push(None);
             fleet.start_edge(index);
+        }
+        // a purge waits for the members that are known when it is asked for
+        let shields = (0..fleet.spec.shields).filter(|_| fleet.spec.shields_follow);
+        let shields = shields.map(|index| format!("shield-{index}"));
+        let edges = (0..fleet.spec.edges).map(|index| format!("edge-{index}"));
+        for id in shields.chain(edges) {
+            eventually("it follows", || fleet.is_up_to_date(&id));
         }
         fleet
     }
