@@ -90,12 +90,8 @@ pub(crate) async fn deliver<W: Wire>(
     let mut sending = Sending { wire, sent: 0 };
     let status = plan.status.as_u16();
     let complete = sending.run(plan, source).await;
-    if let Err(broken) = complete {
+    if complete.is_err() {
         sending.wire.abort();
-        if broken == Broken::Gone {
-            // the next request finds no copy, rather than the same hole
-            proxy.store().invalidate(asked.key.0);
-        }
     }
     Delivered {
         outcome: story.outcome,

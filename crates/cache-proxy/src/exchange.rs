@@ -16,7 +16,7 @@ use crate::standing::Standing;
 use crate::tier::{Link, TierKind};
 use crate::{pass, purge_method};
 use http::{Method, header};
-use seawall_cache_store::{Coding, Found, Head};
+use seawall_cache_store::{Coding, Found, Head, gzip_variant};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
     Forward, Freshness, Outcome, RequestDirectives, Reuse, accepts_gzip, reuse, variant_digest,
@@ -342,7 +342,7 @@ async fn stored_copy<W: Wire>(
     stored_story(proxy, x, asked, copy, Story::hit(outcome)).await
 }
 
-/// Delivers a stored copy. `None`: part of its body is gone; the copy is dead now.
+/// Delivers a stored copy. `None`: part of its body is gone; the copy is retired.
 async fn stored_story<W: Wire>(
     proxy: &Arc<CacheProxy>,
     x: &mut Exchange<W>,
@@ -356,10 +356,7 @@ async fn stored_story<W: Wire>(
         freshness,
     } = copy;
     let (store, key) = (proxy.store(), asked.key.0);
-    let Some(source) = Source::stored(store, head) else {
-        store.invalidate(key);
-        return None;
-    };
+    let source = Source::stored(store, (key, variant), head)?;
     let plain = CopyHead::of_stored(head, freshness);
     if !wants_gzip(proxy, asked, head.coding) {
         return Some(deliver(proxy, x.wire(), asked, &plain, source, story).await);
@@ -373,7 +370,7 @@ async fn stored_story<W: Wire>(
         }
     });
     if let Some(coded) = coded
-        && let Some(source) = Source::stored(store, &coded)
+        && let Some(source) = Source::stored(store, (key, gzip_variant(variant)), &coded)
     {
         return Some(
             deliver(

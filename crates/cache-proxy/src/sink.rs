@@ -199,7 +199,9 @@ impl FillSink {
         if !update_applies(&parts.fields, &update_fields) {
             // it speaks of another version than the one we asked about: ours is retired
             self.proxy.fills().leave(&self.fill);
-            self.proxy.store().invalidate(self.asked.key.0);
+            let generation = stored.head.generation;
+            let store = self.proxy.store();
+            store.retire(self.asked.key.0, stored.variant, generation);
             return self.in_vain();
         }
         let upstream_status = take_cache_status(&mut update_fields);
@@ -244,7 +246,8 @@ impl FillSink {
         }
         if !keep {
             // it may be used for this answer, and not be kept
-            self.proxy.store().invalidate(key);
+            let generation = stored.head.generation;
+            self.proxy.store().retire(key, stored.variant, generation);
         }
         let inline = stored.head.inline_body();
         let (object, sums, inline) = match &stored.head.body {

@@ -22,6 +22,8 @@ pub(crate) enum Source {
 pub(crate) struct Stored {
     store: Arc<CacheStore>,
     head: Arc<Head>,
+    /// Key and variant that the head lies under.
+    slot: (u128, u64),
     /// The next chunk.
     index: u64,
 }
@@ -33,6 +35,11 @@ impl Stored {
         }
         let chunk = self.store.recall_chunk(&self.head, self.index as u32).await;
         self.index += 1;
+        if chunk.is_none() {
+            // the next request finds no copy, rather than the same hole; a newer copy may be there by now, and stays
+            let (key, variant) = self.slot;
+            self.store.retire(key, variant, self.head.generation);
+        }
         chunk.map(Some).ok_or(Broken::Gone)
     }
 }
@@ -53,18 +60,26 @@ impl Source {
         Self::Ready(parts.into())
     }
 
-    /// The body of a stored copy: from memory, or read from a disk as it is sent. `None`: a part of it is gone.
-    pub(crate) fn stored(store: &Arc<CacheStore>, head: &Arc<Head>) -> Option<Self> {
+    /// The body of the stored copy in `slot` (key, variant): from memory, or read from a disk as it is sent. `None`: a
+    /// part of it is gone, and the copy is retired.
+    pub(crate) fn stored(
+        store: &Arc<CacheStore>,
+        slot: (u128, u64),
+        head: &Arc<Head>,
+    ) -> Option<Self> {
         if let Some(parts) = store.body(head, 0..head.length) {
             return Some(Self::ready(parts));
         }
-        store.holds(head, 0..head.length).then(|| {
-            Self::Stored(Stored {
-                store: store.clone(),
-                head: head.clone(),
-                index: 0,
-            })
-        })
+        if !store.holds(head, 0..head.length) {
+            store.retire(slot.0, slot.1, head.generation);
+            return None;
+        }
+        Some(Self::Stored(Stored {
+            store: store.clone(),
+            head: head.clone(),
+            slot,
+            index: 0,
+        }))
     }
 
     /// Passes over what can be passed over without reading it, before `offset`. Returns where the source stands then;

@@ -31,7 +31,7 @@ pub use disk::{DISK_BYTES_MIN, DiskConfig, OpenError};
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
-pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE};
+pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, gzip_variant};
 
 /// Bodies up to this length lie beside their head (64 KiB).
 pub const INLINE_MAX: u64 = 64 * 1024;

@@ -402,7 +402,10 @@ impl CacheStore {
         match self.entry(key, variant) {
             Some(Entry::Head(current)) if current.generation != head.generation => return,
             Some(Entry::Variants(_)) => return,
-            Some(Entry::Head(_)) | None => {}
+            Some(Entry::Head(_)) => {}
+            // retired, or replaced and evicted, while it was being validated
+            None if !self.minima.current(slot, version_of(&head)) => return,
+            None => {}
         }
         match &self.disk {
             Some(disk) => self.put_head(disk, slot, head),
@@ -439,6 +442,33 @@ impl CacheStore {
     /// moment may.
     pub fn invalidate(&self, key: u128) {
         self.minima.invalidate(key, self.next_generation());
+    }
+
+    /// Makes the head in the slot of `variant` a miss for good if it is of `generation` or an older one: a part of that
+    /// copy is lost, or it is known to be outdated. Newer ones and other variants stay.
+    pub fn retire(&self, key: u128, variant: u64, generation: Generation) {
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        let _one = self.lock(key).lock();
+        if self
+            .disk
+            .as_ref()
+            .is_some_and(|disk| disk.may_hold_head(&slot))
+        {
+            let counter = generation.counter + 1;
+            let next = Generation {
+                counter,
+                ..generation
+            };
+            self.minima.supersede(slot, next.into());
+        }
+        if let Some(Entry::Head(head)) = self.entry(key, variant)
+            && head.generation <= generation
+        {
+            self.heads.remove(&slot);
+        }
     }
 
     /// Stores chunk `index` of the body of (`object`, `generation`). Returns its checksum, for [`HeadParts::sums`].
@@ -656,6 +686,6 @@ fn version_of(head: &Head) -> Version {
 }
 
 /// The gzip coding of a copy lies beside it, under a variant that no request selects.
-fn gzip_variant(variant: u64) -> u64 {
+pub fn gzip_variant(variant: u64) -> u64 {
     variant ^ 0x677a_6970_2d6f_6621
 }

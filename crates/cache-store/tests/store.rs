@@ -67,6 +67,25 @@ fn found(store: &CacheStore, key: u128, request: &HeaderMap) -> Option<Generatio
 }
 
 #[test]
+fn a_retired_generation_goes_and_newer_ones_and_other_variants_stay() {
+    let store = store(64 << 20);
+    let language = [HeaderName::from_static("accept-language")];
+    let (en, de) = (
+        fields(&[("accept-language", "en")]),
+        fields(&[("accept-language", "de")]),
+    );
+    let [first, second, other] = std::array::from_fn(|_| store.next_generation());
+    let variant = store.insert(1, &language, &en, head(first, 5, Some(b"hello")));
+    store.insert(1, &language, &de, head(other, 5, Some(b"hallo")));
+    store.retire(1, variant, first);
+    assert_eq!(found(&store, 1, &en), None);
+    assert_eq!(found(&store, 1, &de), Some(other));
+    store.insert(1, &language, &en, head(second, 5, Some(b"hello")));
+    store.retire(1, variant, first);
+    assert_eq!(found(&store, 1, &en), Some(second));
+}
+
+#[test]
 fn a_head_is_taken_apart_into_what_it_was_made_from() {
     let head = head(Generation::default(), 5, Some(b"hello"));
     let parts = head.fields();
