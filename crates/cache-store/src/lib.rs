@@ -23,6 +23,7 @@ mod minima;
 mod minima_log;
 pub mod minimum;
 pub mod purges;
+mod replace;
 mod sample;
 pub mod store;
 pub mod variants;

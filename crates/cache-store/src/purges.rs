@@ -80,7 +80,7 @@ impl Purges {
         if new.is_empty() {
             return Ok(last);
         }
-        journal.append(new)?;
+        journal.append(new, &table)?;
         for purge in new {
             let last = table.at();
             table
@@ -106,6 +106,9 @@ impl Purges {
 
     /// How far the node has come with the control plane decides whether copies from before its start are used.
     pub fn contact(&self, contact: Contact) {
+        if contact == Contact::CaughtUp {
+            self.journal.lock().is_whole();
+        }
         let serves = serves_stored(self.recovered, contact);
         // never taken back: what has caught up once hears of every purge before it acknowledges it
         if serves {

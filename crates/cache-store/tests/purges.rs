@@ -181,3 +181,68 @@ fn a_long_log_is_replaced_by_its_table_and_nothing_is_forgotten() {
         assert_ne!(judge(&again, n), Verdict::Live, "{n}");
     }
 }
+
+#[test]
+fn a_cut_log_stays_cut_over_restarts_until_the_control_plane_was_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    purges.apply(&[purge(1)]).unwrap();
+    purges.apply(&[purge(2)]).unwrap();
+    drop(purges);
+    let path = dir.path().join("purges.log");
+    let whole = fs::read(&path).unwrap();
+    let cut = || fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+    cut();
+    for _ in 0..3 {
+        let purges = Purges::open(dir.path()).unwrap();
+        assert_eq!(purges.recovered(), Recovered::Cut);
+        purges.contact(Contact::Away);
+        assert!(!purges.serves_stored());
+    }
+    let purges = Purges::open(dir.path()).unwrap();
+    purges.apply(&[purge(2)]).unwrap();
+    purges.contact(Contact::CaughtUp);
+    assert!(purges.serves_stored());
+    drop(purges);
+    assert_eq!(
+        Purges::open(dir.path()).unwrap().recovered(),
+        Recovered::Whole
+    );
+
+    cut();
+    drop(Purges::open(dir.path()).unwrap());
+    let purges = Purges::open(dir.path()).unwrap();
+    assert_eq!(purges.recovered(), Recovered::Cut);
+    // what it would have judged is dead
+    let held = Held { at: at(9), term: 5 };
+    purges.start_empty(held, || ()).unwrap();
+    drop(purges);
+    assert_eq!(
+        Purges::open(dir.path()).unwrap().recovered(),
+        Recovered::Whole
+    );
+}
+
+#[test]
+fn a_start_that_failed_half_way_holds_what_it_held_and_can_be_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    purges.apply(&[purge(1)]).unwrap();
+    let before = purges.held();
+    let held = Held {
+        at: PurgeSeq::new(Epoch(12), 40),
+        term: 9,
+    };
+    let table = dir.path().join("purges.table");
+    fs::remove_file(&table).unwrap();
+    fs::create_dir(&table).unwrap();
+    purges.start_empty(held, || ()).unwrap_err();
+    assert_eq!((purges.held(), purges.table().at()), (before, before.at));
+    purges.apply(&[purge(2)]).unwrap_err();
+
+    fs::remove_dir(&table).unwrap();
+    purges.start_empty(held, || ()).unwrap();
+    assert_eq!((purges.held(), purges.table().at()), (held, held.at));
+    drop(purges);
+    assert_eq!(Purges::open(dir.path()).unwrap().held(), held);
+}

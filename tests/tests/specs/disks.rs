@@ -123,6 +123,24 @@ fn a_cut_log_of_purges_keeps_stored_copies_back_until_the_control_plane_was_hear
 }
 
 #[test]
+fn a_cut_log_of_purges_is_not_forgotten_over_restarts_without_the_control_plane() {
+    let origin = origin();
+    let mut fleet = Fleet::start(spec(), &origin);
+    hits(&fleet);
+    fleet.purge_everywhere(json!({ "tags": ["small"] }));
+    fleet.stop_edge(0);
+    let log = fleet.dir("edge-0").join("purges/purges.log");
+    let bytes = fs::read(&log).unwrap();
+    fs::write(&log, &bytes[..bytes.len() - 3]).unwrap();
+    fleet.stop_control_plane();
+    // nobody asks between the two
+    fleet.start_edge(0);
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    assert_eq!(hits(&fleet), [false; 3]);
+}
+
+#[test]
 fn a_lost_log_of_purges_or_a_cache_of_another_node_starts_empty() {
     let origin = origin();
     let mut fleet = Fleet::start(spec(), &origin);

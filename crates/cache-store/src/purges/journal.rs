@@ -4,15 +4,18 @@ use super::files::{
     HEADER_BYTES, Header, read_header, read_record, read_table, write_header, write_record,
     write_table,
 };
+use crate::replace::{ReplaceError, replace};
 use seawall_purge::lineage::{Held, Recovered};
 use seawall_purge::{Purge, PurgeSeq, Table};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 const LOG: &str = "purges.log";
 const TABLE: &str = "purges.table";
+/// Lies there for as long as purges may be missing that were acknowledged.
+const CUT: &str = "purges.cut";
 /// A log that is longer is replaced by the table it led to; reading it back takes some milliseconds.
 const LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -21,8 +24,6 @@ const LOG_BYTES_MAX: u64 = 4 << 20;
 pub enum JournalError {
     #[error("the log of purges in {path} cannot be written: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("the log of purges in {path} could not be written before; restart the node")]
-    Broken { path: PathBuf },
     #[error("the purge at {at} stands where that after {last} belongs")]
     Gap { last: PurgeSeq, at: PurgeSeq },
 }
@@ -30,6 +31,8 @@ pub enum JournalError {
 #[derive(Debug)]
 pub(super) struct Journal {
     dir: PathBuf,
+    /// The same, open: to sync it takes no descriptor that there may not be.
+    directory: File,
     file: File,
     bytes: u64,
     /// Length of the log from which it is compacted; raised where that failed.
@@ -37,8 +40,11 @@ pub(super) struct Journal {
     lineage: u128,
     held: Held,
     records_max: usize,
-    /// A write failed: what the file holds behind `bytes` is not known.
+    /// A write failed: what the file holds behind `bytes` is not known, or it is not the one in the directory. Nothing
+    /// is appended to it any more; a new one takes its place.
     broken: bool,
+    /// The end of the log was cut, at this start or before, and the control plane was not heard since.
+    cut: bool,
 }
 
 impl Journal {
@@ -52,11 +58,14 @@ impl Journal {
             source,
         };
         fs::create_dir_all(dir).map_err(io)?;
+        let directory = File::open(dir).map_err(io)?;
         let log = read_if_there(&dir.join(LOG)).map_err(io)?;
         let table = read_if_there(&dir.join(TABLE)).map_err(io)?;
         let fresh = log.is_none() && table.is_none();
-        let found = log.and_then(|log| Found::of(&log, table.as_deref(), records_max));
-        let Some(found) = found else {
+        let found = log
+            .as_ref()
+            .and_then(|log| Found::of(log, table.as_deref(), records_max));
+        let (Some(log), Some(found)) = (&log, found) else {
             if !fresh {
                 let dir = dir.display();
                 tracing::warn!(%dir, "the log of purges is lost: what was stored before is not used");
@@ -66,36 +75,58 @@ impl Journal {
                 lineage,
                 after: Held::default(),
             };
-            let (file, bytes) = put_log(dir, &header).map_err(io)?;
+            let bytes = write_header(&header);
+            let file = replace(&directory, dir, LOG, |file| file.write_all(&bytes));
+            let file = file.map_err(|error| io(error.into()))?;
             let table = Table::with_records_max(header.after.at, records_max);
-            let journal = Self::new(dir, file, bytes, &header, records_max);
+            let bytes = bytes.len() as u64;
+            let mut journal = Self::new(dir, directory, file, bytes, &header, records_max);
+            // another lineage: copies from before are not judged by this log at all
+            journal.cut = marked(dir).map_err(io)?;
+            journal.is_whole();
             return Ok((journal, table, Recovered::Lost));
         };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(dir.join(LOG))
-            .map_err(io)?;
-        let recovered = if found.cut {
+        if found.cut {
             let (dir, at) = (dir.display(), found.held.at);
             tracing::warn!(%dir, %at, "the log of purges has an unreadable end: it is cut there");
-            Recovered::Cut
-        } else {
-            Recovered::Whole
-        };
-        file.set_len(found.bytes).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
-        file.sync_all().map_err(io)?;
+        }
+        let cut = found.cut || marked(dir).map_err(io)?;
+        if cut {
+            // before it is cut: the next start finds nothing amiss in the log itself
+            File::create(dir.join(CUT))
+                .and_then(|mark| mark.sync_all())
+                .and_then(|()| directory.sync_all())
+                .map_err(io)?;
+        }
+        // Written anew rather than trusted: after an fsync that failed, what is read back may be in memory alone.
+        let whole = &log[..found.bytes as usize];
+        let file = replace(&directory, dir, LOG, |file| file.write_all(whole))
+            .map_err(|error| io(error.into()))?;
         let header = Header {
             lineage: found.lineage,
             after: found.held,
         };
-        let journal = Self::new(dir, file, found.bytes, &header, records_max);
+        let mut journal = Self::new(dir, directory, file, found.bytes, &header, records_max);
+        journal.cut = cut;
+        let recovered = if cut {
+            Recovered::Cut
+        } else {
+            Recovered::Whole
+        };
         Ok((journal, found.table, recovered))
     }
 
-    fn new(dir: &Path, file: File, bytes: u64, header: &Header, records_max: usize) -> Self {
+    fn new(
+        dir: &Path,
+        directory: File,
+        file: File,
+        bytes: u64,
+        header: &Header,
+        records_max: usize,
+    ) -> Self {
         Self {
             dir: dir.to_owned(),
+            directory,
             file,
             bytes,
             compact_at: LOG_BYTES_MAX,
@@ -103,6 +134,20 @@ impl Journal {
             held: header.after,
             records_max,
             broken: false,
+            cut: false,
+        }
+    }
+
+    /// Every purge that was acknowledged is in the log, or what it would judge is dead: a cut is forgotten.
+    pub(super) fn is_whole(&mut self) {
+        if !self.cut {
+            return;
+        }
+        let removed = fs::remove_file(self.dir.join(CUT)).and_then(|()| self.directory.sync_all());
+        match removed {
+            Ok(()) => self.cut = false,
+            // the next start waits for the control plane once more than it has to
+            Err(error) => tracing::warn!(%error, "the mark of a cut log of purges stays"),
         }
     }
 
@@ -121,14 +166,14 @@ impl Journal {
         }
     }
 
-    /// Makes purges durable, all of them or an error.
-    pub(super) fn append(&mut self, purges: &[Purge]) -> Result<(), JournalError> {
+    /// Makes purges durable, all of them or an error. `table` holds all those before.
+    pub(super) fn append(&mut self, purges: &[Purge], table: &Table) -> Result<(), JournalError> {
         let Some(last) = purges.last() else {
             return Ok(());
         };
         if self.broken {
-            let path = self.dir.clone();
-            return Err(JournalError::Broken { path });
+            self.write_table(table)?;
+            self.put(self.held)?;
         }
         let mut records = Vec::with_capacity(64 * purges.len());
         for purge in purges {
@@ -156,8 +201,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins anew after `held`, with no purge.
+    /// Begins anew after `held`, with no purge. After an error the node holds what it held before.
     pub(super) fn start(&mut self, held: Held) -> Result<(), JournalError> {
+        let before = self.held;
+        let started = self.try_start(held);
+        if started.is_ok() {
+            self.is_whole();
+        } else {
+            self.held = before;
+            // the file may be the new one already, which does not go on from `before`
+            self.broken = true;
+        }
+        started
+    }
+
+    fn try_start(&mut self, held: Held) -> Result<(), JournalError> {
         // the new log first: with it, the old table is of another epoch or of before its beginning
         self.put(held)?;
         match fs::remove_file(self.dir.join(TABLE)) {
@@ -180,20 +238,34 @@ impl Journal {
 
     fn write_table(&self, table: &Table) -> Result<(), JournalError> {
         let bytes = write_table(self.lineage, self.held.term, &table.dump());
-        replace_file(&self.dir, TABLE, &bytes)
-            .map_err(|source| self.error(source))
-            .map(drop)
+        replace(&self.directory, &self.dir, TABLE, |file| {
+            file.write_all(&bytes)
+        })
+        .map_err(|error| self.error(error.into()))
+        .map(drop)
     }
 
+    /// Puts an empty log in place of the one there is.
     fn put(&mut self, after: Held) -> Result<(), JournalError> {
-        let header = Header {
+        let bytes = write_header(&Header {
             lineage: self.lineage,
             after,
-        };
-        let (file, bytes) = put_log(&self.dir, &header).map_err(|source| self.error(source))?;
-        (self.file, self.bytes, self.held) = (file, bytes, after);
-        self.broken = false;
-        Ok(())
+        });
+        let new = replace(&self.directory, &self.dir, LOG, |file| {
+            file.write_all(&bytes)
+        });
+        match new {
+            Ok(file) => {
+                (self.file, self.bytes, self.held) = (file, bytes.len() as u64, after);
+                self.broken = false;
+                Ok(())
+            }
+            Err(error) => {
+                // the file that is open may have no name any more: what is appended to it would be gone
+                self.broken |= matches!(error, ReplaceError::After(_));
+                Err(self.error(error.into()))
+            }
+        }
     }
 }
 
@@ -265,24 +337,11 @@ fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Puts an empty log in place of the one there is.
-fn put_log(dir: &Path, header: &Header) -> io::Result<(File, u64)> {
-    let bytes = write_header(header);
-    let file = replace_file(dir, LOG, &bytes)?;
-    Ok((file, bytes.len() as u64))
+/// Whether a cut was marked.
+fn marked(dir: &Path) -> io::Result<bool> {
+    dir.join(CUT).try_exists()
 }
 
-/// After a crash the file is the old one or the new one, and the new one for sure once this returned.
-fn replace_file(dir: &Path, name: &str, content: &[u8]) -> io::Result<File> {
-    let new = dir.join(format!("{name}.new"));
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, dir.join(name))?;
-    File::open(dir)?.sync_all()?;
-    Ok(file)
-}
+#[cfg(test)]
+#[path = "journal/tests.rs"]
+mod tests;
