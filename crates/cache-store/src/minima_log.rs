@@ -6,12 +6,12 @@
 
 use crate::minima::Tables;
 use crate::minimum::Version;
+use crate::replace::{ReplaceError, replace};
 use bytes::{Buf, BufMut};
 use parking_lot::{Condvar, Mutex};
 use seawall_purge::{BootId, Generation};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +29,8 @@ const HEADER_BYTES: usize = 8 + 4 + 16 + 4 + 8;
 const RECORD_BYTES: usize = 1 + 16 + 4 + 8 + 4 + 8;
 /// Below this the log is not written anew while it is open.
 const COMPACT_BYTES_MIN: u64 = 16 << 20;
+/// A log that cannot be written anew grows no further.
+const COMPACT_BYTES_MAX: u64 = FILE_BYTES_MAX - 2 * COMPACT_BYTES_MIN;
 /// A longer file is none of ours: twice the tables' capacity, after growing threefold, is less (2 * 2^20 * 41 * 3).
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
@@ -66,13 +68,17 @@ pub(crate) struct MinimaLog {
 }
 
 struct Shared {
-    directory: PathBuf,
+    path: PathBuf,
+    /// The same, open: to sync it takes no descriptor that there may not be.
+    directory: File,
     id: u128,
     boot: BootId,
     tables: Arc<Tables>,
     file: Mutex<Writing>,
     wake: Condvar,
     broken: AtomicBool,
+    /// Whether what follows from that was done.
+    given_up: Mutex<bool>,
     on_failure: OnceLock<OnFailure>,
 }
 
@@ -81,47 +87,80 @@ struct Writing {
     bytes: u64,
     compact_at: u64,
     unsynced: bool,
+    /// Why the log is broken.
+    failure: Option<String>,
     stop: bool,
 }
 
 impl std::fmt::Debug for MinimaLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MinimaLog")
-            .field("directory", &self.shared.directory)
+            .field("directory", &self.shared.path)
             .finish_non_exhaustive()
     }
 }
 
+/// What was read of a log before it is written on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    /// What the disks' stamps must repeat.
+    pub(crate) id: u128,
+    /// The last boot that wrote the log.
+    pub(crate) last: BootId,
+}
+
+/// Reads the log in `directory` into `tables`. A log that cannot be trusted as a whole (missing, not readable, of a later
+/// boot) begins anew under another identity, which makes the disks' copies void.
+pub(crate) fn read(directory: &Path, boot: BootId, tables: &Tables) -> io::Result<Read> {
+    let bytes = match bytes(directory) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!(%error, "minima.log cannot be read");
+            Some(Vec::new())
+        }
+    };
+    if let Some(bytes) = bytes {
+        match replay(&bytes, boot, tables) {
+            Ok(read) => return Ok(read),
+            Err(why) => {
+                tracing::warn!(
+                    directory = %directory.display(),
+                    why,
+                    "minima.log is not usable: the disks' copies are discarded"
+                );
+            }
+        }
+    }
+    Ok(Read {
+        id: random()?,
+        last: BootId::default(),
+    })
+}
+
+/// Deletes the log in `directory`: what is replaced from now on is not written down, so the disks' copies are void.
+pub(crate) fn forget(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_file(directory.join(FILE)) {
+        Ok(()) => File::open(directory)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl MinimaLog {
-    /// Opens the log in `directory`, which exists and of which `lock` is the lock, into `tables`. A log that cannot be trusted as a whole
-    /// (missing, not readable, of a later boot) begins anew under another identity, which makes the disks' copies void.
-    pub(crate) fn open(
+    /// Writes the log `id` in `directory` anew, with what is in `tables`, and goes on with it. `lock` is the lock of the
+    /// directory.
+    pub(crate) fn begin(
         directory: &Path,
         lock: File,
         boot: BootId,
         tables: Arc<Tables>,
+        id: u128,
     ) -> io::Result<Self> {
-        let id = match read(directory)? {
-            Some(bytes) => match replay(&bytes, boot, &tables) {
-                Ok(id) => Some(id),
-                Err(why) => {
-                    tracing::warn!(
-                        directory = %directory.display(),
-                        why,
-                        "minima.log is not usable: the disks' copies are discarded"
-                    );
-                    None
-                }
-            },
-            None => None,
-        };
-        let id = match id {
-            Some(id) => id,
-            None => random()?,
-        };
-        let (file, bytes) = rewrite(directory, id, boot, &tables)?;
+        let opened = File::open(directory)?;
+        let (file, bytes) = rewrite(&opened, directory, id, boot, &tables)?;
         let shared = Arc::new(Shared {
-            directory: directory.to_owned(),
+            path: directory.to_owned(),
+            directory: opened,
             id,
             boot,
             tables,
@@ -130,10 +169,12 @@ impl MinimaLog {
                 bytes,
                 compact_at: compact_at(bytes),
                 unsynced: false,
+                failure: None,
                 stop: false,
             }),
             wake: Condvar::new(),
             broken: AtomicBool::new(false),
+            given_up: Mutex::new(false),
             on_failure: OnceLock::new(),
         });
         let keeper = shared.clone();
@@ -147,13 +188,13 @@ impl MinimaLog {
         })
     }
 
-    /// What the disks' stamps repeat.
+    #[cfg(test)]
     pub(crate) fn id(&self) -> u128 {
         self.shared.id
     }
 
     /// Calls `f` once, with the reason, when the log can no longer be written. From then on what lies on the disks must
-    /// not be used after a restart.
+    /// not be used after a restart. It is called on a thread that may block.
     pub(crate) fn on_failure(&self, f: OnFailure) {
         let _ = self.shared.on_failure.set(f);
     }
@@ -166,8 +207,7 @@ impl MinimaLog {
         let record = encode(fact, self.shared.id);
         let mut writing = self.shared.file.lock();
         if let Err(error) = (&*writing.file).write_all(&record) {
-            drop(writing);
-            self.shared.fail(&error);
+            self.shared.fail(&mut writing, &error);
             return;
         }
         writing.bytes += RECORD_BYTES as u64;
@@ -177,9 +217,12 @@ impl MinimaLog {
         }
     }
 
-    /// Everything written so far is on the device when this returns.
+    /// Everything written so far is on the device when this returns, or the disks were given up.
     pub(crate) fn sync(&self) {
         self.shared.sync_now();
+        if self.shared.broken.load(Ordering::Acquire) {
+            self.shared.give_up();
+        }
     }
 }
 
@@ -194,13 +237,21 @@ impl Drop for MinimaLog {
 }
 
 impl Shared {
-    /// The thread: fsync in groups, and a new file when the old one has grown.
+    /// The thread: fsync in groups, a new file when the old one has grown, and what follows from a failure.
     fn keep(&self) {
         loop {
             let (unsynced, compact) = {
                 let mut writing = self.file.lock();
-                while !writing.stop && !writing.unsynced && writing.bytes <= writing.compact_at {
+                while !writing.stop
+                    && !writing.unsynced
+                    && writing.failure.is_none()
+                    && writing.bytes <= writing.compact_at
+                {
                     self.wake.wait(&mut writing);
+                }
+                if writing.failure.is_some() {
+                    drop(writing);
+                    return self.give_up();
                 }
                 if writing.stop {
                     return;
@@ -223,35 +274,58 @@ impl Shared {
             writing.file.clone()
         };
         if let Err(error) = file.sync_data() {
-            self.fail(&error);
+            self.fail(&mut self.file.lock(), &error);
         }
     }
 
     fn compact(&self) {
         // appends wait meanwhile (some tens of milliseconds for a million keys): none may miss the new file
         let mut writing = self.file.lock();
-        match rewrite(&self.directory, self.id, self.boot, &self.tables) {
+        let new = rewrite(
+            &self.directory,
+            &self.path,
+            self.id,
+            self.boot,
+            &self.tables,
+        );
+        match new {
             Ok((file, bytes)) => {
                 writing.file = Arc::new(file);
                 writing.bytes = bytes;
                 writing.compact_at = compact_at(bytes);
                 writing.unsynced = false;
             }
-            Err(error) => {
-                writing.compact_at = u64::MAX;
-                drop(writing);
-                self.fail(&error);
+            Err(ReplaceError::Before(error)) if writing.bytes < COMPACT_BYTES_MAX => {
+                // the old one goes on, and can be read back whole
+                writing.compact_at = writing.bytes + COMPACT_BYTES_MIN;
+                tracing::warn!(%error, "minima.log could not be written anew: it goes on growing");
             }
+            Err(error) => self.fail(&mut writing, &error.into()),
         }
     }
 
-    fn fail(&self, error: &io::Error) {
-        if !self.broken.swap(true, Ordering::AcqRel) {
-            let reason = format!("minima.log cannot be written: {error}");
-            match self.on_failure.get() {
-                Some(tell) => tell(&reason),
-                None => tracing::error!(reason, "what is invalidated may come back"),
-            }
+    /// The log is not written any more; its thread does what follows.
+    fn fail(&self, writing: &mut Writing, error: &io::Error) {
+        self.broken.store(true, Ordering::Release);
+        writing
+            .failure
+            .get_or_insert_with(|| format!("minima.log cannot be written: {error}"));
+        self.wake.notify_one();
+    }
+
+    /// Makes what lies on the disks void, once: when this returns it is.
+    fn give_up(&self) {
+        let mut given_up = self.given_up.lock();
+        if std::mem::replace(&mut *given_up, true) {
+            return;
+        }
+        let reason = self.file.lock().failure.clone().unwrap_or_default();
+        // without it the next start takes another identity, which no stamp on a disk repeats
+        let _ = std::fs::remove_file(self.path.join(FILE));
+        let _ = self.directory.sync_all();
+        match self.on_failure.get() {
+            Some(tell) => tell(&reason),
+            None => tracing::error!(reason, "what is invalidated may come back"),
         }
     }
 }
@@ -267,7 +341,7 @@ fn random() -> io::Result<u128> {
 }
 
 /// `None`: there is no log.
-fn read(directory: &Path) -> io::Result<Option<Vec<u8>>> {
+fn bytes(directory: &Path) -> io::Result<Option<Vec<u8>>> {
     let path = directory.join(FILE);
     match std::fs::metadata(&path) {
         Ok(metadata) if metadata.len() > FILE_BYTES_MAX => Ok(Some(Vec::new())),
@@ -277,8 +351,8 @@ fn read(directory: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads `bytes` into `tables`. Returns the log's identity, or why there is none that counts.
-fn replay(bytes: &[u8], boot: BootId, tables: &Tables) -> Result<u128, &'static str> {
+/// Reads `bytes` into `tables`, or says why they do not count.
+fn replay(bytes: &[u8], boot: BootId, tables: &Tables) -> Result<Read, &'static str> {
     let (id, logged) = header(bytes).ok_or("its header is damaged or of another version")?;
     if logged >= boot {
         // generations would be used twice, and minima of a later boot would kill new heads for ever
@@ -304,7 +378,7 @@ fn replay(bytes: &[u8], boot: BootId, tables: &Tables) -> Result<u128, &'static 
     } else if torn {
         tracing::info!("the torn end of minima.log is cut");
     }
-    Ok(id)
+    Ok(Read { id, last: logged })
 }
 
 fn apply(fact: Fact, tables: &Tables) {
@@ -317,38 +391,35 @@ fn apply(fact: Fact, tables: &Tables) {
 }
 
 /// Writes what is in force to a new file and puts it in the old one's place. Returns it, ready for more, and its length.
-fn rewrite(directory: &Path, id: u128, boot: BootId, tables: &Tables) -> io::Result<(File, u64)> {
-    let path = directory.join(FILE_NEW);
-    let mut file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)?;
-    let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
+fn rewrite(
+    directory: &File,
+    path: &Path,
+    id: u128,
+    boot: BootId,
+    tables: &Tables,
+) -> Result<(File, u64), ReplaceError> {
     let mut bytes = HEADER_BYTES as u64;
-    out.write_all(&encode_header(id, boot))?;
-    for table in [Table::Keys, Table::Slots] {
-        let mut written = Ok(());
-        tables.of(table).each(&mut |floor, key, version| {
-            let fact = Fact {
-                table,
-                floor,
-                key,
-                version,
-            };
-            if written.is_ok() {
-                written = out.write_all(&encode(fact, id));
-                bytes += RECORD_BYTES as u64;
-            }
-        });
-        written?;
-    }
-    out.flush()?;
-    drop(out);
-    file.sync_all()?;
-    std::fs::rename(&path, directory.join(FILE))?;
-    File::open(directory)?.sync_all()?;
+    let file = replace(directory, path, FILE, |file| {
+        let mut out = io::BufWriter::with_capacity(1 << 20, file);
+        out.write_all(&encode_header(id, boot))?;
+        for table in [Table::Keys, Table::Slots] {
+            let mut written = Ok(());
+            tables.of(table).each(&mut |floor, key, version| {
+                let fact = Fact {
+                    table,
+                    floor,
+                    key,
+                    version,
+                };
+                if written.is_ok() {
+                    written = out.write_all(&encode(fact, id));
+                    bytes += RECORD_BYTES as u64;
+                }
+            });
+            written?;
+        }
+        out.flush()
+    })?;
     Ok((file, bytes))
 }
 

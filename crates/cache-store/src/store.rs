@@ -144,6 +144,9 @@ impl CacheStore {
     /// it may be called on any thread.
     pub fn open(config: &StoreConfig, metrics: &Arc<Metrics>) -> Result<Self, OpenError> {
         if config.disks.is_empty() {
+            if let Some(state) = &config.state {
+                Tier::none(state)?;
+            }
             return Ok(Self::new(config, metrics));
         }
         let (tier, minima) = Tier::open(config, metrics)?;

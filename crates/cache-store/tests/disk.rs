@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use seawall_cache_store::{
-    CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, OpenError, StoreConfig,
-    VARIANT_NONE,
+    CHUNK_BYTES, CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, OpenError,
+    StoreConfig, VARIANT_NONE,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label};
 use seawall_telemetry::{Metrics, NodeKind};
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A node's directories over several starts.
 struct Node {
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
     config: StoreConfig,
     metrics: Arc<Metrics>,
 }
@@ -33,10 +35,25 @@ impl Node {
         };
         let metrics = Metrics::new(NodeKind::Edge, "test");
         Self {
-            _data: data,
+            data,
             config,
             metrics,
         }
+    }
+
+    fn disk(&self, index: usize) -> PathBuf {
+        self.config.disks[index].path.clone()
+    }
+
+    fn up(&self, index: usize) -> bool {
+        let label = self.disk(index).display().to_string();
+        self.metrics.disk(&label).up.get() == 1
+    }
+
+    /// The files of the blocks of a shelf.
+    fn blocks(&self, shelf: &str) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.disk(0).join(shelf)).unwrap();
+        files.map(|file| file.unwrap().path()).collect()
     }
 
     /// The next start.
@@ -68,28 +85,33 @@ fn freshness() -> Freshness {
     }
 }
 
-fn head(generation: Generation, revision: u32, body: &[u8]) -> Arc<Head> {
-    let parts = HeadParts {
+fn parts(generation: Generation, length: u64, fields: &HeaderMap) -> HeadParts<'_> {
+    HeadParts {
         generation,
-        revision,
+        revision: 0,
         label: Label::default(),
         status: StatusCode::OK,
-        fields: &HeaderMap::new(),
+        fields,
         upstream_cache_status: b"",
         freshness: freshness(),
-        length: body.len() as u64,
+        length,
         scopes: Box::default(),
         coding: Coding::AsIs,
         object: 7,
         sums: Arc::new([]),
-    };
+    }
+}
+
+fn head(generation: Generation, body: &[u8]) -> Arc<Head> {
+    let fields = HeaderMap::new();
+    let parts = parts(generation, body.len() as u64, &fields);
     Arc::new(Head::new(parts, Some(&[body])))
 }
 
 /// Stores `body` under `key`; its generation.
 fn put(store: &CacheStore, key: u128, body: &[u8]) -> Generation {
     let generation = store.next_generation();
-    store.insert(key, &[], &HeaderMap::new(), head(generation, 0, body));
+    store.insert(key, &[], &HeaderMap::new(), head(generation, body));
     generation
 }
 
@@ -128,4 +150,364 @@ fn a_retired_generation_stays_away_over_a_restart_and_a_newer_one_does_not() {
     let store = node.start();
     assert_eq!(ask(&store, 1), None);
     assert_eq!(ask(&store, 2).as_deref(), Some(&b"kept"[..]));
+}
+
+/// Ends `store` as SIGTERM does.
+fn end(store: CacheStore) {
+    store.close();
+    drop(store);
+}
+
+/// Stores a body of several chunks under `key`; the body.
+fn put_chunks(store: &CacheStore, key: u128) -> Vec<u8> {
+    let body: Vec<u8> = (0..CHUNK_BYTES * 5 / 2)
+        .map(|i| (i * 31 + key as u64) as u8)
+        .collect();
+    let generation = store.next_generation();
+    let sums: Vec<u64> = body
+        .chunks(CHUNK_BYTES as usize)
+        .enumerate()
+        .map(|(i, chunk)| {
+            let chunk = Bytes::copy_from_slice(chunk);
+            store.put_chunk(key, generation, i as u32, chunk)
+        })
+        .collect();
+    let fields = HeaderMap::new();
+    let parts = HeadParts {
+        length: body.len() as u64,
+        object: key,
+        sums: sums.into(),
+        ..parts(generation, 0, &fields)
+    };
+    let head = Arc::new(Head::new(parts, None));
+    store.insert(key, &[], &HeaderMap::new(), head);
+    body
+}
+
+/// The chunks that the store has of the copy under `key`.
+fn chunks(store: &CacheStore, key: u128) -> Vec<Option<Bytes>> {
+    futures::executor::block_on(store.recall(key, &HeaderMap::new()));
+    let Found::Copy { head, .. } = store.lookup(key, &HeaderMap::new()) else {
+        return Vec::new();
+    };
+    (0..head.length.div_ceil(CHUNK_BYTES))
+        .map(|i| futures::executor::block_on(store.recall_chunk(&head, i as u32)))
+        .collect()
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+const KEYS: std::ops::Range<u128> = 1..200;
+
+#[test]
+fn what_was_stored_is_found_after_a_restart_on_whichever_disk_it_lies() {
+    let mut node = Node::new(2);
+    let store = node.start();
+    for key in KEYS {
+        put(&store, key, &key.to_le_bytes());
+    }
+    flush(&store);
+    end(store);
+    let store = node.start();
+    for key in KEYS {
+        assert_eq!(ask(&store, key).as_deref(), Some(&key.to_le_bytes()[..]));
+    }
+    assert!(node.up(0) && node.up(1));
+}
+
+#[test]
+fn an_older_head_stays_dead_after_it_was_replaced_refreshed_or_invalidated() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    for key in KEYS {
+        put(&store, key, b"old");
+    }
+    flush(&store);
+    for key in KEYS {
+        match key % 3 {
+            0 => drop(put(&store, key, b"new")),
+            1 => store.invalidate(key),
+            _ => {}
+        }
+    }
+    for _ in 0..2 {
+        for key in KEYS {
+            let found = ask(&store, key);
+            match key % 3 {
+                0 => assert_eq!(found.as_deref(), Some(&b"new"[..]), "{key}"),
+                1 => assert_eq!(found, None, "{key}"),
+                _ => assert_eq!(found.as_deref(), Some(&b"old"[..]), "{key}"),
+            }
+        }
+    }
+    // and the newer ones never reached the disk
+    let files = node.blocks("heads");
+    let kept: Vec<Vec<u8>> = files.iter().map(|f| fs::read(f).unwrap()).collect();
+    flush(&store);
+    end(store);
+    for (file, bytes) in files.iter().zip(kept) {
+        fs::write(file, bytes).unwrap();
+    }
+    let store = node.start();
+    for key in KEYS {
+        let old = ask(&store, key).is_some_and(|body| &body[..] == b"old");
+        assert!(key % 3 == 2 || !old, "{key}");
+    }
+}
+
+#[test]
+fn a_disk_more_or_less_brings_no_older_head_back() {
+    let mut node = Node::new(2);
+    let third = disk(node.data.path(), 2);
+    let store = node.start();
+    for key in KEYS {
+        put(&store, key, b"old");
+    }
+    flush(&store);
+    end(store);
+    node.config.disks.push(third);
+    let store = node.start();
+    for key in KEYS {
+        put(&store, key, b"new");
+    }
+    flush(&store);
+    end(store);
+    node.config.disks.pop();
+    let store = node.start();
+    for key in KEYS {
+        let found = ask(&store, key);
+        assert_ne!(found.as_deref(), Some(&b"old"[..]), "{key}");
+    }
+}
+
+#[test]
+fn what_is_invalidated_in_a_run_without_disks_is_not_found_on_them_later() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    put(&store, 1, b"old");
+    flush(&store);
+    end(store);
+    let disks = std::mem::take(&mut node.config.disks);
+    let store = node.start();
+    store.invalidate(1);
+    end(store);
+    node.config.disks = disks;
+    assert_eq!(ask(&node.start(), 1), None);
+}
+
+#[test]
+fn a_disk_that_missed_a_run_brings_no_older_head_back() {
+    let mut node = Node::new(2);
+    let store = node.start();
+    for key in KEYS {
+        put(&store, key, b"old");
+    }
+    flush(&store);
+    end(store);
+    let (path, away) = (node.disk(0), node.data.path().join("away"));
+    fs::rename(&path, &away).unwrap();
+    fs::write(&path, "no directory").unwrap();
+    let store = node.start();
+    assert!(!node.up(0) && node.up(1));
+    let mut warm = 0;
+    for key in KEYS {
+        // what lies on the other disk is still there
+        warm += usize::from(ask(&store, key).is_some());
+        put(&store, key, b"new");
+        assert_eq!(ask(&store, key).as_deref(), Some(&b"new"[..]));
+    }
+    assert!((50..150).contains(&warm), "{warm}");
+    end(store);
+    fs::remove_file(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    let store = node.start();
+    assert!(node.up(0) && node.up(1));
+    for key in KEYS {
+        let found = ask(&store, key);
+        assert_ne!(found.as_deref(), Some(&b"old"[..]), "{key}");
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_used_is_left_out_and_the_node_starts() {
+    type Spoil = fn(&Path);
+    let faults: [(&str, Spoil); 4] = [
+        ("a file", |path| fs::write(path, "").unwrap()),
+        ("a loop", |path| {
+            std::os::unix::fs::symlink(path, path).unwrap();
+        }),
+        ("a file for a shelf", |path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("heads"), "").unwrap();
+        }),
+        ("a directory for the lock", |path| {
+            fs::create_dir_all(path.join("lock")).unwrap();
+        }),
+    ];
+    for (what, spoil) in faults {
+        let mut node = Node::new(2);
+        spoil(&node.disk(0));
+        let store = node.start();
+        assert!(!node.up(0) && node.up(1), "{what}");
+        for key in KEYS {
+            put(&store, key, b"body");
+            assert!(ask(&store, key).is_some(), "{what}");
+        }
+        end(store);
+    }
+}
+
+#[test]
+fn a_disk_with_less_room_than_configured_is_left_out_and_nothing_is_taken() {
+    let mut node = Node::new(2);
+    // more than any machine of ours has, and few enough files
+    node.config.disks[0].bytes = 8 << 40;
+    let store = node.start();
+    assert!(!node.up(0) && node.up(1));
+    end(store);
+    assert!(
+        fs::read_dir(node.disk(0).join("heads"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
+}
+
+#[test]
+fn what_only_the_operator_can_decide_is_refused() {
+    let mut node = Node::new(1);
+    let first = node.start();
+    // a second process, with a state directory of its own
+    let second = CacheStore::open(
+        &StoreConfig {
+            state: Some(node.data.path().join("other")),
+            ..node.config.clone()
+        },
+        &node.metrics,
+    );
+    assert!(matches!(second, Err(OpenError::Locked { .. })));
+    end(first);
+
+    node.config.disks[0].bytes = DISK_BYTES_MIN - 1;
+    assert!(matches!(node.try_start(), Err(OpenError::TooSmall { .. })));
+    node.config.disks[0].bytes = DISK_BYTES_MIN;
+    fs::write(node.disk(0).join("holiday.jpg"), "").unwrap();
+    assert!(matches!(node.try_start(), Err(OpenError::Foreign { .. })));
+}
+
+#[test]
+fn cut_and_missing_files_cost_what_lay_in_them_and_nothing_else() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    let bodies: Vec<Vec<u8>> = (1..20).map(|key| put_chunks(&store, key)).collect();
+    flush(&store);
+    end(store);
+    let files = node.blocks("chunks");
+    fs::remove_file(&files[0]).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&files[1])
+        .and_then(|file| file.set_len(4096))
+        .unwrap();
+    let store = node.start();
+    assert!(node.up(0));
+    let mut whole = 0;
+    for (key, body) in (1..).zip(&bodies) {
+        for (found, chunk) in chunks(&store, key)
+            .iter()
+            .zip(body.chunks(CHUNK_BYTES as usize))
+        {
+            if let Some(found) = found {
+                assert!(found == chunk, "{key}");
+                whole += 1;
+            }
+        }
+    }
+    assert!(whole > 0);
+}
+
+#[test]
+fn a_chunk_that_was_changed_on_the_disk_is_never_delivered() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    let body = put_chunks(&store, 1);
+    flush(&store);
+    end(store);
+    let mut changed = 0;
+    for path in node.blocks("chunks") {
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let bytes = fs::read(&path).unwrap();
+        // in the middle of a record, which is some pages long
+        for at in (0..bytes.len()).step_by(64 << 10) {
+            if bytes[at..].iter().take(64).any(|b| *b != 0) {
+                file.write_all_at(&[bytes[at + 32] ^ 1], at as u64 + 32)
+                    .unwrap();
+                changed += 1;
+            }
+        }
+    }
+    assert!(changed > 0);
+    let store = node.start();
+    let found = chunks(&store, 1);
+    for (found, chunk) in found.iter().zip(body.chunks(CHUNK_BYTES as usize)) {
+        assert!(found.as_ref().is_none_or(|found| found == chunk));
+    }
+}
+
+#[test]
+fn a_disk_that_goes_while_it_is_used_is_turned_off_and_what_it_held_stays_dead() {
+    type Spoil = fn(&Path);
+    let faults: [(&str, Spoil); 3] = [
+        ("deleted", |path| fs::remove_dir_all(path).unwrap()),
+        ("replaced", |path| {
+            fs::rename(path, path.with_extension("away")).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+        ("cut", |path| {
+            for shelf in ["heads", "chunks"] {
+                for file in fs::read_dir(path.join(shelf)).unwrap() {
+                    let path = file.unwrap().path();
+                    let file = fs::File::options().write(true).open(path).unwrap();
+                    file.set_len(0).unwrap();
+                }
+            }
+        }),
+    ];
+    for (what, spoil) in faults {
+        let mut node = Node::new(1);
+        node.config.disk_probe = Duration::from_millis(20);
+        let store = node.start();
+        put(&store, 1, b"old");
+        put_chunks(&store, 3);
+        flush(&store);
+        assert!(node.up(0));
+        spoil(&node.disk(0));
+        until(what, || !node.up(0));
+        let away = node.disk(0).with_extension("away");
+        until("its stamp is deleted, wherever the directory is", || {
+            !node.disk(0).join("stamp").exists() && !away.join("stamp").exists()
+        });
+        put(&store, 1, b"new");
+        put(&store, 2, b"more");
+        assert_eq!(ask(&store, 1).as_deref(), Some(&b"new"[..]), "{what}");
+        assert_eq!(ask(&store, 2).as_deref(), Some(&b"more"[..]), "{what}");
+        end(store);
+        if away.exists() {
+            let _ = fs::remove_dir_all(node.disk(0));
+            fs::rename(away, node.disk(0)).unwrap();
+        }
+        let store = node.start();
+        assert!(node.up(0), "{what}");
+        assert_ne!(ask(&store, 1).as_deref(), Some(&b"old"[..]), "{what}");
+    }
 }

@@ -6,8 +6,8 @@
 )]
 
 use crate::cli::{Cli, Command, ControlPlaneArgs, ControlPlaneCommand, NodeArgs, UpArgs};
-use crate::operator;
 use crate::up::{Up, next_steps};
+use crate::{open_files, operator};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use seawall_config::{
@@ -42,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         },
         cli.log.as_deref(),
     );
+    open_files::raise_limit();
     // an error means that a provider is installed already
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match cli.command {

@@ -3,8 +3,11 @@
 use super::DISK_BYTES_MIN;
 use super::error::OpenError;
 use crate::minima_log;
+use crate::replace::replace;
 use bytes::{Buf, BufMut};
-use rustix::fs::FallocateFlags;
+use rustix::fs::{AtFlags, FallocateFlags};
+use rustix::io::Errno;
+use seawall_purge::BootId;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -19,9 +22,15 @@ pub(crate) const CHUNKS: &str = "chunks";
 /// How foyer names the files of its blocks.
 const FILE_PREFIX: &str = "foyer-storage-direct-fs-";
 
+/// Descriptors for all else that a node has open.
+const FILES_SPARE: u64 = 100;
+
 const MAGIC: &[u8; 8] = b"SEAWDISK";
 const FORMAT: u32 = 1;
-const STAMP_BYTES: usize = 8 + 4 + 16 + 16 + 8 + 8;
+const STAMP_BYTES: usize = 8 + 4 + 16 + 16 + 8 + 8 + 4 + 8;
+
+/// Smaller blocks are not worth a file each.
+const BLOCK_BYTES_SMALL: u64 = 64 << 20;
 
 /// What the files in a directory were written under. Files under any other stamp are never read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +39,24 @@ pub(crate) struct Stamp {
     pub(crate) lineage: u128,
     /// The minima log that knows which heads are dead. It tells this node's directories from another's, too.
     pub(crate) minima: u128,
+    /// Which keys lie on this disk rather than on another one.
+    pub(crate) placement: u64,
     pub(crate) bytes: u64,
+    /// The last run that had the disk in use.
+    pub(crate) boot: BootId,
+}
+
+/// What a run found that opens a disk: files under another stamp are void.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) lineage: u128,
+    pub(crate) minima: u128,
+    pub(crate) placement: u64,
+    /// The last run that wrote the minima log. It must have had the disk in use: what it replaced elsewhere it did not
+    /// write down.
+    pub(crate) last: BootId,
+    /// This run.
+    pub(crate) boot: BootId,
 }
 
 /// How the space of one shelf is divided.
@@ -42,10 +68,12 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Blocks are what is evicted at once, and each is a file: 256 of them are fine enough and few enough. Offsets in a
-    /// block are of 32 bits, so there are more of them on a very large disk.
+    /// Blocks are what is evicted at once, and each is a file that stays open: 64 of them where they would be small,
+    /// else 256. Offsets in a block are of 32 bits, so there are more of them on a very large disk.
     fn new(name: &'static str, bytes: u64, block_bytes_min: u64) -> Self {
-        let block_bytes = (bytes / 256)
+        let block_bytes = (bytes / 64)
+            .min(BLOCK_BYTES_SMALL)
+            .max(bytes / 256)
             .clamp(block_bytes_min, 2 << 30)
             .next_multiple_of(4096);
         Self {
@@ -79,6 +107,8 @@ pub(crate) fn layouts(bytes: u64) -> [Layout; 2] {
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     bytes: u64,
+    /// The same, open: this one is meant, whatever lies at the path by now.
+    opened: File,
     /// Held as long as anything may be written here.
     lock: File,
 }
@@ -96,6 +126,7 @@ impl Directory {
         let failed = |what| failed(path, what);
         create_dir(path).map_err(failed("create the directory"))?;
         foreign(path)?;
+        let opened = File::open(path).map_err(failed("open the directory"))?;
         let lock = lock_file(&path.join(LOCK)).map_err(failed("create the lock file"))?;
         let lock = lock.ok_or_else(|| OpenError::Locked {
             path: path.to_owned(),
@@ -103,34 +134,52 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             bytes,
+            opened,
             lock,
         })
     }
 
-    pub(crate) fn stamp(&self, lineage: u128, minima: u128) -> Stamp {
+    /// Under what the files here are used in the run of `found`.
+    fn stamp(&self, found: &Found) -> Stamp {
         Stamp {
-            lineage,
-            minima,
+            lineage: found.lineage,
+            minima: found.minima,
+            placement: found.placement,
             bytes: self.bytes,
+            boot: found.boot,
         }
     }
 
-    /// Makes the files here fit for use under `stamp`: those of any other are deleted, with a warning. What the shelves
-    /// still have to write is the stamp ([`Self::seal`]), after their files are there.
-    pub(crate) fn prepare(&self, stamp: Stamp) -> Result<(), OpenError> {
-        let why = match read_stamp(&self.path) {
-            Ok(Some(found)) if found == stamp => None,
-            Ok(Some(found)) if found.lineage != stamp.lineage => {
+    /// Why the files here must not be used in the run of `found`; `None`: they may be.
+    fn void(&self, found: &Found) -> Option<&'static str> {
+        let ours = self.stamp(found);
+        match read_stamp(&self.path) {
+            Err(why) => Some(why),
+            Ok(None) => Some("their stamp is missing"),
+            Ok(Some(stamp)) if stamp.lineage != ours.lineage => {
                 Some("they belong to another lineage of the purge log")
             }
-            Ok(Some(found)) if found.minima != stamp.minima => {
+            Ok(Some(stamp)) if stamp.minima != ours.minima => {
                 Some("they belong to another node or to a lost minima.log")
             }
-            Ok(Some(_)) => Some("the configured size changed"),
-            Ok(None) => Some("their stamp is missing"),
-            Err(why) => Some(why),
-        };
-        if let Some(why) = why {
+            Ok(Some(stamp)) if stamp.placement != ours.placement => Some("the disks changed"),
+            Ok(Some(stamp)) if stamp.bytes != ours.bytes => Some("the configured size changed"),
+            Ok(Some(stamp)) if stamp.boot < found.last => {
+                Some("they were not in use in the last run")
+            }
+            Ok(Some(stamp)) if stamp.boot >= ours.boot => {
+                Some("they were written by this or a later boot")
+            }
+            Ok(Some(_)) => None,
+        }
+    }
+
+    /// Makes the files here fit for use in the run of `found`: void ones are deleted, with a warning. What the shelves
+    /// still have to write is the stamp ([`Self::seal`]), after their files are there.
+    pub(crate) fn prepare(&self, found: &Found) -> Result<(), OpenError> {
+        self.may_be_opened()?;
+        let void = self.void(found);
+        if let Some(why) = void {
             if self.has_data() {
                 tracing::warn!(
                     disk = %self.path.display(),
@@ -147,7 +196,32 @@ impl Directory {
             create_dir(&self.path.join(layout.name))
                 .map_err(failed(&self.path, "create a directory"))?;
         }
-        self.reserve()
+        match self.reserve() {
+            // what is there is good: the watchdog sees when there is no room for more
+            Err(error @ OpenError::NoSpace { .. }) if void.is_none() => {
+                tracing::warn!(%error, "lost files of the disk cache cannot be made up for: it may run full");
+                Ok(())
+            }
+            Err(error @ OpenError::NoSpace { .. }) => {
+                // give back what was taken: the next one to need it is not us
+                let _ = self.discard();
+                Err(error)
+            }
+            other => other,
+        }
+    }
+
+    /// Whether this process may have all its files open, with some to spare for clients.
+    fn may_be_opened(&self) -> Result<(), OpenError> {
+        let needed = layouts(self.bytes).iter().map(|l| l.blocks).sum::<u64>() + FILES_SPARE;
+        match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+            Some(limit) if limit < needed => Err(OpenError::OpenFiles {
+                path: self.path.clone(),
+                needed,
+                limit,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn has_data(&self) -> bool {
@@ -172,17 +246,18 @@ impl Directory {
                     std::fs::remove_file(entry.path())?;
                 }
             }
+            // a file that came back after a power failure would be taken for one of the next stamp's
+            sync_directory(&directory)?;
         }
         Ok(())
     }
 
     /// The files here are void from now on.
     pub(crate) fn unstamp(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.path.join(STAMP)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        match rustix::fs::unlinkat(&self.opened, STAMP, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => self.opened.sync_all(),
+            Err(error) => Err(error.into()),
         }
-        sync_directory(&self.path)
     }
 
     fn tell_cut_files(&self) {
@@ -230,11 +305,7 @@ impl Directory {
         for (file, bytes) in files() {
             match allocate(&file, bytes) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    // give back what was taken: the next one to need it is not us
-                    let _ = self.discard();
-                    return Err(no_space());
-                }
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(no_space()),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(
                         disk = %self.path.display(),
@@ -249,24 +320,14 @@ impl Directory {
     }
 
     /// Says under what the files here may be used from now on: complete or not at all, and on the device.
-    pub(crate) fn seal(&self, stamp: Stamp) -> Result<(), OpenError> {
-        if read_stamp(&self.path) == Ok(Some(stamp)) {
-            return Ok(());
-        }
-        let write = || -> io::Result<()> {
-            let new = self.path.join(STAMP_NEW);
-            let mut file = File::options()
-                .create(true)
-                .write(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(&encode_stamp(stamp))?;
-            file.sync_all()?;
-            std::fs::rename(&new, self.path.join(STAMP))?;
-            sync_directory(&self.path)
-        };
-        write().map_err(failed(&self.path, "write its stamp"))
+    pub(crate) fn seal(&self, found: &Found) -> Result<(), OpenError> {
+        let stamp = encode_stamp(self.stamp(found));
+        replace(&self.opened, &self.path, STAMP, |file| {
+            file.write_all(&stamp)
+        })
+        .map_err(io::Error::from)
+        .map(drop)
+        .map_err(failed(&self.path, "write its stamp"))
     }
 
     /// Lets another process have the directory. Nothing may be written here any more.
@@ -311,7 +372,7 @@ impl Directory {
     }
 }
 
-fn failed(path: &Path, what: &'static str) -> impl Fn(io::Error) -> OpenError + use<> {
+pub(crate) fn failed(path: &Path, what: &'static str) -> impl Fn(io::Error) -> OpenError + use<> {
     let path = path.to_owned();
     move |source| OpenError::Directory {
         path: path.clone(),
@@ -386,7 +447,9 @@ fn encode_stamp(stamp: Stamp) -> Vec<u8> {
     out.put_u32_le(FORMAT);
     out.put_u128_le(stamp.lineage);
     out.put_u128_le(stamp.minima);
+    out.put_u64_le(stamp.placement);
     out.put_u64_le(stamp.bytes);
+    out.put_u32_le(stamp.boot.0);
     let sum = xxh3_64(&out);
     out.put_u64_le(sum);
     out
@@ -420,7 +483,9 @@ fn decode_stamp(bytes: &[u8]) -> Result<Stamp, &'static str> {
         Some(Stamp {
             lineage: rest.try_get_u128_le().ok()?,
             minima: rest.try_get_u128_le().ok()?,
+            placement: rest.try_get_u64_le().ok()?,
             bytes: rest.try_get_u64_le().ok()?,
+            boot: BootId(rest.try_get_u32_le().ok()?),
         })
     };
     read().ok_or(DAMAGED)
@@ -435,7 +500,9 @@ mod tests {
         let stamp = Stamp {
             lineage: 1 << 100,
             minima: 5,
+            placement: 6,
             bytes: 1 << 40,
+            boot: BootId(7),
         };
         let bytes = encode_stamp(stamp);
         assert_eq!(decode_stamp(&bytes), Ok(stamp));

@@ -15,16 +15,17 @@ use tokio::runtime::Handle;
 pub(crate) struct Health {
     pub(crate) directory: Directory,
     up: AtomicBool,
+    /// Nothing that lies here is used after this run.
+    void: AtomicBool,
     pub(crate) metrics: DiskMetrics,
 }
 
 impl Health {
     pub(crate) fn new(directory: Directory, metrics: DiskMetrics) -> Self {
-        metrics.capacity.set(0);
-        metrics.up.set(0);
         Self {
             directory,
             up: AtomicBool::new(false),
+            void: AtomicBool::new(false),
             metrics,
         }
     }
@@ -40,15 +41,41 @@ impl Health {
         self.up.store(true, Ordering::Release);
     }
 
-    /// Turns the drive off, and says so once.
-    pub(crate) fn fail(&self, reason: &str) {
-        if self.stop() {
-            let disk = self.directory.path.display();
-            match self.directory.write_error() {
-                Some(error) => {
-                    tracing::error!(%disk, reason, %error, "the disk cache is turned off");
+    /// Whether what was replaced here may come back after a restart.
+    pub(crate) fn may_come_back(&self) -> bool {
+        !self.void.load(Ordering::Acquire)
+    }
+
+    /// Turns the drive off, and says so once. What lies on it is void from then on, since nobody writes down what it
+    /// misses. Does not block: the disk may hang.
+    pub(crate) fn fail(self: &Arc<Self>, reason: &str) {
+        if !self.stop() {
+            return;
+        }
+        let (health, why) = (self.clone(), reason.to_owned());
+        let told = std::thread::Builder::new()
+            .name("seawall-disk-off".into())
+            .spawn(move || {
+                let disk = health.directory.path.display();
+                tracing::error!(%disk, reason = why, "the disk cache is turned off");
+                health.void();
+                if let Some(error) = health.directory.write_error() {
+                    tracing::error!(%disk, %error, "the disk cache takes no write");
                 }
-                None => tracing::error!(%disk, reason, "the disk cache is turned off"),
+            });
+        if let Err(error) = told {
+            let disk = self.directory.path.display();
+            tracing::error!(%disk, reason, %error, "the disk cache is turned off");
+        }
+    }
+
+    /// Makes what lies here void for the next start. Blocks.
+    pub(crate) fn void(&self) {
+        match self.directory.unstamp() {
+            Ok(()) => self.void.store(true, Ordering::Release),
+            Err(error) => {
+                let disk = self.directory.path.display();
+                tracing::error!(%disk, %error, "the stamp of the disk cache could not be deleted");
             }
         }
     }
@@ -63,6 +90,7 @@ impl Health {
 #[derive(Clone)]
 pub(crate) struct Drive {
     pub(crate) health: Arc<Health>,
+    pub(crate) runtime: Handle,
     pub(crate) heads: Arc<Shelf<Entry>>,
     pub(crate) chunks: Arc<Shelf<Chunk>>,
 }
@@ -71,13 +99,14 @@ pub(crate) struct Drive {
 pub(crate) type Devices = Vec<Arc<dyn Device>>;
 
 impl Drive {
-    /// Opens the shelves in a directory that is prepared, and begins to watch. Runs on `runtime`.
+    /// Opens the shelves in a directory that is prepared, and begins to watch. Runs on `runtime`. The devices may be in
+    /// use also after an error.
     pub(crate) async fn open(
         health: Arc<Health>,
         bytes: u64,
         runtime: Handle,
         probe: Duration,
-    ) -> Result<(Self, Devices), OpenError> {
+    ) -> (Result<Self, OpenError>, Devices) {
         let path = health.directory.path.clone();
         let engine = |error: foyer::Error| OpenError::Engine {
             path: path.clone(),
@@ -86,21 +115,32 @@ impl Drive {
         let [heads, chunks] = layouts(bytes);
         let at = |layout: Layout| path.join(layout.name);
         debug_assert!(heads.name == HEADS && chunks.name == CHUNKS);
-        let (head_shelf, head_device) = Shelf::open(&at(heads), heads, &runtime, health.clone())
-            .await
-            .map_err(engine)?;
-        let (chunk_shelf, chunk_device) =
-            Shelf::open(&at(chunks), chunks, &runtime, health.clone())
-                .await
-                .map_err(engine)?;
+        let mut devices = Devices::new();
+        let opened = Shelf::open(&at(heads), heads, &runtime, health.clone()).await;
+        let head_shelf = match opened {
+            Ok((shelf, device)) => {
+                devices.push(device);
+                shelf
+            }
+            Err(error) => return (Err(engine(error)), devices),
+        };
+        let opened = Shelf::open(&at(chunks), chunks, &runtime, health.clone()).await;
+        let chunk_shelf = match opened {
+            Ok((shelf, device)) => {
+                devices.push(device);
+                shelf
+            }
+            Err(error) => return (Err(engine(error)), devices),
+        };
         health.start(heads.bytes() + chunks.bytes());
         let drive = Self {
             health,
+            runtime: runtime.clone(),
             heads: head_shelf,
             chunks: chunk_shelf,
         };
         runtime.spawn(drive.clone().watch(probe));
-        Ok((drive, vec![head_device, chunk_device]))
+        (Ok(drive), devices)
     }
 
     /// The watchdog: every `period`, whether files are in their place and records come back. Errors of writes are seen

@@ -29,6 +29,23 @@ pub enum OpenError {
     },
     #[error("disk cache {path:?}: the block store did not open: {reason}")]
     Engine { path: PathBuf, reason: String },
+    #[error("disk cache {path:?}: {needed} files have to be open, and {limit} may be at most")]
+    OpenFiles {
+        path: PathBuf,
+        needed: u64,
+        limit: u64,
+    },
     #[error("disk cache: cannot start its threads")]
     Threads(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Whether the operator has to decide something: the node does not start. Of all else a disk may have the node
+    /// does without that disk.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::TooSmall { .. } | Self::Locked { .. } | Self::Foreign { .. }
+        )
+    }
 }

@@ -193,13 +193,14 @@ impl<V: Shelved> Shelf<V> {
     }
 
     /// Whether something may lie on the disk under `key`, or is on its way there. Never wrong when it says no, as long
-    /// as every write succeeded: where the drive is off it says yes.
+    /// as every write succeeded: where the drive is off it says yes, until what lies on it is void.
     pub(crate) fn may_hold(&self, key: &V::Key) -> bool {
         let hash = self.probes.hash(key);
+        if !self.health.is_up() {
+            return self.health.may_come_back();
+        }
         // the queue before the index: a record leaves the one after it came into the other
-        !self.health.is_up()
-            || self.queue.lock().pending.contains_key(&hash)
-            || self.store.may_contains(key)
+        self.queue.lock().pending.contains_key(&hash) || self.store.may_contains(key)
     }
 
     /// Whether a read of `key` is worth while. Costs no I/O.

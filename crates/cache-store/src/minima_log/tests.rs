@@ -22,7 +22,9 @@ fn fact(key: u128, version: Version) -> Fact {
 fn open(directory: &Path, boot: u32) -> (MinimaLog, Arc<Tables>) {
     let tables = Arc::new(Tables::default());
     let lock = File::create(directory.join(LOCK)).unwrap();
-    let log = MinimaLog::open(directory, lock, BootId(boot), tables.clone()).unwrap();
+    let read = read(directory, BootId(boot), &tables).unwrap();
+    let boot = BootId(boot);
+    let log = MinimaLog::begin(directory, lock, boot, tables.clone(), read.id).unwrap();
     (log, tables)
 }
 
@@ -126,4 +128,50 @@ fn a_log_that_grew_is_written_anew_and_loses_nothing() {
     for key in 0..64 {
         assert!(!tables.keys.alive(key << 64, version(1, rounds - 65)));
     }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_anew_goes_on_in_the_old_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tables) = open(dir.path(), 1);
+    let (tell, told) = std::sync::mpsc::channel();
+    log.on_failure(Box::new(move |reason| {
+        tell.send(reason.to_owned()).unwrap();
+    }));
+    let obstacle = dir.path().join(FILE_NEW);
+    std::fs::create_dir(&obstacle).unwrap();
+    tables.keys.raise(KEY, version(1, 50));
+    log.append(fact(KEY, version(1, 50)), Urgency::Sync);
+    log.shared.compact();
+    log.append(fact(9 << 64, version(1, 60)), Urgency::Sync);
+    log.sync();
+    let id = log.id();
+    drop(log);
+    assert_eq!(told.try_iter().next(), None);
+    std::fs::remove_dir(&obstacle).unwrap();
+    let (log, tables) = open(dir.path(), 2);
+    assert_eq!(log.id(), id);
+    assert!(!tables.keys.alive(KEY, version(1, 49)));
+    assert!(!tables.keys.alive(9 << 64, version(1, 59)));
+}
+
+#[test]
+fn a_log_that_broke_is_told_once_and_gone_before_a_sync_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    let (tell, told) = std::sync::mpsc::channel();
+    log.on_failure(Box::new(move |reason| {
+        tell.send(reason.to_owned()).unwrap();
+    }));
+    let id = log.id();
+    // a file that takes no writes, as on a disk that is full or gone
+    log.shared.file.lock().file = Arc::new(File::open(dir.path().join(FILE)).unwrap());
+    log.append(fact(KEY, version(1, 50)), Urgency::Lazy);
+    log.append(fact(KEY, version(1, 51)), Urgency::Lazy);
+    log.sync();
+    assert!(told.try_recv().unwrap().contains("cannot be written"));
+    drop(log);
+    assert_eq!(told.try_iter().next(), None);
+    // another identity even where no stamp could be deleted
+    assert_ne!(open(dir.path(), 2).0.id(), id);
 }
