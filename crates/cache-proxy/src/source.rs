@@ -2,7 +2,7 @@
 
 use crate::growing::{Next, Reader};
 use bytes::Bytes;
-use seawall_cache_store::{CHUNK_BYTES, CacheStore, Head};
+use seawall_cache_store::{CHUNK_BYTES, CacheStore, Head, Missing};
 use seawall_client_conn::Wire;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -35,12 +35,15 @@ impl Stored {
         }
         let chunk = self.store.recall_chunk(&self.head, self.index as u32).await;
         self.index += 1;
-        if chunk.is_none() {
+        if chunk == Err(Missing::Gone) {
             // the next request finds no copy, rather than the same hole; a newer copy may be there by now, and stays
             let (key, variant) = self.slot;
             self.store.retire(key, variant, self.head.generation);
         }
-        chunk.map(Some).ok_or(Broken::Gone)
+        chunk.map(Some).map_err(|missing| match missing {
+            Missing::Gone => Broken::Gone,
+            Missing::Busy => Broken::Busy,
+        })
     }
 }
 
@@ -51,6 +54,8 @@ pub(crate) enum Broken {
     Fill,
     /// A part of a stored body is gone from the disk.
     Gone,
+    /// A part of a stored body did not come from the disk in time.
+    Busy,
     /// The client is gone, or does not read.
     Client,
 }

@@ -15,6 +15,7 @@
 //! - `shelf`: one foyer store with its queue
 //! - `flights`: one read for all who ask for the same record
 //! - `drive`: the pair of one disk, and its health
+//! - `turn`: when all that lay on the disks was written over
 //! - `tier`: all disks, their threads, opening and closing
 
 pub(crate) mod codec;
@@ -24,8 +25,9 @@ pub(crate) mod error;
 pub(crate) mod flights;
 pub(crate) mod shelf;
 pub(crate) mod tier;
+pub(crate) mod turn;
 
-pub use error::OpenError;
+pub use error::{Missing, OpenError};
 
 /// One disk of the disk tier.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ mod sample;
 pub mod store;
 pub mod variants;
 
-pub use disk::{DISK_BYTES_MIN, DiskConfig, OpenError};
+pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;

@@ -69,6 +69,14 @@ impl Minima {
         self.raise(Table::Slots, slot_id(slot), minimum, Urgency::Lazy);
     }
 
+    /// Nothing is left on the disks of what was replaced before the last turn.
+    pub(crate) fn turn(&self) {
+        self.tables.slots.turn();
+        if let Some(log) = &self.log {
+            log.compact_soon();
+        }
+    }
+
     /// Every head below `minimum` is dead, on the device too when this returns. Should that fail, the log has given up
     /// the disks: they start empty.
     pub(crate) fn kill_all(&self, minimum: Generation) {

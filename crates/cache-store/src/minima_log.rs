@@ -217,6 +217,13 @@ impl MinimaLog {
         }
     }
 
+    /// Writes the log anew, soon: what was let go of is not to be read back.
+    pub(crate) fn compact_soon(&self) {
+        let mut writing = self.shared.file.lock();
+        writing.compact_at = 0;
+        self.shared.wake.notify_one();
+    }
+
     /// Everything written so far is on the device when this returns, or the disks were given up.
     pub(crate) fn sync(&self) {
         self.shared.sync_now();

@@ -39,6 +39,8 @@ pub struct Minimums {
 #[derive(Debug, Default)]
 struct Shard {
     minimum: HashMap<u128, Version>,
+    /// Raised before the last turn.
+    old: HashMap<u128, Version>,
     floor: Option<Version>,
 }
 
@@ -59,10 +61,13 @@ impl Minimums {
     pub fn raise(&self, key: u128, minimum: Version) {
         let mut shard = self.shard(key).write();
         self.in_force.store(true, Ordering::Release);
-        if shard.minimum.len() >= self.per_shard && !shard.minimum.contains_key(&key) {
-            let highest = shard.minimum.values().copied().chain([minimum]).max();
+        let full = shard.minimum.len() + shard.old.len() >= self.per_shard;
+        if full && !shard.minimum.contains_key(&key) {
+            let all = shard.minimum.values().chain(shard.old.values());
+            let highest = all.copied().chain([minimum]).max();
             shard.floor = shard.floor.max(highest);
             shard.minimum.clear();
+            shard.old.clear();
             return;
         }
         let current = shard.minimum.entry(key).or_insert(minimum);
@@ -97,6 +102,15 @@ impl Minimums {
         let shard = self.shard(key).read();
         shard.floor.is_none_or(|floor| version >= floor)
             && shard.minimum.get(&key).is_none_or(|&m| version >= m)
+            && shard.old.get(&key).is_none_or(|&m| version >= m)
+    }
+
+    /// What was raised before the last turn is forgotten: nothing that it keeps dead is left.
+    pub(crate) fn turn(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.old = std::mem::take(&mut shard.minimum);
+        }
     }
 
     /// Tells every floor (`true`, with a key of its shard) and every minimum, one shard at a time.
@@ -106,9 +120,54 @@ impl Minimums {
             if let Some(version) = shard.floor {
                 tell(true, (index as u128) << 64, version);
             }
-            for (&key, &version) in &shard.minimum {
+            for (&key, &version) in shard.old.iter().chain(&shard.minimum) {
                 tell(false, key, version);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_purge::BootId;
+
+    fn version(counter: u64) -> Version {
+        Version::from(Generation {
+            boot: BootId(1),
+            counter,
+        })
+    }
+
+    #[test]
+    fn a_shard_that_overflows_folds_to_dead_and_never_revives() {
+        let minimums = Minimums::new(SHARDS * 10);
+        for key in 0..100 {
+            minimums.raise(key, version(key as u64));
+        }
+        for key in 0..100 {
+            assert!(key == 0 || !minimums.alive(key, version(key as u64 - 1)));
+        }
+        // others of the shard went along; other shards did not
+        assert!(!minimums.alive(5000, version(50)));
+        assert!(minimums.alive(1 << 64, version(0)));
+        assert!(minimums.alive(5000, version(100)));
+    }
+
+    #[test]
+    fn an_entry_goes_with_the_second_turn_and_no_other_sooner() {
+        let minimums = Minimums::new(SHARDS * 10);
+        minimums.raise(1, version(5));
+        minimums.turn();
+        minimums.raise(2, version(7));
+        assert!(!minimums.alive(1, version(4)));
+        minimums.turn();
+        assert!(minimums.alive(1, version(4)));
+        assert!(!minimums.alive(2, version(6)));
+        // there is room again, without folding
+        for key in 10..19 {
+            minimums.raise(key, version(9));
+        }
+        assert!(minimums.alive(100, version(0)));
     }
 }

@@ -1,7 +1,7 @@
 //! The store: heads, variants and chunks in memory, each bounded, and under them the disk tier where there is one.
 
 use crate::disk::tier::Tier;
-use crate::disk::{DiskConfig, OpenError};
+use crate::disk::{DiskConfig, Missing, OpenError};
 use crate::head::{Body, Coding, Head};
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::Minima;
@@ -316,9 +316,17 @@ impl CacheStore {
             _ => false,
         };
         if !refreshed && disk.may_hold_head(&slot) {
-            self.minima.supersede(slot, version);
+            self.supersede(disk, slot, version);
         }
         disk.offer_head(self.heads.insert(slot, Entry::Head(head)));
+    }
+
+    /// Declares what lies on the disk in `slot` below `minimum` dead, for as long as it can be there.
+    fn supersede(&self, disk: &Tier, slot: HeadKey, minimum: Version) {
+        if disk.turned() {
+            self.minima.turn();
+        }
+        self.minima.supersede(slot, minimum);
     }
 
     /// Changes the variants record of `key`. Without one, `make` says whether to begin one: the copy that lies under
@@ -368,7 +376,7 @@ impl CacheStore {
         {
             // the head that lay here would hide the variants
             let minimum = self.next_generation().into();
-            self.minima.supersede(slot, minimum);
+            self.supersede(disk, slot, minimum);
         }
         let entry = self.heads.insert(slot, Entry::Variants(Arc::new(variants)));
         if let Some(disk) = &self.disk {
@@ -440,6 +448,15 @@ impl CacheStore {
         self.boot
     }
 
+    /// Whether anything may be stored under `key`, in memory, on a disk or on the way there.
+    pub fn knows(&self, key: u128) -> bool {
+        let slot = HeadKey {
+            primary: key,
+            variant: VARIANT_NONE,
+        };
+        self.heads.contains(&slot) || self.disk.as_ref().is_some_and(|d| d.may_hold_head(&slot))
+    }
+
     /// Makes every head stored under `key` up to now a miss. With a disk tier that is written to `minima.log` when this
     /// returns, and on the device a moment later: a killed process does not forget it, a power failure within that
     /// moment may.
@@ -455,17 +472,15 @@ impl CacheStore {
             variant,
         };
         let _one = self.lock(key).lock();
-        if self
-            .disk
-            .as_ref()
-            .is_some_and(|disk| disk.may_hold_head(&slot))
+        if let Some(disk) = &self.disk
+            && disk.may_hold_head(&slot)
         {
             let counter = generation.counter + 1;
             let next = Generation {
                 counter,
                 ..generation
             };
-            self.minima.supersede(slot, next.into());
+            self.supersede(disk, slot, next.into());
         }
         if let Some(Entry::Head(head)) = self.entry(key, variant)
             && head.generation <= generation
@@ -605,7 +620,7 @@ impl CacheStore {
         if !disk.may_load_head(&slot) {
             return None;
         }
-        let loaded = disk.load_head(slot).await?;
+        let loaded = disk.load_head(slot).await.ok()?;
         // From here on nothing else is put under the key: what memory holds by now is newer, and what was replaced since
         // has its minimum. A head that is older than the one last put here is below that minimum, whether it was read
         // just before it was replaced or foyer brought it back after a restart.
@@ -626,11 +641,11 @@ impl CacheStore {
         Some(loaded.value)
     }
 
-    /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. `None`: it is gone.
-    /// Never bytes of another length or checksum than `head` says.
-    pub async fn recall_chunk(&self, head: &Head, index: u32) -> Option<Bytes> {
+    /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. Waits some seconds
+    /// for a busy disk. Never bytes of another length or checksum than `head` says.
+    pub async fn recall_chunk(&self, head: &Head, index: u32) -> Result<Bytes, Missing> {
         let Body::Chunks { object, sums, .. } = &head.body else {
-            return None;
+            return Err(Missing::Gone);
         };
         let key = ChunkKey {
             object: *object,
@@ -638,20 +653,25 @@ impl CacheStore {
             index,
         };
         let base = u64::from(index) * CHUNK_BYTES;
-        let length = CHUNK_BYTES.min(head.length.checked_sub(base)?);
+        let rest = head.length.checked_sub(base).ok_or(Missing::Gone)?;
+        let length = CHUNK_BYTES.min(rest);
         if let Some(chunk) = self.chunks.get(&key) {
-            let bytes = &chunk.value().0;
-            return (bytes.len() as u64 == length).then(|| bytes.clone());
+            let bytes = chunk.value().0.clone();
+            return if bytes.len() as u64 == length {
+                Ok(bytes)
+            } else {
+                Err(Missing::Gone)
+            };
         }
-        let disk = self.disk.as_ref()?;
-        let sum = *sums.get(index as usize)?;
+        let disk = self.disk.as_ref().ok_or(Missing::Gone)?;
+        let sum = *sums.get(index as usize).ok_or(Missing::Gone)?;
         let loaded = disk.load_chunk(key, length, sum).await?;
         let bytes = loaded.value.0.clone();
         let entry = self.chunks.insert(key, loaded.value);
         if loaded.leaving {
             disk.offer_chunk(entry);
         }
-        Some(bytes)
+        Ok(bytes)
     }
 
     /// Waits until everything offered to the disks is written or given up, at most `wait`. Blocks.

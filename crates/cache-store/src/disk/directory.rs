@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use seawall_purge::BootId;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use xxhash_rust::xxh3::xxh3_64;
 
 const LOCK: &str = "lock";
@@ -22,6 +23,8 @@ pub(crate) const CHUNKS: &str = "chunks";
 /// How foyer names the files of its blocks.
 const FILE_PREFIX: &str = "foyer-storage-direct-fs-";
 
+/// A block begins with a page that tells what lies behind it.
+const PAGE: usize = 4096;
 /// Descriptors for all else that a node has open.
 const FILES_SPARE: u64 = 100;
 
@@ -191,6 +194,8 @@ impl Directory {
                 .map_err(failed(&self.path, "discard the old files"))?;
         } else {
             self.tell_cut_files();
+            self.leave_a_block_to_begin_with()
+                .map_err(failed(&self.path, "clear a block"))?;
         }
         for layout in layouts(self.bytes) {
             create_dir(&self.path.join(layout.name))
@@ -276,6 +281,36 @@ impl Directory {
         }
     }
 
+    /// foyer reclaims blocks only after it was given one that is free: a shelf without any would never write again. So
+    /// the block that was written the longest ago is cleared where none is free.
+    fn leave_a_block_to_begin_with(&self) -> io::Result<()> {
+        for layout in layouts(self.bytes) {
+            let mut oldest: Option<(SystemTime, PathBuf)> = None;
+            let mut free = false;
+            for path in layout.files(&self.path) {
+                let Ok(file) = File::open(&path) else {
+                    // missing, so made anew
+                    free = true;
+                    break;
+                };
+                let mut page = [0; PAGE];
+                if file.read_exact_at(&mut page, 0).is_err() || page == [0; PAGE] {
+                    free = true;
+                    break;
+                }
+                let modified = file.metadata()?.modified()?;
+                if oldest.as_ref().is_none_or(|(oldest, _)| modified < *oldest) {
+                    oldest = Some((modified, path));
+                }
+            }
+            if let (false, Some((_, path))) = (free, oldest) {
+                let file = File::options().write(true).open(path)?;
+                file.write_all_at(&[0; PAGE], 0)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Allocates every block, so that no write can find the disk full later (files that are only as long are sparse).
     fn reserve(&self) -> Result<(), OpenError> {
         let layouts = layouts(self.bytes);
@@ -303,6 +338,11 @@ impl Directory {
             return Err(no_space());
         }
         for (file, bytes) in files() {
+            // one that has its room stays as it is: when it was written last tells its age
+            if std::fs::metadata(&file).is_ok_and(|m| m.len() == bytes && m.blocks() * 512 >= bytes)
+            {
+                continue;
+            }
             match allocate(&file, bytes) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(no_space()),
@@ -335,8 +375,9 @@ impl Directory {
         let _ = self.lock.unlock();
     }
 
-    /// Whether everything is still in its place; else what is not.
-    pub(crate) fn missing(&self) -> Option<String> {
+    /// What is wrong with the files here, if anything is: one is not in its place, or what was written to it does not
+    /// reach the device. Writes themselves tell nothing of that: they end in the page cache.
+    pub(crate) fn trouble(&self) -> Option<String> {
         let same = || -> io::Result<bool> {
             let (here, held) = (
                 std::fs::metadata(self.path.join(LOCK))?,
@@ -349,12 +390,20 @@ impl Directory {
             Ok(false) => return Some("the directory was replaced".into()),
             Err(error) => return Some(format!("the directory is gone: {error}")),
         }
+        let length = |file: &Path| -> io::Result<u64> {
+            // an error of writing back that nobody was told of yet is told to whoever syncs next
+            let file = File::open(file)?;
+            file.sync_data()?;
+            Ok(file.metadata()?.len())
+        };
         layouts(self.bytes).iter().find_map(|layout| {
             layout
                 .files(&self.path)
-                .find_map(|file| match std::fs::metadata(&file) {
-                    Ok(m) if m.len() == layout.block_bytes => None,
-                    Ok(m) => Some(format!("{} is {} bytes long", file.display(), m.len())),
+                .find_map(|file| match length(&file) {
+                    Ok(bytes) if bytes == layout.block_bytes => None,
+                    Ok(bytes) => Some(format!("{} is {bytes} bytes long", file.display())),
+                    // not the disk's fault; the next look will do
+                    Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => None,
                     Err(error) => Some(format!("{}: {error}", file.display())),
                 })
         })

@@ -5,6 +5,7 @@ use super::error::OpenError;
 use super::shelf::Shelf;
 use crate::key::{Chunk, Entry};
 use foyer::Device;
+use seawall_purge::BootId;
 use seawall_telemetry::DiskMetrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,6 +105,7 @@ impl Drive {
     pub(crate) async fn open(
         health: Arc<Health>,
         bytes: u64,
+        boot: BootId,
         runtime: Handle,
         probe: Duration,
     ) -> (Result<Self, OpenError>, Devices) {
@@ -116,7 +118,9 @@ impl Drive {
         let at = |layout: Layout| path.join(layout.name);
         debug_assert!(heads.name == HEADS && chunks.name == CHUNKS);
         let mut devices = Devices::new();
-        let opened = Shelf::open(&at(heads), heads, &runtime, health.clone()).await;
+        // boots are never used twice, so neither are the nonces of probes
+        let nonce = u64::from(boot.0) << 32;
+        let opened = Shelf::open(&at(heads), heads, &runtime, health.clone(), nonce).await;
         let head_shelf = match opened {
             Ok((shelf, device)) => {
                 devices.push(device);
@@ -124,7 +128,7 @@ impl Drive {
             }
             Err(error) => return (Err(engine(error)), devices),
         };
-        let opened = Shelf::open(&at(chunks), chunks, &runtime, health.clone()).await;
+        let opened = Shelf::open(&at(chunks), chunks, &runtime, health.clone(), nonce).await;
         let chunk_shelf = match opened {
             Ok((shelf, device)) => {
                 devices.push(device);
@@ -146,29 +150,29 @@ impl Drive {
     /// The watchdog: every `period`, whether files are in their place and records come back. Errors of writes are seen
     /// by the shelves themselves, with the batch that failed.
     async fn watch(self, period: Duration) {
-        for nonce in 0.. {
+        loop {
             tokio::time::sleep(period).await;
             if !self.health.is_up() {
                 return;
             }
-            if let Err(reason) = self.probe(nonce).await {
+            if let Err(reason) = self.probe().await {
                 self.health.fail(&reason);
                 return;
             }
         }
     }
 
-    async fn probe(&self, nonce: u64) -> Result<(), String> {
+    async fn probe(&self) -> Result<(), String> {
         let health = self.health.clone();
-        // stat of some hundred files may block where the disk is in trouble
-        let looked = tokio::task::spawn_blocking(move || health.directory.missing());
+        // what was written goes to the device: this may block, also for good where the disk is in trouble
+        let looked = tokio::task::spawn_blocking(move || health.directory.trouble());
         match tokio::time::timeout(Duration::from_secs(30), looked).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(missing))) => return Err(missing),
             Ok(Err(error)) => return Err(format!("its files could not be looked at: {error}")),
             Err(_) => return Err("its files could not be looked at in time".into()),
         }
-        self.heads.probe(nonce).await?;
-        self.chunks.probe(nonce).await
+        self.heads.probe().await?;
+        self.chunks.probe().await
     }
 }

@@ -4,6 +4,15 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// Why a record does not come from a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is not there, or not whole: it will not come.
+    Gone,
+    /// The disk has too much to do, or does not answer. The record may be there.
+    Busy,
+}
+
 #[derive(Debug, Error)]
 pub enum OpenError {
     #[error("disk cache {path:?}: {bytes} bytes are too few, at least {min} are needed")]

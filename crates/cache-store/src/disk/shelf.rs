@@ -7,6 +7,7 @@
 use super::codec;
 use super::directory::Layout;
 use super::drive::Health;
+use super::error::Missing;
 use super::flights::Flights;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use foyer::{
@@ -18,6 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -27,6 +29,8 @@ use tokio::time::timeout;
 const WRITE_WAIT: Duration = Duration::from_secs(30);
 /// A read that takes longer is answered from the next server instead.
 const READ_WAIT: Duration = Duration::from_secs(5);
+/// Reads that fail or hang one after another, with none in between that ends well, before the disk is given up.
+const READ_FAILURES_MAX: u32 = 16;
 /// foyer's header before each record, and what it rounds up to.
 const RECORD_HEADER: usize = 36;
 const PAGE: usize = 4096;
@@ -38,6 +42,10 @@ pub(crate) trait Shelved: StorageValue + Clone + std::fmt::Debug {
     const BATCH_BYTES: usize;
     /// Records waiting to be written are held in memory, beyond the memory cache's own bound.
     const QUEUE_BYTES: usize;
+    /// Reads under way at once; they hold up to two buffers of a record each.
+    const READS_MAX: usize;
+    /// How long a read waits for its turn. Zero: a record that has to wait is fetched from the next server instead.
+    const READ_PATIENCE: Duration;
 
     /// Whether its decoder will take it back.
     fn encodable(&self) -> bool;
@@ -50,6 +58,8 @@ impl Shelved for Entry {
     type Key = HeadKey;
     const BATCH_BYTES: usize = 4 << 20;
     const QUEUE_BYTES: usize = 32 << 20;
+    const READS_MAX: usize = 256;
+    const READ_PATIENCE: Duration = Duration::ZERO;
 
     fn encodable(&self) -> bool {
         codec::encodable(self)
@@ -77,6 +87,9 @@ impl Shelved for Chunk {
     type Key = ChunkKey;
     const BATCH_BYTES: usize = 16 << 20;
     const QUEUE_BYTES: usize = 128 << 20;
+    const READS_MAX: usize = 128;
+    // a body is under way to a client: to wait is better than to cut it
+    const READ_PATIENCE: Duration = READ_WAIT;
 
     fn encodable(&self) -> bool {
         self.0.len() as u64 <= crate::CHUNK_BYTES
@@ -117,8 +130,16 @@ pub(crate) struct Shelf<V: Shelved> {
     /// Told after each batch.
     written: Condvar,
     flights: Arc<Flights<V::Key, Loaded<V>>>,
+    /// Reads that failed since the last one that did not.
+    failures: AtomicU32,
+    /// Bytes written since it was opened.
+    position: AtomicU64,
+    /// When this much was written, nothing is left of what lay here or waited before.
+    turn_bytes: u64,
     /// Only to make records of probes: foyer writes what a memory cache holds.
     probes: Cache<V::Key, V>,
+    /// Of the next probe; larger than that of any before, on this disk too.
+    nonce: AtomicU64,
 }
 
 struct Queue<V: Shelved> {
@@ -135,6 +156,7 @@ impl<V: Shelved> Shelf<V> {
         layout: Layout,
         runtime: &Handle,
         health: Arc<Health>,
+        first_nonce: u64,
     ) -> foyer::Result<(Arc<Self>, Arc<dyn Device>)> {
         let device = FsDeviceBuilder::new(directory)
             .with_capacity(layout.bytes() as usize)
@@ -164,7 +186,15 @@ impl<V: Shelved> Shelf<V> {
             }),
             wake: Notify::new(),
             written: Condvar::new(),
-            flights: Arc::default(),
+            nonce: AtomicU64::new(first_nonce),
+            flights: Flights::new(V::READS_MAX),
+            failures: AtomicU32::new(0),
+            position: AtomicU64::new(0),
+            // blocks are reclaimed in the order of writing, some ahead of need; what waited at the beginning is
+            // written somewhere within
+            turn_bytes: layout.bytes()
+                + 4 * layout.block_bytes
+                + 2 * (V::QUEUE_BYTES + V::BATCH_BYTES) as u64,
             probes,
         });
         runtime.spawn(shelf.clone().pump());
@@ -215,58 +245,75 @@ impl<V: Shelved> Shelf<V> {
         runtime: &Handle,
         key: V::Key,
         check: impl Fn(&V) -> bool + Send + 'static,
-    ) -> Option<Loaded<V>> {
+    ) -> Result<Loaded<V>, Missing> {
         if !self.may_load(&key) {
-            return None;
+            return Err(Missing::Gone);
         }
         let shelf = self.clone();
+        // the disk's own threads may hang: who asks does not rely on their clock
+        let waits = (V::READ_PATIENCE, READ_WAIT + Duration::from_secs(1));
         self.flights
-            .join(runtime, key, move || async move {
-                let found = timeout(READ_WAIT, shelf.read(key)).await.ok().flatten();
+            .join(runtime, key, waits, move || async move {
                 let metrics = &shelf.health.metrics;
-                match found {
-                    Some(found) if check(&found.value) => {
-                        metrics.hits.inc();
-                        Some(found)
-                    }
-                    Some(_) => {
+                let found = match timeout(READ_WAIT, shelf.read(key)).await {
+                    Ok(Ok(found)) if !check(&found.value) => {
                         metrics.corrupt.inc();
-                        metrics.misses.inc();
-                        None
+                        Err(Missing::Gone)
                     }
-                    None => {
-                        metrics.misses.inc();
-                        None
+                    Ok(found) => found,
+                    Err(_) => {
+                        shelf.read_failed("reads take too long");
+                        Err(Missing::Busy)
                     }
+                };
+                match &found {
+                    Ok(_) => metrics.hits.inc(),
+                    Err(_) => metrics.misses.inc(),
                 }
+                found
             })
             .await
     }
 
-    async fn read(&self, key: V::Key) -> Option<Loaded<V>> {
-        let loaded = |value, age| Loaded {
-            value,
-            leaving: age == Age::Old,
+    async fn read(&self, key: V::Key) -> Result<Loaded<V>, Missing> {
+        let loaded = |value, age| {
+            self.failures.store(0, Ordering::Relaxed);
+            Loaded {
+                value,
+                leaving: age == Age::Old,
+            }
         };
         match self.store.load(&key).await {
             Ok(Load::Entry {
                 value, populated, ..
-            }) => Some(loaded(value, populated.age)),
+            }) => Ok(loaded(value, populated.age)),
             Ok(Load::Piece { piece, populated }) => {
-                Some(loaded(piece.value().clone(), populated.age))
+                Ok(loaded(piece.value().clone(), populated.age))
             }
             // it was in the index: foyer takes it out where its checksum is wrong
             Ok(Load::Miss) => {
                 self.health.metrics.corrupt.inc();
-                None
+                Err(Missing::Gone)
             }
-            Ok(Load::Throttled) => None,
+            Ok(Load::Throttled) => Err(Missing::Busy),
             Err(error) => {
-                tracing::debug!(%error, "a record could not be read from the disk cache");
                 self.health.metrics.corrupt.inc();
-                None
+                self.read_failed(&format!("reads fail: {error}"));
+                Err(Missing::Gone)
             }
         }
+    }
+
+    fn read_failed(&self, reason: &str) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= READ_FAILURES_MAX {
+            self.health.fail(reason);
+        }
+    }
+
+    /// Bytes written since it was opened, and how many of them replace all that lay or waited here.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        (self.position.load(Ordering::Acquire), self.turn_bytes)
     }
 
     /// Writes what is offered, for as long as the runtime lives.
@@ -310,7 +357,19 @@ impl<V: Shelved> Shelf<V> {
             metrics.dropped.inc_by(batch.len() as u64);
             return Ok(());
         }
-        for record in batch {
+        // Whether a record is in the index tells nothing of one that replaces another: then a probe goes behind.
+        let is_new = |record: &&Record<V>| !self.store.may_contains(record.key());
+        let proof = if batch.iter().any(|record| is_new(&record)) {
+            None
+        } else {
+            let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
+            let (key, value) = V::probe(nonce);
+            Some((key, nonce, self.probes.insert(key, value)))
+        };
+        for record in batch
+            .iter()
+            .chain(proof.as_ref().map(|(_, _, probe)| probe))
+        {
             self.store.enqueue(record.piece(), true);
         }
         if timeout(WRITE_WAIT, self.store.wait()).await.is_err() {
@@ -318,10 +377,16 @@ impl<V: Shelved> Shelf<V> {
             return Err(format!("a write takes longer than {WRITE_WAIT:?}"));
         }
         // what is not in the index now was not written
-        let arrived = batch
+        let mut arrived = batch
             .iter()
             .filter(|record| self.store.may_contains(record.key()))
             .count();
+        if let Some((key, nonce, _)) = proof
+            && let Err(reason) = self.comes_back(key, nonce).await
+        {
+            tracing::debug!(reason, "a batch left no trace");
+            arrived = 0;
+        }
         let lost = batch.len() - arrived;
         metrics.written.inc_by(arrived as u64);
         metrics.dropped.inc_by(lost as u64);
@@ -331,6 +396,11 @@ impl<V: Shelved> Shelf<V> {
                 batch.len()
             ));
         }
+        let bytes: usize = batch
+            .iter()
+            .map(|record| record_bytes::<V>(record.key(), record.value()))
+            .sum();
+        self.position.fetch_add(bytes as u64, Ordering::Release);
         Ok(())
     }
 
@@ -360,7 +430,8 @@ impl<V: Shelved> Shelf<V> {
     }
 
     /// Writes a record and reads it back. `Err`: it did not come. A queue that is busy is proof enough by itself.
-    pub(crate) async fn probe(&self, nonce: u64) -> Result<(), String> {
+    pub(crate) async fn probe(&self) -> Result<(), String> {
+        let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
         let (key, value) = V::probe(nonce);
         if !self.queue.lock().waiting.is_empty() {
             return Ok(());
@@ -378,11 +449,22 @@ impl<V: Shelved> Shelf<V> {
         if !self.health.is_up() {
             return Ok(());
         }
-        match timeout(READ_WAIT, self.store.load(&key)).await {
-            Ok(Ok(Load::Entry { value, .. })) if value.nonce() == Some(nonce) => Ok(()),
-            Ok(Ok(_)) => Err("a probe did not come back as it was written".into()),
-            Ok(Err(error)) => Err(format!("a probe could not be read: {error}")),
-            Err(_) => Err("a probe could not be read in time".into()),
+        self.comes_back(key, nonce).await
+    }
+
+    /// Whether the probe under `key` is the one with `nonce`, or a later one.
+    async fn comes_back(&self, key: V::Key, nonce: u64) -> Result<(), String> {
+        let found = match timeout(READ_WAIT, self.store.load(&key)).await {
+            Ok(Ok(Load::Entry { value, .. })) => value.nonce(),
+            Ok(Ok(Load::Piece { piece, .. })) => piece.value().nonce(),
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => return Err(format!("a probe could not be read: {error}")),
+            Err(_) => return Err("a probe could not be read in time".into()),
+        };
+        if found.is_some_and(|found| found >= nonce) {
+            Ok(())
+        } else {
+            Err("a probe did not come back as it was written".into())
         }
     }
 }

@@ -3,14 +3,16 @@
 use super::DiskConfig;
 use super::directory::{self, Directory, Found};
 use super::drive::{Devices, Drive, Health};
-use super::error::OpenError;
+use super::error::{Missing, OpenError};
 use super::shelf::Loaded;
+use super::turn::{Stand, Turn};
 use crate::StoreConfig;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::{Minima, Tables};
 use crate::minima_log::{self, MinimaLog};
 use foyer::CacheEntry;
 use parking_lot::Mutex;
+use seawall_purge::BootId;
 use seawall_telemetry::Metrics;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub(crate) struct Tier {
     /// there is void at the next one, since its stamp is not of this run.
     drives: Vec<Option<Drive>>,
     machines: Mutex<Vec<Machine>>,
+    turn: Mutex<Turn>,
 }
 
 /// What must outlive every read and write of one disk. foyer's I/O threads know files by their numbers only: were the
@@ -107,9 +110,11 @@ impl Tier {
             drives.push(drive);
         }
         // not before the stamps: a start that was killed in between leaves them good
+        let turn = Turn::new(Instant::now(), drives.len());
         let tier = Self {
             drives,
             machines: Mutex::new(machines),
+            turn: Mutex::new(turn),
         };
         let log = MinimaLog::begin(state, lock, config.boot, tables.clone(), read.id)
             .map_err(failed("write minima.log"))?;
@@ -157,8 +162,8 @@ impl Tier {
             .is_some_and(|drive| drive.chunks.may_load(key))
     }
 
-    pub(crate) async fn load_head(&self, key: HeadKey) -> Option<Loaded<Entry>> {
-        let drive = self.drive(key.primary)?;
+    pub(crate) async fn load_head(&self, key: HeadKey) -> Result<Loaded<Entry>, Missing> {
+        let drive = self.drive(key.primary).ok_or(Missing::Gone)?;
         drive.heads.load(&drive.runtime, key, |_| true).await
     }
 
@@ -168,10 +173,25 @@ impl Tier {
         key: ChunkKey,
         length: u64,
         sum: u64,
-    ) -> Option<Loaded<Chunk>> {
-        let drive = self.drive(key.object)?;
+    ) -> Result<Loaded<Chunk>, Missing> {
+        let drive = self.drive(key.object).ok_or(Missing::Gone)?;
         let whole = move |chunk: &Chunk| chunk.0.len() as u64 == length && xxh3_64(&chunk.0) == sum;
         drive.chunks.load(&drive.runtime, key, whole).await
+    }
+
+    /// Whether every head that lay on a disk or waited for it when this last said yes is gone from there by now, also
+    /// after a restart.
+    pub(crate) fn turned(&self) -> bool {
+        let stands = self.drives.iter().map(|drive| match drive {
+            None => Stand::Void,
+            Some(drive) if drive.health.is_up() => {
+                let (position, turn_bytes) = drive.heads.position();
+                Stand::At(position, turn_bytes)
+            }
+            Some(drive) if drive.health.may_come_back() => Stand::MayComeBack,
+            Some(_) => Stand::Void,
+        });
+        self.turn.lock().turned(Instant::now(), stands)
     }
 
     /// Waits until all that was offered is written or given up. `false`: not before `deadline`.
@@ -236,7 +256,7 @@ impl Machine {
             .enable_time()
             .build()
             .map_err(OpenError::Threads)?;
-        let (drive, devices) = open_drive(&runtime, health.clone(), disk, probe);
+        let (drive, devices) = open_drive(&runtime, health.clone(), disk, found.boot, probe);
         let mut machine = Self {
             runtime,
             health,
@@ -311,10 +331,11 @@ fn open_drive(
     runtime: &Runtime,
     health: Arc<Health>,
     disk: &DiskConfig,
+    boot: BootId,
     probe: Duration,
 ) -> (Result<Drive, OpenError>, Devices) {
     let (tell, opened) = mpsc::sync_channel(1);
-    let open = Drive::open(health, disk.bytes, runtime.handle().clone(), probe);
+    let open = Drive::open(health, disk.bytes, boot, runtime.handle().clone(), probe);
     runtime.spawn(async move {
         let _ = tell.send(open.await);
     });
