@@ -1,5 +1,6 @@
 //! An edge in a process of its own, so that it can be killed.
 
+use crate::client::get;
 use seawall_config::{
     ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel, ShieldEntryModel,
 };
@@ -11,13 +12,14 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 const SPEC: &str = "SEAWALL_SPECS_EDGE";
-/// What a started edge says, before its address.
+/// What a started edge says, before its address and that of its admin listener.
 const LISTENS: &str = "edge listens on ";
 
 /// A running process; killed when it is dropped.
 pub struct EdgeProcess {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl EdgeProcess {
@@ -41,11 +43,23 @@ impl EdgeProcess {
             .spawn()
             .expect("this binary runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let address = lines
+        let (address, admin) = lines
             .map_while(Result::ok)
-            .find_map(|line| line.split_once(LISTENS)?.1.parse().ok())
+            .find_map(|line| {
+                let (address, admin) = line.split_once(LISTENS)?.1.split_once(' ')?;
+                Some((address.parse().ok()?, admin.parse().ok()?))
+            })
             .expect("the edge starts");
-        Self { child, address }
+        Self {
+            child,
+            address,
+            admin,
+        }
+    }
+
+    /// Its metrics, as its admin listener tells them.
+    pub fn metrics(&self) -> String {
+        get(self.admin, "/metrics", &[]).text()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -86,6 +100,7 @@ pub fn serve() {
     );
     node.workers = 2;
     node.memory.0 = 64 << 20;
+    node.admin = Some(([127, 0, 0, 1], 0).into());
     node.control_plane = Some(ControlPlaneEntryModel {
         address: text(&spec["sync"]),
         tls_name: None,
@@ -111,7 +126,8 @@ pub fn serve() {
     };
     let edge = Edge::start(&model, ServiceSet::default()).expect("an edge starts");
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "{LISTENS}{}", edge.addrs()[0]).and_then(|()| out.flush());
+    let admin = edge.admin_addr().expect("an admin listener");
+    let _ = writeln!(out, "{LISTENS}{} {admin}", edge.addrs()[0]).and_then(|()| out.flush());
     let parent = std::os::unix::process::parent_id();
     while std::os::unix::process::parent_id() == parent {
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -139,6 +139,12 @@ impl Fills {
         }
     }
 
+    /// Whether a fill of anything under `key` is running that can be joined.
+    pub(crate) fn knows(&self, key: u128) -> bool {
+        let shard = self.shards[key as usize % SHARDS].lock();
+        shard.keys().any(|fill| fill.key == key)
+    }
+
     /// No further request joins `fill`.
     pub(crate) fn leave(&self, fill: &Arc<Fill>) {
         let mut shard = self.shard(&fill.key).lock();

@@ -39,7 +39,7 @@ pub(crate) async fn pass<W: Wire>(
     let asking = Asking::new(&asked, insists);
     let kind = proxy.tier().kind();
     let shown = asked.service.response.cache_status || asked.is_from_fleet();
-    let answering = asking.clone();
+    let (answering, store_of) = (asking.clone(), proxy.clone());
     let ask = Arc::new(Ask::new(
         proxy.tier().hops(&asked.service, asked.key.hash64()),
         asked.service.timeouts,
@@ -50,6 +50,11 @@ pub(crate) async fn pass<W: Wire>(
             proxy: proxy.clone(),
             validates: None,
             answer: Some(Box::new(move |asked, response| {
+                if is_unsafe_method(&asked.method)
+                    && (response.status.is_success() || response.status.is_redirection())
+                {
+                    invalidate(&store_of, asked.key.0);
+                }
                 let mut fields = response.headers.clone();
                 let mut status = take_cache_status(&mut fields);
                 if shown {
@@ -102,10 +107,6 @@ pub(crate) async fn pass<W: Wire>(
         .map(|f| f.status)
         .or(asking.learned().status)
         .unwrap_or(499);
-    if failed.is_none() && is_unsafe_method(&asked.method) && (200..400).contains(&status) {
-        // RFC 9111 §4.4, on the nodes that the request passed
-        proxy.store().invalidate(asked.key.0);
-    }
     let outcome = match (failed, forward) {
         (Some(_), _) => Outcome::Error,
         (None, Forward::Bypass) => Outcome::Bypass,
@@ -119,4 +120,17 @@ pub(crate) async fn pass<W: Wire>(
             bytes: tally.sent(),
         },
     );
+}
+
+/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success. What is not stored, and
+/// is not being fetched, needs no entry: there are more URLs than entries.
+fn invalidate(proxy: &CacheProxy, key: u128) {
+    let now = seawall_client_conn::now();
+    if proxy.store().knows(key)
+        || proxy.fills().knows(key)
+        // one that nobody can join may be running
+        || proxy.unstorable().contains(key, now)
+    {
+        proxy.store().invalidate(key);
+    }
 }

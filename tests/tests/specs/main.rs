@@ -4,6 +4,7 @@
 mod caching;
 mod coalescing;
 mod delivery;
+mod disk_faults;
 mod disks;
 mod faults;
 mod framing;
