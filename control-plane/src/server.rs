@@ -6,6 +6,7 @@ use crate::store::OpenError;
 use crate::store::{SqliteStore, Store, StoreError};
 use crate::sync::NodeService;
 use crate::tokens::{Role, TokenError};
+use seawall_control_protocol::MESSAGE_BYTES_MAX;
 use seawall_control_protocol::map::ShieldEntry;
 use seawall_control_protocol::wire::node_control_server::NodeControlServer;
 use std::fs::{self, OpenOptions};
@@ -118,7 +119,8 @@ impl ControlPlane {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
         let secret = spec.secret.filter(|_| spec.tls.is_none());
-        let service = NodeControlServer::new(NodeService::new(plane.clone(), secret));
+        let service = NodeControlServer::new(NodeService::new(plane.clone(), secret))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(5)))
             .http2_keepalive_timeout(Some(Duration::from_secs(5)));

@@ -5,7 +5,8 @@ use crate::api::purges::Requested;
 use crate::members::JoinError;
 use crate::plane::{Plane, unix_ms};
 use crate::store::StoreError;
-use seawall_control_protocol::purges::BATCH_MAX;
+use seawall_control_protocol::documents::parts;
+use seawall_control_protocol::purges::{BATCH_MAX, fitting};
 use seawall_control_protocol::wire::node_control_server::NodeControl;
 use seawall_control_protocol::wire::{self, from_node, to_node};
 use seawall_control_protocol::{Ack, Answer, Hello, Purge, PurgeBatch, Question, Welcome};
@@ -236,6 +237,7 @@ impl Session {
                 }
                 Err(error) => return Err(away(error)),
             };
+            let purges = &purges[..fitting(&purges)];
             if let Some(last) = purges.last() {
                 self.cursor = last.at;
                 let purges: Vec<Purge> = purges.iter().map(|purge| (**purge).clone()).collect();
@@ -264,13 +266,10 @@ impl Session {
         let in_force = self.plane.services.in_force();
         let (documents, generations) = self.plane.documents_for(&in_force, held);
         *held = generations;
-        if documents.is_empty() {
-            return Ok(());
+        for part in parts(&documents) {
+            send(down, to_node::Message::Documents(part)).await?;
         }
-        let documents = wire::Documents {
-            documents: documents.iter().map(Into::into).collect(),
-        };
-        send(down, to_node::Message::Documents(documents)).await
+        Ok(())
     }
 
     async fn batch(

@@ -4,6 +4,9 @@ use crate::checked::{DOCUMENTS_MAX, ProtocolError, at_most, check_document_name}
 use crate::{sequence, wire, wire_sequence};
 use seawall_purge::PurgeSeq;
 
+/// Bytes of a reason that are told: 10,000 of them fit a message.
+const REASON_BYTES_MAX: usize = 400;
+
 /// Cumulative: all purges up to `purged` are in force on the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
@@ -54,7 +57,8 @@ impl From<&Ack> for wire::Ack {
                 Ok(()) => String::new(),
                 // an empty text would read as applied
                 Err(reason) if reason.is_empty() => "refused without a reason".into(),
-                Err(reason) => reason.clone(),
+                // one reason may be that of all documents
+                Err(reason) => reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned(),
             },
         });
         Self {

@@ -40,7 +40,7 @@ const NOTE_CHARS_MAX: usize = 64;
 pub const DOCUMENTS_MAX: usize = 10_000;
 
 /// Refuses more than `max` entries of a repeated field.
-pub(crate) fn at_most(field: &'static str, found: usize, max: usize) -> Result<(), ProtocolError> {
+pub fn at_most(field: &'static str, found: usize, max: usize) -> Result<(), ProtocolError> {
     if found > max {
         return Err(ProtocolError::TooMany { field, found, max });
     }

@@ -1,7 +1,8 @@
 //! Documents on their way to a node: services, the map of shields.
 
 use crate::checked::{DOCUMENTS_MAX, ProtocolError, at_most, check_document_name};
-use crate::wire;
+use crate::{MESSAGE_BYTES, wire};
+use prost::Message as _;
 
 /// The names of services' documents begin with this; their bodies are service files.
 pub const SERVICES: &str = "services/";
@@ -14,6 +15,34 @@ pub struct Document {
     pub generation: u64,
     /// `None`: there is no such document any more.
     pub body: Option<Vec<u8>>,
+}
+
+/// Cuts a change into messages of about [`MESSAGE_BYTES`], each of whole documents; all but the last say that there is
+/// more.
+pub fn parts(documents: &[Document]) -> Vec<wire::Documents> {
+    let mut parts: Vec<wire::Documents> = Vec::new();
+    let mut room = 0;
+    for document in documents {
+        let document = wire::Document::from(document);
+        let bytes = document.encoded_len();
+        match parts.last_mut() {
+            Some(part) if bytes <= room && part.documents.len() < DOCUMENTS_MAX => {
+                room -= bytes;
+                part.documents.push(document);
+            }
+            before => {
+                if let Some(before) = before {
+                    before.more = true;
+                }
+                room = MESSAGE_BYTES.saturating_sub(bytes);
+                parts.push(wire::Documents {
+                    documents: vec![document],
+                    more: false,
+                });
+            }
+        }
+    }
+    parts
 }
 
 /// Checks a message; all of its documents, or the first that is wrong.
@@ -44,11 +73,12 @@ impl From<&Document> for wire::Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
+    use crate::MESSAGE_BYTES_MAX;
 
     fn sent(sent: &[Document]) -> Result<Vec<Document>, ProtocolError> {
         let wire = wire::Documents {
             documents: sent.iter().map(wire::Document::from).collect(),
+            more: false,
         };
         documents(wire::Documents::decode(&wire.encode_to_vec()[..]).unwrap())
     }
@@ -69,6 +99,33 @@ mod tests {
             document("map", None),
         ];
         assert_eq!(sent(&all).unwrap(), all);
+    }
+
+    #[test]
+    fn a_large_change_is_several_messages_of_whole_documents_and_only_the_last_ends_it() {
+        assert!(parts(&[]).is_empty());
+        let body = |bytes| Some(vec![b'x'; bytes]);
+        let mut all = Vec::new();
+        for (at, bytes) in [600_000, 600_000, 5 << 20, 10, 10].into_iter().enumerate() {
+            all.push(Document {
+                name: format!("services/{at}"),
+                generation: 1,
+                body: body(bytes),
+            });
+        }
+        let parts = parts(&all);
+        let shape: Vec<_> = parts.iter().map(|p| (p.documents.len(), p.more)).collect();
+        assert_eq!(shape, [(1, true), (1, true), (1, true), (2, false)]);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.encoded_len() <= MESSAGE_BYTES_MAX)
+        );
+        let told: Vec<Document> = parts
+            .into_iter()
+            .flat_map(|part| documents(part).unwrap())
+            .collect();
+        assert_eq!(told, all);
     }
 
     #[test]

@@ -33,3 +33,9 @@ pub use welcome::Welcome;
 
 /// Protocol versions that this build speaks, best first.
 pub const VERSIONS: &[u32] = &[1];
+
+/// Bytes of one message, either way: the largest single thing is a document of 4 MiB, or a hello of all documents by
+/// name (10,000 of 256 bytes). Both sides refuse more.
+pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// From these many bytes on a message takes in nothing more: what is told is cut into several.
+pub const MESSAGE_BYTES: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! Purges on their way to a node.
 
 use crate::checked::{ProtocolError, at_most};
-use crate::{sequence, wire, wire_sequence};
+use crate::{MESSAGE_BYTES, sequence, wire, wire_sequence};
 pub use seawall_purge::Purge;
 pub use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{PurgeSeq, ScopeId, Strength};
@@ -15,6 +15,18 @@ pub struct PurgeBatch {
     pub purges: Vec<Purge>,
     /// Where the log stood when this was sent.
     pub head: PurgeSeq,
+}
+
+/// How many of the first of `purges` go into one message: as many as fit [`MESSAGE_BYTES`], at least one.
+pub fn fitting<P: std::borrow::Borrow<Purge>>(purges: &[P]) -> usize {
+    // a scope's 8 bytes; tags, lengths, position, term and time
+    const EACH: usize = 64;
+    let mut bytes = 0;
+    let fits = purges.iter().take(BATCH_MAX).take_while(|purge| {
+        bytes += EACH + 8 * (*purge).borrow().scopes.len();
+        bytes <= MESSAGE_BYTES
+    });
+    fits.count().max(1).min(purges.len())
 }
 
 impl TryFrom<wire::Purge> for Purge {
@@ -109,6 +121,24 @@ mod tests {
             strength,
             scopes: vec![ScopeId(u64::MAX), ScopeId(1)],
         }
+    }
+
+    #[test]
+    fn a_message_takes_in_as_many_purges_as_fit() {
+        let largest = Purge {
+            scopes: vec![ScopeId(u64::MAX); SCOPES_MAX],
+            ..purge(at(u64::MAX, u64::MAX), Strength::Soft)
+        };
+        let purges = vec![largest; 300];
+        let fits = fitting(&purges);
+        let batch = |count: usize| wire::PurgeBatch {
+            purges: purges[..count].iter().map(wire::Purge::from).collect(),
+            head: None,
+        };
+        assert!(batch(fits).encoded_len() <= MESSAGE_BYTES);
+        assert!(batch(fits + 2).encoded_len() > MESSAGE_BYTES);
+        assert_eq!(fitting(&purges[..3]), 3);
+        assert_eq!(fitting::<Purge>(&[]), 0);
     }
 
     fn batch(positions: &[PurgeSeq]) -> PurgeBatch {

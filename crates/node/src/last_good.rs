@@ -46,6 +46,7 @@ impl LastGood {
         let mut bytes = MAGIC.to_vec();
         let wire = wire::Documents {
             documents: documents.values().map(Into::into).collect(),
+            more: false,
         };
         bytes.extend(wire.encode_to_vec());
         let sum = xxh3_64(&bytes);

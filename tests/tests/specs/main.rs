@@ -8,6 +8,7 @@ mod disk_faults;
 mod disks;
 mod faults;
 mod framing;
+mod membership;
 mod operating;
 mod passing;
 mod purge_method;

@@ -4,8 +4,8 @@ use super::{Following, sign};
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 use seawall_control_protocol::wire::to_node::Message;
 use seawall_control_protocol::{
-    Ack, Answer, Document, DocumentAck, Hello, ProtocolError, PurgeBatch, Question, Welcome,
-    documents, wire,
+    Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, PurgeBatch,
+    Question, Welcome, checked, documents, wire,
 };
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::{Contact, Held};
@@ -66,7 +66,8 @@ impl Following {
         send(&up, wire::from_node::Message::Hello((&hello).into())).await?;
         let mut request = tonic::Request::new(ReceiverStream::new(queue));
         sign(&mut request, self.spec.link.secret.as_deref());
-        let mut client = NodeControlClient::new(self.channel.clone());
+        let mut client = NodeControlClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut down = client.sync(request).await?.into_inner();
 
         let Some(Message::Welcome(welcome)) = down.message().await?.and_then(|m| m.message) else {
@@ -86,13 +87,16 @@ impl Following {
                 let had = hello.held.at;
                 tracing::warn!(%had, at = %held.at, "what is stored here cannot be judged any more: starting empty");
             }
-            self.follower.start_empty(held).map_err(Ended::Refused)?;
-            // generations count anew in another lineage
+            // generations count anew in another lineage: on disk first, lest a crash takes old ones into the new one
             for document in self.documents.values_mut() {
                 document.generation = 0;
             }
+            self.keep_documents();
+            self.follower.start_empty(held).map_err(Ended::Refused)?;
         }
         let mut told_all = false;
+        // of a change whose last part has not come yet
+        let mut parts = Vec::new();
         self.acknowledge(&up, Vec::new()).await?;
         // acknowledgements are also the sign of life
         let mut beat = tokio::time::interval(welcome.silence_max / 3);
@@ -124,9 +128,14 @@ impl Following {
                     // documents were told before the first batch
                     told_all = true;
                 }
-                Message::Documents(batch) => {
-                    let acks = self.documents(documents::documents(batch)?);
-                    self.acknowledge(&up, acks).await?;
+                Message::Documents(part) => {
+                    let more = part.more;
+                    parts.extend(documents::documents(part)?);
+                    checked::at_most("documents", parts.len(), checked::DOCUMENTS_MAX)?;
+                    if !more {
+                        let acks = self.documents(std::mem::take(&mut parts));
+                        self.acknowledge(&up, acks).await?;
+                    }
                 }
                 Message::Question(question) => {
                     let question = Question::try_from(question)?;
@@ -171,9 +180,7 @@ impl Following {
         match self.follower.install(&next) {
             Ok(()) => {
                 self.documents = next;
-                if let Err(error) = self.last_good.store(&self.documents) {
-                    tracing::warn!(%error, "the last good state could not be written");
-                }
+                self.keep_documents();
             }
             Err(reason) => {
                 tracing::error!(reason, "documents of the control plane are refused");
@@ -183,6 +190,12 @@ impl Following {
             }
         }
         acks
+    }
+
+    fn keep_documents(&self) {
+        if let Err(error) = self.last_good.store(&self.documents) {
+            tracing::warn!(%error, "the last good state could not be written");
+        }
     }
 
     async fn acknowledge(
