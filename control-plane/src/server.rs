@@ -109,7 +109,16 @@ impl ControlPlane {
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
-        let plane = runtime.block_on(Plane::open(store, spec.shields.as_deref()))?;
+        let plane = runtime
+            .block_on(Plane::open(store, spec.shields.as_deref()))
+            .map_err(|error| match error {
+                // what the store's own check cannot see: it is restored in the same way
+                StoreError::Corrupt(reason) => StartError::Open(OpenError::Damaged {
+                    path: spec.data.join(STORE_FILE),
+                    reason,
+                }),
+                error => StartError::Store(error),
+            })?;
         let plane = Arc::new(plane);
         runtime.block_on(operator_token(&plane, &spec.data.join(TOKEN_FILE)))?;
 

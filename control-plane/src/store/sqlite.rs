@@ -19,6 +19,7 @@
 //!
 //! - `file`: the file: lock, creation, check, connections
 //! - `tables`: what a transaction is, and where the store stands; with `log` and `documents`: what is asked and changed
+//! - `sums`: whether rows are what was written
 //! - `threads`: the writer and the readers
 //! - `backup`: a copy while the store runs, and the way back
 
@@ -26,6 +27,7 @@ mod backup;
 mod documents;
 mod file;
 mod log;
+mod sums;
 mod tables;
 #[cfg(test)]
 mod tests;

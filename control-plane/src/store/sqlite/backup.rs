@@ -20,6 +20,8 @@ const REVISIONS_SKIPPED: i64 = 1 << 32;
 pub enum BackupError {
     #[error("{path} exists already")]
     Exists { path: PathBuf },
+    #[error("{path} cannot be backed up: {reason}")]
+    Source { path: PathBuf, reason: String },
     #[error("{path} cannot be written: {reason}")]
     Failed { path: PathBuf, reason: String },
 }
@@ -50,20 +52,37 @@ fn failed(path: &Path, reason: impl std::fmt::Display) -> BackupError {
 
 /// The same for a store that another process may be running. Blocks.
 pub fn backup(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let from = absolute(from).map_err(|e| failed(from, e))?;
+    let source = |reason: String| BackupError::Source {
+        path: from.to_owned(),
+        reason: file::one_line(&reason),
+    };
+    let whole = absolute(from).map_err(|e| source(e.to_string()))?;
     let to = absolute(to).map_err(|e| failed(to, e))?;
     if to.try_exists().map_err(|e| failed(&to, e))? {
         return Err(BackupError::Exists { path: to });
     }
-    back_up(&from, &to).map_err(|reason| failed(&to, reason))
+    // SQLite's own words for a file that is not there say nothing of which
+    fs::metadata(&whole).map_err(|e| source(e.to_string()))?;
+    let store = file::open_to_read(&whole).map_err(|e| source(e.to_string()))?;
+    let part = file::beside(&to, ".part");
+    let done = back_up(&store, &part, &to);
+    if done.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    done.map_err(|error| match error {
+        // a damaged store is found now, not when its backup is needed
+        OpenError::Damaged { reason, .. } => source(format!("it is damaged: {reason}")),
+        OpenError::Unusable { reason, .. } => failed(&to, reason),
+        other => source(other.to_string()),
+    })
 }
 
-fn back_up(from: &Path, to: &Path) -> Result<(), String> {
-    let part = file::beside(to, ".part");
-    let from = file::open_to_read(from).map_err(|e| e.to_string())?;
-    let copy = copy(&from, &part)?;
-    copy.close().map_err(|(_, e)| e.to_string())?;
-    file::put_in_place(&part, to).map_err(|e| e.to_string())
+fn back_up(store: &Connection, part: &Path, to: &Path) -> Result<(), OpenError> {
+    let failed = |reason: String| file::unusable(to, &reason);
+    let copy = copy(store, part).map_err(failed)?;
+    copy.close().map_err(|(_, e)| failed(e.to_string()))?;
+    file::check(part)?;
+    file::put_in_place(part, to).map_err(|e| failed(e.to_string()))
 }
 
 /// Copies all pages as of one commit into a file of its own, without a journal beside it.
@@ -93,6 +112,10 @@ fn copy(from: &Connection, to: &Path) -> Result<Connection, String> {
 pub fn restore(from: &Path, to: &Path) -> Result<Epoch, OpenError> {
     let from = absolute(from).map_err(|e| file::unusable(from, &e))?;
     let to = absolute(to).map_err(|e| file::unusable(to, &e))?;
+    // the directory may be lost with all that was in it
+    if let Some(dir) = to.parent() {
+        fs::create_dir_all(dir).map_err(|e| file::unusable(&to, &e))?;
+    }
     let _lock = file::lock(&to)?;
     file::check(&from).map_err(|error| match error {
         OpenError::Damaged { path, reason } => OpenError::Backup { path, reason },

@@ -1,5 +1,6 @@
 //! The documents in their table.
 
+use super::sums;
 use super::tables::{self, Fault, Tables};
 use crate::store::{
     DELETIONS_MAX, DOCUMENTS_MAX, Document, Documents, Expect, Revision, StoreError,
@@ -65,9 +66,10 @@ impl Tables {
     fn set(&mut self, key: &str, body: Option<&[u8]>) -> Result<Revision, Fault> {
         self.state.revision.0 += 1;
         let revision = self.state.revision;
-        let sql = "REPLACE INTO documents (revision, key, body) VALUES (?1, ?2, ?3)";
+        let sql = "REPLACE INTO documents (revision, key, body, sum) VALUES (?1, ?2, ?3, ?4)";
         let mut replace = self.connection.prepare_cached(sql)?;
-        replace.execute(params![revision.0 as i64, key, body])?;
+        let sum = sums::document(revision.0 as i64, key, body);
+        replace.execute(params![revision.0 as i64, key, body, sum])?;
         Ok(revision)
     }
 

@@ -1,7 +1,7 @@
 //! The file: who may use it, how it comes into being, whether it is whole, and connections to it.
 
-use super::OpenError;
 use super::tables::{FORMAT, SCHEMA, is_damage};
+use super::{OpenError, sums};
 use rusqlite::{Connection, OpenFlags};
 use seawall_purge::Epoch;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -235,5 +235,8 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
         let reason = "records of the log are missing, or its numbers contradict each other";
         return Err(damaged(path, reason));
     }
-    Ok(())
+    match sums::first_wrong(&connection).map_err(failed)? {
+        Some(reason) => Err(damaged(path, &reason)),
+        None => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! The purge log in its tables.
 
+use super::sums;
 use super::tables::{self, Fault, Tables};
 use crate::store::{Appended, Head, IdempotencyKey, Record, StoreError, Term};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,12 +21,14 @@ impl Tables {
         }
         let head = &mut self.state.head;
         let first = PurgeSeq::new(head.at.epoch, head.at.n + 1);
-        let sql = "INSERT INTO records (n, term, appended_ms, body) VALUES (?1, ?2, ?3, ?4)";
+        let sql =
+            "INSERT INTO records (n, term, appended_ms, body, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.connection.prepare_cached(sql)?;
         for body in bodies {
             head.at.n += 1;
-            let (n, term) = (head.at.n as i64, term.0 as i64);
-            insert.execute(params![n, term, appended_ms as i64, &body[..]])?;
+            let (n, term, appended_ms) = (head.at.n as i64, term.0 as i64, appended_ms as i64);
+            let sum = sums::record(n, term, appended_ms, body);
+            insert.execute(params![n, term, appended_ms, &body[..], sum])?;
         }
         head.term = term;
         let last = head.at;

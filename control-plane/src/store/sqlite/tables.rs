@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use seawall_purge::{Epoch, PurgeSeq};
 
 /// The number of the tables' format; another one is refused when the file is opened.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// Numbers of 64 bits without a sign are kept as SQLite's, which have one, by the same bits.
 pub(super) const SCHEMA: &str = "
@@ -25,7 +25,8 @@ CREATE TABLE records (
     n INTEGER PRIMARY KEY,
     term INTEGER NOT NULL,
     appended_ms INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    sum INTEGER NOT NULL
 );
 -- which key gave which records; as long as the first of them
 CREATE TABLE appends (
@@ -37,7 +38,8 @@ CREATE TABLE appends (
 CREATE TABLE documents (
     revision INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
-    body BLOB
+    body BLOB,
+    sum INTEGER NOT NULL
 );
 CREATE INDEX deletions ON documents (revision) WHERE body IS NULL;
 ";

@@ -106,3 +106,67 @@ async fn a_backup_is_taken_while_the_store_is_written_to() {
     let records = all_records(&copied).await;
     assert!(!records.is_empty() && records.len() % 3 == 0);
 }
+
+#[tokio::test]
+async fn a_backup_is_restored_into_a_directory_that_was_lost() {
+    let (dir, store) = begin();
+    append(&store, 1, &["a"]).await.unwrap();
+    let copy = dir.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    drop(store);
+    let path = dir
+        .path()
+        .join("lost")
+        .join("data")
+        .join("control-plane.db");
+    restore(&copy, &path).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.head().await.unwrap().at.n, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_store_gives_no_backup_and_the_error_names_the_store() {
+    let (dir, store) = begin();
+    append(&store, 1, &["a purge that is long enough"])
+        .await
+        .unwrap();
+    drop(store);
+    let path = file_in(dir.path());
+    flip(&path, b"a purge that is long enough");
+    let copy = dir.path().join("copy.db");
+    let missing = dir.path().join("none").join("control-plane.db");
+    for from in [&path, &missing] {
+        let error = backup(from, &copy).unwrap_err();
+        assert!(matches!(error, BackupError::Source { .. }), "{error}");
+        assert!(error.to_string().starts_with(&from.display().to_string()));
+        assert!(!copy.exists() && !dir.path().join("copy.db.part").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_bit_that_flipped_in_a_purge_or_a_document_is_found_at_the_start() {
+    for text in ["a purge that is long enough", "a document of some length"] {
+        let (dir, store) = begin();
+        append(&store, 1, &["a purge that is long enough"])
+            .await
+            .unwrap();
+        let body = b"a document of some length".as_slice().into();
+        store.put("s/a", body, Expect::Any).await.unwrap();
+        drop(store);
+        flip(&file_in(dir.path()), text.as_bytes());
+        let error = reopen(&dir).err().unwrap();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("control-plane restore"));
+    }
+}
+
+/// Flips a bit of what the file holds at `text`.
+fn flip(path: &Path, text: &[u8]) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes
+        .windows(text.len())
+        .position(|window| window == text)
+        .unwrap();
+    bytes[at + 3] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
