@@ -4,9 +4,8 @@ use crate::next_hop::EdgeTier;
 use seawall_cache_proxy::{PurgeAsked, Refusal};
 use std::time::Duration;
 
-/// The control plane waits for the nodes at most this long, then tells how far it is.
-const WAIT: Duration = Duration::from_secs(5);
-/// And it answers by then, or is away.
+/// The control plane waits at most 5 s for the nodes that are connected, then tells how far it is; and it answers by
+/// then, or is away.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 
 /// Has the control plane carry out a purge. Status and JSON as its API answers.
@@ -35,7 +34,7 @@ pub(crate) async fn carry(tier: &EdgeTier, asked: PurgeAsked) -> Result<(u16, Ve
             tracing::warn!(reason, "a purge could not be carried to the control plane");
             Refusal::new(
                 503,
-                "the control plane is away: nothing was purged, ask again",
+                "the control plane does not answer: it is not known whether this is purged, ask again",
             )
         })?;
     match status {
@@ -46,13 +45,11 @@ pub(crate) async fn carry(tier: &EdgeTier, asked: PurgeAsked) -> Result<(u16, Ve
 }
 
 fn body(asked: &PurgeAsked) -> String {
-    let wait_ms = WAIT.as_millis() as u64;
     let mut body = if asked.tags.is_empty() {
         serde_json::json!({ "urls": [asked.url] })
     } else {
         serde_json::json!({ "service": asked.service, "tags": asked.tags })
     };
     body["soft"] = asked.soft.into();
-    body["wait_ms"] = wait_ms.into();
     body.to_string()
 }
