@@ -108,12 +108,7 @@ impl SyncClient {
     pub fn start(spec: SyncSpec, follower: Arc<dyn Follower>) -> Result<Self, SyncError> {
         let endpoint = endpoint(&spec.link)?;
         let last_good = LastGood::open(&spec.data);
-        let documents = last_good.load();
-        if !documents.is_empty()
-            && let Err(reason) = follower.install(&documents)
-        {
-            tracing::warn!(reason, "the last good state cannot be used any more");
-        }
+        let documents = begin_with(last_good.load(), &*follower);
         let (contact_tx, contact) = watch::channel(Contact::Waiting);
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -214,6 +209,24 @@ impl Purger {
             .map_err(|status| status.message().to_owned())?
             .into_inner();
         Ok((reply.status as u16, reply.body))
+    }
+}
+
+/// Puts the last good documents in force; what is held then.
+fn begin_with(
+    documents: BTreeMap<String, Document>,
+    follower: &dyn Follower,
+) -> BTreeMap<String, Document> {
+    if documents.is_empty() {
+        return documents;
+    }
+    match follower.install(&documents) {
+        Ok(()) => documents,
+        Err(reason) => {
+            tracing::warn!(reason, "the last good state cannot be used any more");
+            // what is not in force is not held: the control plane tells all of it anew
+            BTreeMap::new()
+        }
     }
 }
 
@@ -333,5 +346,52 @@ impl Following {
     fn say(&self, contact: Contact) {
         self.follower.contact(contact);
         self.contact.send_replace(contact);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refuses(bool);
+
+    impl Follower for Refuses {
+        fn held(&self) -> Held {
+            Held::default()
+        }
+
+        fn apply(&self, _: &[Purge]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn start_empty(&self, _: Held) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn contact(&self, _: Contact) {}
+
+        fn install(&self, _: &BTreeMap<String, Document>) -> Result<(), String> {
+            if self.0 {
+                Err("not of this build".into())
+            } else {
+                Ok(())
+            }
+        }
+
+        fn answer(&self, _: &About) -> Result<Told, String> {
+            Err("no".into())
+        }
+    }
+
+    #[test]
+    fn a_last_good_state_that_cannot_be_put_in_force_is_not_held() {
+        let document = Document {
+            name: "services/shop".into(),
+            generation: 3,
+            body: Some(Vec::new()),
+        };
+        let documents = BTreeMap::from([(document.name.clone(), document)]);
+        assert!(begin_with(documents.clone(), &Refuses(true)).is_empty());
+        assert_eq!(begin_with(documents.clone(), &Refuses(false)), documents);
     }
 }
