@@ -1,11 +1,14 @@
 //! Services as immutable versions, and a pointer that is moved by compare-and-set.
 
+mod past;
+
+use self::past::Past;
 use crate::store::{Document, Expect, Revision, Store, StoreError};
 use arc_swap::ArcSwap;
 use seawall_config::{Fault, read_services};
 use seawall_control_protocol::Document as NodeDocument;
 use seawall_control_protocol::documents::SERVICES as DOCUMENT;
-use seawall_service_model::{KeyRules, Service, ServiceSet};
+use seawall_service_model::{KeyRules, ServiceSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,10 +19,14 @@ const POINTER: &str = "service/";
 const VERSION: &str = "service-version/";
 /// Services of a fleet.
 pub const SERVICES_MAX: usize = 5000;
-/// Versions whose key rules a purged URL is read by: copies stored under older ones have long been replaced.
-const RULES_OF_VERSIONS: u64 = 16;
-/// Versions that are told of a service.
+/// Services with a history, those deleted among them.
+const SERVICES_KNOWN_MAX: usize = 2 * SERVICES_MAX;
+/// Versions that are kept of a service. A purged URL is read by the key rules of all that are kept: whatever a rollback
+/// may bring back was covered.
 pub const HISTORY_MAX: usize = 100;
+/// ... and at least, where there are many services: so many versions together are about as many as the store holds.
+const HISTORY_MIN: usize = 16;
+const VERSIONS_TOGETHER: usize = 20_000;
 
 /// Which version is in force.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,15 +45,51 @@ pub struct Version {
     pub created_ms: u64,
     /// The name of the token that put it.
     pub by: String,
+    /// Who makes it.
+    #[serde(default, skip_serializing_if = "Maker::is_operator")]
+    pub maker: Maker,
     /// What was done, where it was no plain change: "deleted", "rolled back to version 3".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
+/// Whose a version is: a start of `up` replaces its own, never an operator's. A token's name says nothing of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    #[default]
+    Operator,
+    /// The process itself at its start, from its command line.
+    Start,
+}
+
+impl Maker {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+    fn is_operator(&self) -> bool {
+        *self == Self::Operator
+    }
+}
+
+/// Whether a version ends the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deleted {
+    No,
+    Yes,
+}
+
+/// A version to be.
+struct Next<'a> {
+    text: String,
+    by: &'a str,
+    maker: Maker,
+    now_ms: u64,
+    note: Option<String>,
+}
+
 /// A service in force.
 #[derive(Clone, Debug)]
 pub struct Current {
-    pub version: Version,
+    pub version: Arc<Version>,
     revision: Revision,
 }
 
@@ -55,8 +98,7 @@ pub struct Current {
 pub struct InForce {
     pub services: BTreeMap<String, Current>,
     pub set: ServiceSet,
-    /// Key rules of these services and of their last versions.
-    rules: BTreeMap<String, Vec<KeyRules>>,
+    past: Past,
     revision: Revision,
 }
 
@@ -86,6 +128,8 @@ pub enum Condition {
     None,
     /// `If-Match`.
     Version(u64),
+    /// `If-Match: *`.
+    Present,
     /// `If-None-Match: *`.
     Absent,
 }
@@ -127,41 +171,101 @@ impl Services {
             revision: list.revision,
             ..InForce::default()
         };
-        let mut texts = Vec::new();
         for document in list.documents {
             let id = document.key[POINTER.len()..].to_owned();
             let pointer: Pointer = decode(&document)?;
+            next.past.add_service(&id);
+            let oldest = pointer.version.saturating_sub(HISTORY_MAX as u64) + 1;
+            let mut last = None;
+            for version in oldest..=pointer.version {
+                last = self.version(&id, version).await?;
+                // a version that this build cannot read any more has no rules that it could apply either
+                if let Some(read) = &last
+                    && let Ok(set) = judge([(&*id, &*read.text)])
+                {
+                    next.past.add(&id, version, &set);
+                }
+            }
             if pointer.deleted {
                 continue;
             }
-            let mut rules = Vec::new();
-            let oldest = pointer.version.saturating_sub(RULES_OF_VERSIONS) + 1;
-            for version in oldest..=pointer.version {
-                // a version that this build cannot read any more has no rules that it could apply either
-                if let Some(version) = self.version(&id, version).await?
-                    && let Ok(set) = judge(&[(id.clone(), version.text)])
-                {
-                    rules.extend(set.services().iter().flat_map(|s| key_rules(s)));
-                }
-            }
-            let version = self.version(&id, pointer.version).await?;
-            let version = version.ok_or_else(|| {
+            let version = Arc::new(last.ok_or_else(|| {
                 StoreError::Corrupt(format!("service {id} lacks version {}", pointer.version))
-            })?;
-            rules.dedup();
-            next.rules.insert(id.clone(), rules);
-            texts.push((id.clone(), version.text.clone()));
+            })?);
             let revision = document.revision;
             next.services.insert(id, Current { version, revision });
         }
-        next.set = judge(&texts).map_err(|faults| {
+        let texts = next.services.iter();
+        next.set = judge(texts.map(|(id, c)| (&**id, &*c.version.text))).map_err(|faults| {
             let first = faults.first().map(ToString::to_string).unwrap_or_default();
             StoreError::Corrupt(format!("the services in force have faults: {first}"))
         })?;
+        next.past.index();
+        self.enforce(next);
+        Ok(())
+    }
+
+    /// Deletes versions that are older than those kept; they cost room only, so that an error waits for the next time.
+    async fn forget_versions(&self, id: &str, last: u64) {
+        let services = self.in_force().past.len().max(1);
+        let kept = (VERSIONS_TOGETHER / services).clamp(HISTORY_MIN, HISTORY_MAX) as u64;
+        if let Err(error) = self.delete_versions(id, last.saturating_sub(kept)).await {
+            tracing::warn!(%error, service = id, "old versions could not be deleted");
+        }
+    }
+
+    /// Deletes the versions up to `last`, the newest first: those before one that is not there were deleted before.
+    async fn delete_versions(&self, id: &str, last: u64) -> Result<(), StoreError> {
+        for version in (1..=last).rev() {
+            match self
+                .store
+                .delete(&version_key(id, version), Expect::Any)
+                .await
+            {
+                Ok(_) => {}
+                Err(StoreError::Conflict { current: None }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The service to forget before `id` can have a history: the one that was deleted longest ago, where there is no
+    /// room.
+    pub async fn to_forget_for(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let in_force = self.in_force();
+        if in_force.knows(id) || in_force.past.len() < SERVICES_KNOWN_MAX {
+            return Ok(None);
+        }
+        // in the order of their revisions
+        for document in self.store.list(POINTER).await?.documents {
+            if decode::<Pointer>(&document)?.deleted {
+                return Ok(Some(document.key[POINTER.len()..].to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets a deleted service and its history. Nothing happens where it is in force again.
+    pub async fn forget(&self, id: &str) -> Result<(), StoreError> {
+        let _one = self.changing.lock().await;
+        let Some(document) = self.store.get(&pointer_key(id)).await? else {
+            return Ok(());
+        };
+        let pointer: Pointer = decode(&document)?;
+        if !pointer.deleted {
+            return Ok(());
+        }
+        self.delete_versions(id, pointer.version).await?;
+        let expect = Expect::At(document.revision);
+        self.store.delete(&pointer_key(id), expect).await?;
+        self.load().await
+    }
+
+    fn enforce(&self, next: InForce) {
         let revision = next.revision;
         self.in_force.store(Arc::new(next));
         self.changed.send_replace(revision);
-        Ok(())
     }
 
     async fn version(&self, id: &str, version: u64) -> Result<Option<Version>, StoreError> {
@@ -180,17 +284,53 @@ impl Services {
         now_ms: u64,
         note: Option<String>,
     ) -> Result<Version, ChangeError> {
+        let next = Next {
+            text,
+            by,
+            maker: Maker::Operator,
+            now_ms,
+            note,
+        };
+        self.put_next(id, next, condition).await
+    }
+
+    /// The same for the process itself at its start: a version that says so ([`Maker::Start`]).
+    pub async fn put_at_start(
+        &self,
+        id: &str,
+        text: String,
+        by: &str,
+        now_ms: u64,
+    ) -> Result<Version, ChangeError> {
+        let next = Next {
+            text,
+            by,
+            maker: Maker::Start,
+            now_ms,
+            note: None,
+        };
+        self.put_next(id, next, Condition::None).await
+    }
+
+    async fn put_next(
+        &self,
+        id: &str,
+        next: Next<'_>,
+        condition: Condition,
+    ) -> Result<Version, ChangeError> {
         let _one = self.changing.lock().await;
         let in_force = self.in_force();
         let current = in_force.services.get(id);
         check(condition, current)?;
-        if let Some(current) = current.filter(|c| c.version.text == text && note.is_none()) {
-            return Ok(current.version.clone());
+        if let Some(current) =
+            current.filter(|c| c.version.text == next.text && next.note.is_none())
+        {
+            return Ok((*current.version).clone());
         }
         if current.is_none() && in_force.services.len() >= SERVICES_MAX {
             return Err(ChangeError::TooMany);
         }
-        let alone = judge(&[(id.to_owned(), text.clone())]).map_err(ChangeError::Faults)?;
+        let alone = judge([(id, &*next.text)]).map_err(ChangeError::Faults)?;
         if let Some(service) = alone.services().first()
             && &*service.id.0 != id
         {
@@ -200,12 +340,36 @@ impl Services {
             });
         }
         let others = in_force.services.iter().filter(|(other, _)| *other != id);
-        let mut texts: Vec<_> = others
-            .map(|(id, current)| (id.clone(), current.version.text.clone()))
-            .collect();
-        texts.push((id.to_owned(), text.clone()));
-        judge(&texts).map_err(ChangeError::Faults)?;
-        self.write(id, text, false, by, now_ms, note).await
+        let others = others.map(|(id, current)| (&**id, &*current.version.text));
+        let set = judge(others.chain([(id, &*next.text)])).map_err(ChangeError::Faults)?;
+        let wrote = self.write(id, next, Deleted::No).await;
+        let (version, revision) = self.or_look(wrote).await?;
+        let mut next = InForce {
+            services: in_force.services.clone(),
+            set,
+            past: in_force.past.clone(),
+            revision,
+        };
+        next.past.add(id, version.version, &alone);
+        next.past.index();
+        let current = Current {
+            version: Arc::new(version.clone()),
+            revision,
+        };
+        next.services.insert(id.to_owned(), current);
+        self.enforce(next);
+        self.forget_versions(id, version.version).await;
+        Ok(version)
+    }
+
+    /// After an error of the store it is not known what it holds: what is in force here follows it.
+    async fn or_look<T>(&self, wrote: Result<T, ChangeError>) -> Result<T, ChangeError> {
+        if wrote.is_err()
+            && let Err(error) = self.load().await
+        {
+            tracing::error!(%error, "the services cannot be read again after a change that failed");
+        }
+        wrote
     }
 
     /// Takes a service out of force. Its history stays.
@@ -223,7 +387,30 @@ impl Services {
         };
         check(condition, Some(current))?;
         let (text, note) = (current.version.text.clone(), Some("deleted".to_owned()));
-        self.write(id, text, true, by, now_ms, note).await?;
+        let others = in_force.services.iter().filter(|(other, _)| *other != id);
+        let others = others.map(|(id, current)| (&**id, &*current.version.text));
+        let set = judge(others).map_err(ChangeError::Faults)?;
+        let alone = judge([(id, &*text)]).map_err(ChangeError::Faults)?;
+        let next = Next {
+            text,
+            by,
+            maker: Maker::Operator,
+            now_ms,
+            note,
+        };
+        let wrote = self.write(id, next, Deleted::Yes).await;
+        let (version, revision) = self.or_look(wrote).await?;
+        let mut next = InForce {
+            services: in_force.services.clone(),
+            set,
+            past: in_force.past.clone(),
+            revision,
+        };
+        next.services.remove(id);
+        next.past.add(id, version.version, &alone);
+        next.past.index();
+        self.enforce(next);
+        self.forget_versions(id, version.version).await;
         Ok(())
     }
 
@@ -255,7 +442,10 @@ impl Services {
         let last = decode::<Pointer>(pointer)?.version;
         let mut versions = Vec::new();
         for version in (1..=last).rev().take(HISTORY_MAX) {
-            versions.extend(self.version(id, version).await?);
+            let Some(version) = self.version(id, version).await? else {
+                break;
+            };
+            versions.push(version);
         }
         Ok(versions)
     }
@@ -264,12 +454,9 @@ impl Services {
     async fn write(
         &self,
         id: &str,
-        text: String,
-        deleted: bool,
-        by: &str,
-        now_ms: u64,
-        note: Option<String>,
-    ) -> Result<Version, ChangeError> {
+        next: Next<'_>,
+        deleted: Deleted,
+    ) -> Result<(Version, Revision), ChangeError> {
         let before = self.store.get(&pointer_key(id)).await?;
         let (last, expect) = match &before {
             Some(document) => (
@@ -280,31 +467,41 @@ impl Services {
         };
         let version = Version {
             version: last + 1,
-            text,
-            created_ms: now_ms,
-            by: by.to_owned(),
-            note,
+            text: next.text,
+            created_ms: next.now_ms,
+            by: next.by.to_owned(),
+            maker: next.maker,
+            note: next.note,
         };
         let key = version_key(id, version.version);
         self.store.put(&key, encode(&version), Expect::Any).await?;
         let pointer = Pointer {
             version: version.version,
-            deleted,
+            deleted: deleted == Deleted::Yes,
         };
-        self.store
+        let revision = self
+            .store
             .put(&pointer_key(id), encode(&pointer), expect)
             .await?;
-        self.load().await?;
-        Ok(version)
+        Ok((version, revision))
     }
 }
 
 impl InForce {
-    /// The key rules by which copies of `host` may have been stored.
-    pub fn rules_of(&self, host: &str) -> &[KeyRules] {
-        let service = self.set.find(host.as_bytes());
-        let rules = service.and_then(|service| self.rules.get(&*service.id.0));
-        rules.map_or(&[], Vec::as_slice)
+    /// The key rules by which copies of `host` may have been stored: those of the versions kept of all services that
+    /// had it, also of those that were deleted since.
+    pub fn rules_of(&self, host: &str) -> Vec<&KeyRules> {
+        self.past.rules_of(host)
+    }
+
+    /// The store's count of changes when these came into force.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Whether there is, or was, such a service: copies of one that was deleted come back with it.
+    pub fn knows(&self, id: &str) -> bool {
+        self.past.knows(id)
     }
 
     /// The documents of nodes, of which it holds `held` (by name, with generations): those it lacks, and those to let go.
@@ -349,6 +546,7 @@ fn check(condition: Condition, current: Option<&Current>) -> Result<(), ChangeEr
     let holds = match condition {
         Condition::None => true,
         Condition::Version(expected) => version == Some(expected),
+        Condition::Present => version.is_some(),
         Condition::Absent => version.is_none(),
     };
     if holds {
@@ -359,18 +557,14 @@ fn check(condition: Condition, current: Option<&Current>) -> Result<(), ChangeEr
 }
 
 /// Reads services by name, all faults or the set.
-fn judge(texts: &[(String, String)]) -> Result<ServiceSet, Vec<Fault>> {
+fn judge<'t>(
+    texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+) -> Result<ServiceSet, Vec<Fault>> {
     let texts: Vec<(PathBuf, String)> = texts
-        .iter()
-        .map(|(id, text)| (PathBuf::from(id), text.clone()))
+        .into_iter()
+        .map(|(id, text)| (PathBuf::from(id), text.to_owned()))
         .collect();
     read_services(&texts).map_err(|faults| faults.0)
-}
-
-fn key_rules(service: &Service) -> Vec<KeyRules> {
-    let policies = service.rules.iter().map(|rule| &rule.policy);
-    let policies = policies.chain([&service.default]);
-    policies.map(|policy| policy.key.clone()).collect()
 }
 
 fn pointer_key(id: &str) -> String {
@@ -529,5 +723,50 @@ mod tests {
         put(&services, with("y"), Condition::None).await.unwrap();
         assert_eq!(services.in_force().rules_of("h1").len(), 2);
         assert!(services.in_force().rules_of("h2").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_purged_url_is_read_by_the_rules_of_services_that_had_the_host_and_were_deleted() {
+        let (store, services) = services().await;
+        let with = |id: &str, host: &str, query: &str| {
+            text(id, host) + &format!("[service.default.key]\nonly = [\"{query}\"]\n")
+        };
+        let put = async |id: &'static str, text| {
+            let put = services.put(id, text, Condition::None, "ci", 1, None);
+            put.await.unwrap();
+        };
+        put("a", with("a", "h1", "x")).await;
+        put("b", with("b", "*.example", "y")).await;
+        services
+            .delete("a", Condition::None, "ci", 2)
+            .await
+            .unwrap();
+        // the host moves on, and the service to another host
+        put("c", with("c", "h1", "z")).await;
+        put("b", with("b", "other", "y")).await;
+        let again = Services::open(store.clone()).await.unwrap();
+        for services in [&services, &again] {
+            let in_force = services.in_force();
+            assert_eq!(in_force.rules_of("h1").len(), 2);
+            assert_eq!(in_force.rules_of("h1:8080").len(), 2);
+            assert_eq!(in_force.rules_of("www.example").len(), 1);
+            assert_eq!(in_force.rules_of("other").len(), 1);
+            assert!(in_force.rules_of("h2").is_empty());
+            assert!(in_force.knows("a") && !in_force.knows("d"));
+        }
+        // what is not kept any more is not read, and cannot be rolled back to
+        for i in 0..HISTORY_MAX {
+            put("b", with("b", "other", &format!("q{i}"))).await;
+        }
+        let again = Services::open(store.clone()).await.unwrap();
+        for services in [&services, &again] {
+            assert!(services.in_force().rules_of("www.example").is_empty());
+            assert_eq!(services.in_force().rules_of("other").len(), HISTORY_MAX);
+        }
+        assert_eq!(services.history("b").await.unwrap().len(), HISTORY_MAX);
+        let kept = store.list(&format!("{VERSION}b/")).await.unwrap();
+        assert_eq!(kept.documents.len(), HISTORY_MAX);
+        let back = services.rollback("b", 2, Condition::None, "ci", 3).await;
+        assert!(matches!(back, Err(ChangeError::NoVersion { .. })));
     }
 }

@@ -26,7 +26,7 @@ pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of a document: one service, or the map of the shields, as whole state.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Documents that exist at a time.
-pub const DOCUMENTS_MAX: usize = 100_000;
+pub const DOCUMENTS_MAX: usize = 250_000;
 /// Deletions that are remembered for cursors; the oldest are forgotten.
 pub const DELETIONS_MAX: usize = 10_000;
 

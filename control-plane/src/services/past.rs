@@ -1,0 +1,92 @@
+//! By which key rules copies may have been stored: those of the last versions of every service, the deleted ones among
+//! them. A host may have been of several services, and copies of all of them come back with the service.
+
+use super::HISTORY_MAX;
+use seawall_service_model::{HostPattern, KeyRules, Service, ServiceSet};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// What one version of a service said.
+#[derive(Debug)]
+struct Said {
+    version: u64,
+    hosts: Vec<HostPattern>,
+    rules: Vec<KeyRules>,
+}
+
+/// The last versions of all services, oldest first, and their rules by host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    services: BTreeMap<String, VecDeque<Arc<Said>>>,
+    by_host: HashMap<HostPattern, Vec<KeyRules>>,
+}
+
+impl Past {
+    /// A service whose versions nobody can read has a past all the same.
+    pub(super) fn add_service(&mut self, id: &str) {
+        self.services.entry(id.to_owned()).or_default();
+    }
+
+    /// Takes in a later version of a service; `set` holds it alone.
+    pub(super) fn add(&mut self, id: &str, version: u64, set: &ServiceSet) {
+        let services = || set.services().iter();
+        let said = Said {
+            version,
+            hosts: services().flat_map(|s| s.hosts.iter().cloned()).collect(),
+            rules: services().flat_map(|s| key_rules(s)).collect(),
+        };
+        let versions = self.services.entry(id.to_owned()).or_default();
+        versions.push_back(Arc::new(said));
+        while versions
+            .front()
+            .is_some_and(|first| first.version + HISTORY_MAX as u64 <= version)
+        {
+            versions.pop_front();
+        }
+    }
+
+    /// To be called after versions were added.
+    pub(super) fn index(&mut self) {
+        self.by_host.clear();
+        for said in self.services.values().flatten() {
+            for host in &said.hosts {
+                let known = self.by_host.entry(host.clone()).or_default();
+                for rules in &said.rules {
+                    if !known.contains(rules) {
+                        known.push(rules.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.services.contains_key(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.services.len()
+    }
+
+    /// The rules of every pattern that `host`, in its canonical form, falls under.
+    pub(super) fn rules_of(&self, host: &str) -> Vec<&KeyRules> {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let mut patterns = vec![HostPattern::Exact(name.to_owned()), HostPattern::Any];
+        let mut rest = name;
+        while let Some((_, parent)) = rest.split_once('.') {
+            patterns.push(HostPattern::Below(parent.to_owned()));
+            rest = parent;
+        }
+        let known = patterns.iter().filter_map(|p| self.by_host.get(p));
+        known.flatten().collect()
+    }
+}
+
+fn key_rules(service: &Service) -> Vec<KeyRules> {
+    let policies = service.rules.iter().map(|rule| &rule.policy);
+    let policies = policies.chain([&service.default]);
+    policies.map(|policy| policy.key.clone()).collect()
+}
