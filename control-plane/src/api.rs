@@ -2,6 +2,7 @@
 
 mod auth;
 mod events;
+mod extract;
 mod nodes;
 pub mod purges;
 mod refused;
@@ -16,7 +17,9 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
+use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The document that describes the API.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -48,6 +51,8 @@ impl Host for Alone {
 pub(crate) struct Api {
     pub(crate) plane: Arc<Plane>,
     host: Arc<dyn Host>,
+    /// Room for listeners to events.
+    listeners: Arc<Semaphore>,
 }
 
 /// Methods, path, handlers. The test of `openapi.json` goes through it.
@@ -106,7 +111,25 @@ pub fn router(plane: Arc<Plane>, host: Arc<dyn Host>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Api { plane, host })
+        .with_state(Api {
+            plane,
+            host,
+            listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
+        })
+}
+
+/// The members of a JSON object, all of which are in `known`.
+fn members(body: &[u8], known: &[&str]) -> Result<Value, Refused> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Refused::field("", format!("the body is no JSON: {error}")))?;
+    let Value::Object(members) = &body else {
+        return Err(Refused::field("", "the body is a JSON object"));
+    };
+    if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        let reason = format!("there is no such member; there are: {}", known.join(", "));
+        return Err(Refused::field(name.as_str(), reason));
+    }
+    Ok(body)
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
@@ -145,7 +168,6 @@ async fn wrong_method(method: Method, uri: Uri) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
     use std::collections::BTreeSet;
 
     #[test]

@@ -3,6 +3,7 @@
 //! The data plane never depends on this crate: nodes serve on when it is away. It must never know how a request is
 //! answered.
 //!
+//! - `serve`: connections, how many and how long
 //! - [`server`]: a running control plane: its listeners, its thread, its first token
 //! - [`plane`]: the parts together, and what an operator can do with them
 //! - [`api`]: the admin API; [`sync`]: the nodes' streams
@@ -19,6 +20,7 @@ pub mod members;
 pub mod plane;
 pub mod questions;
 pub mod record;
+mod serve;
 pub mod server;
 pub mod services;
 pub mod store;

@@ -10,6 +10,7 @@ use seawall_purge::{Epoch, Purge, PurgeSeq};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::sync::RwLock;
 
 /// Where the starts of writers are kept.
 const TERMS: &str = "log/terms";
@@ -17,6 +18,8 @@ const TERMS: &str = "log/terms";
 const TAIL_MAX: usize = 16_384;
 /// Records kept in the log: as many as a node's table can tell apart.
 pub const RECORDS_KEPT: u64 = 1_000_000;
+/// Whether it is to be trimmed is looked at once in so many records.
+const TRIM_EVERY: u64 = 1024;
 /// The log is trimmed when it is this much longer.
 const TRIM_SLACK: u64 = 10_000;
 /// Starts of writers that are remembered; more, and an epoch begins.
@@ -35,6 +38,8 @@ pub struct PurgeLog {
     store: Arc<dyn Store>,
     term: Term,
     terms: Mutex<Terms>,
+    /// Written while an epoch begins: what is appended then must find its writer noted.
+    lineage: RwLock<()>,
     tail: Mutex<Tail>,
 }
 
@@ -49,6 +54,10 @@ struct Tail {
 pub struct Appended {
     pub first: PurgeSeq,
     pub last: PurgeSeq,
+    /// When its first record was appended: a retry has its first time.
+    pub appended_ms: u64,
+    /// It was there before this append was asked for.
+    pub again: bool,
 }
 
 impl PurgeLog {
@@ -68,6 +77,7 @@ impl PurgeLog {
             store,
             term,
             terms: Mutex::new(terms),
+            lineage: RwLock::default(),
             tail: Mutex::default(),
         };
         let known = {
@@ -112,8 +122,9 @@ impl PurgeLog {
         held: &Held,
         removed: bool,
     ) -> Result<(Reception, Head), StoreError> {
-        let head = self.store.head().await?;
-        let reception = {
+        let (reception, head) = {
+            let _lineage = self.lineage.read().await;
+            let head = self.store.head().await?;
             let terms = self.terms.lock();
             let start = |&(first, term): &(u64, u64)| TermStart { first, term };
             let starts: Vec<TermStart> = terms.starts.iter().map(start).collect();
@@ -122,27 +133,36 @@ impl PurgeLog {
                 first: head.first,
                 terms: &starts,
             };
-            receive(held, removed, log)
+            (receive(held, removed, log), head)
         };
         if reception != Reception::RolledBack {
             return Ok((reception, head));
         }
-        tracing::error!(
-            held = %held.at, head = %head.at,
-            "a node has seen purges that this log does not hold: the log was rolled back; a new epoch begins"
-        );
-        match self
-            .store
-            .start_epoch(head.at.epoch, Epoch(random()?))
-            .await
-        {
+        let head = self.roll_on(head.at, "purges", held).await?;
+        Ok((Reception::StartEmpty, head))
+    }
+
+    /// A node has seen what this store does not hold, `what`: begins an epoch in place of the one of `head`.
+    pub async fn roll_on(
+        &self,
+        head: PurgeSeq,
+        what: &'static str,
+        held: &Held,
+    ) -> Result<Head, StoreError> {
+        let _lineage = self.lineage.write().await;
+        let now = self.store.head().await?;
+        if now.at.epoch != head.epoch {
             // another one has noticed it too
-            Ok(()) | Err(StoreError::OtherEpoch { .. }) => {}
-            Err(error) => return Err(error),
+            return Ok(now);
         }
+        tracing::error!(
+            held = %held.at, head = %now.at, what,
+            "a node has seen what this store does not hold: it was rolled back; a new epoch begins"
+        );
+        self.store.start_epoch(head.epoch, Epoch(random()?)).await?;
         let head = self.store.head().await?;
         self.begin(head).await?;
-        Ok((Reception::StartEmpty, head))
+        Ok(head)
     }
 
     /// Appends one purge. The same key again gives the same positions, and an error where it was another purge.
@@ -153,6 +173,8 @@ impl PurgeLog {
         now_ms: u64,
     ) -> Result<Appended, AppendError> {
         let bodies: Vec<Arc<[u8]>> = records.iter().map(PurgeRecord::encode).collect();
+        let _lineage = self.lineage.read().await;
+        let head = self.store.head().await?.at;
         let given = self
             .store
             .append(self.term, now_ms, bodies.clone(), key)
@@ -171,12 +193,19 @@ impl PurgeLog {
         if !same {
             return Err(AppendError::OtherPurge);
         }
-        if given.last.n.is_multiple_of(1024) {
-            self.trim().await?;
+        let again = given.last.epoch == head.epoch && given.last.n <= head.n;
+        // an append of several records may pass over the multiple
+        if !again && (given.first.n - 1) / TRIM_EVERY < given.last.n / TRIM_EVERY {
+            // the purge is in the log whatever becomes of the trimming
+            if let Err(error) = self.trim().await {
+                tracing::warn!(%error, "the log of purges could not be trimmed");
+            }
         }
         Ok(Appended {
             first: given.first,
             last: given.last,
+            appended_ms: written.first().map_or(now_ms, |record| record.appended_ms),
+            again,
         })
     }
 
@@ -290,7 +319,10 @@ mod tests {
         let store = Arc::new(MemoryStore::new(Epoch(5)));
         let log = PurgeLog::open(store).await.unwrap();
         let first = append(&log, "a", 1).await.unwrap();
-        assert_eq!(append(&log, "a", 1).await.unwrap(), first);
+        let again = append(&log, "a", 1).await.unwrap();
+        assert_eq!((again.first, again.last), (first.first, first.last));
+        assert!(again.again && !first.again);
+        assert_eq!(again.appended_ms, first.appended_ms);
         let other = append(&log, "b", 1).await;
         assert!(matches!(other, Err(AppendError::OtherPurge)));
         assert_eq!(log.head().await.unwrap().at, first.last);

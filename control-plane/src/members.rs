@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Members of a fleet, those removed among them.
 pub const MEMBERS_MAX: usize = 4096;
@@ -17,7 +19,12 @@ pub const MEMBERS_MAX: usize = 4096;
 const TIMES_MAX: usize = 4096;
 const PREFIX: &str = "nodes/";
 
-/// What is kept of a member. Positions are written when it comes and goes: an older one only makes a receipt wait.
+/// How long after a start members that were not heard of yet are worth waiting for: they connect again by themselves, after
+/// at most 5 s and a random half of it.
+const RETURN_MAX: Duration = Duration::from_secs(8);
+
+/// What is kept of a member. Positions are written when it comes and goes, every minute and at the end: an older one only
+/// makes a receipt wait.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
     kind: String,
@@ -29,6 +36,9 @@ struct Kept {
     /// Where the log stood when an operator removed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removed_at: Option<(u64, u64)>,
+    /// It was told to start empty, and has not said yet that it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    empties: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -39,8 +49,15 @@ struct Member {
     last_seen_ms: u64,
     applied: PurgeSeq,
     removed_at: Option<PurgeSeq>,
+    empties: bool,
     /// The number of its stream, while it has one.
     stream: Option<u64>,
+    /// Whether it has had a stream since this start.
+    heard: bool,
+    /// Up to this position of its epoch nobody saw when it applied what.
+    unseen: u64,
+    /// Whether the store has an older position.
+    unkept: bool,
     /// The last refusal of a document: its name, its generation, why.
     refused: BTreeMap<String, (u64, String)>,
     documents: BTreeMap<String, u64>,
@@ -80,10 +97,24 @@ pub struct Receipt {
     pub since_ms: Option<u64>,
 }
 
+/// How a node is received.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// What it holds; the beginning where it starts empty.
+    pub applied: PurgeSeq,
+    /// Where the log stood.
+    pub head: PurgeSeq,
+    /// It was told to let go of all copies.
+    pub starts_empty: bool,
+}
+
 /// Members by id.
 pub struct Members {
     store: Arc<dyn Store>,
     by_id: Mutex<BTreeMap<String, Member>>,
+    /// One change of membership at a time, so that the store has them in the order of this table.
+    changing: tokio::sync::Mutex<()>,
+    opened: Instant,
     /// Counts acknowledgements and changes of membership: receipts are looked at again.
     changes: watch::Sender<u64>,
 }
@@ -111,50 +142,84 @@ impl Members {
         Ok(Self {
             store,
             by_id: Mutex::new(members),
+            changing: tokio::sync::Mutex::default(),
+            opened: Instant::now(),
             changes: watch::Sender::new(0),
         })
     }
 
-    /// Whether an operator removed this node, and it has not been received since.
-    pub fn is_removed(&self, id: &str) -> bool {
+    /// Whether a node that holds `held` has to start empty: an operator removed it and it has not done so since; or it
+    /// comes with a past that nobody here knows, as one whose removal was forgotten does.
+    pub fn must_start_empty(&self, id: &str, held: PurgeSeq) -> bool {
         let members = self.by_id.lock();
-        members.get(id).is_some_and(|m| m.removed_at.is_some())
+        members
+            .get(id)
+            .map_or(held != PurgeSeq::default(), |member| {
+                member.removed_at.is_some() || member.empties
+            })
     }
 
-    /// A node was received, and its stream is `stream`; `applied` is what it holds, or the head where it starts empty.
-    /// Durable when this returns: from then on receipts wait for it.
+    /// A node was received, and its stream is `stream`. Durable when this returns: from then on receipts wait for it.
+    /// After an error nothing is changed.
     pub async fn join(
         &self,
         hello: &Hello,
-        applied: PurgeSeq,
+        received: Received,
         stream: u64,
         now_ms: u64,
     ) -> Result<(), JoinError> {
-        let kept = {
-            let mut members = self.by_id.lock();
-            if members.len() >= MEMBERS_MAX && !members.contains_key(&hello.node_id) {
-                return Err(JoinError::Full);
-            }
-            let before = members.get(&hello.node_id);
-            let first_seen_ms = before.map_or(now_ms, |before| before.first_seen_ms);
-            let member = Member {
-                kind: hello.kind.clone(),
-                software: hello.software.clone(),
-                first_seen_ms,
-                last_seen_ms: now_ms,
-                applied,
-                removed_at: None,
-                stream: Some(stream),
-                refused: BTreeMap::new(),
-                documents: hello.documents.clone().into_iter().collect(),
-                times: VecDeque::new(),
-            };
-            let kept = member.kept();
-            members.insert(hello.node_id.clone(), member);
-            kept
+        let _one = self.changing.lock().await;
+        let before = self.by_id.lock().get(&hello.node_id).cloned();
+        if before.is_none() {
+            self.make_room().await?;
+        }
+        let member = Member {
+            kind: hello.kind.clone(),
+            software: hello.software.clone(),
+            first_seen_ms: before.map_or(now_ms, |before| before.first_seen_ms),
+            last_seen_ms: now_ms,
+            applied: received.applied,
+            removed_at: None,
+            empties: received.starts_empty,
+            stream: Some(stream),
+            heard: true,
+            unseen: if received.starts_empty {
+                received.head.n
+            } else {
+                received.applied.n
+            },
+            unkept: false,
+            refused: BTreeMap::new(),
+            documents: hello.documents.clone().into_iter().collect(),
+            times: VecDeque::new(),
         };
-        self.keep(&hello.node_id, &kept).await?;
+        self.keep(&hello.node_id, &member.kept()).await?;
+        self.by_id.lock().insert(hello.node_id.clone(), member);
         self.changed();
+        Ok(())
+    }
+
+    /// Room for one more: where there is none, the member that was removed longest ago is forgotten. Should it come back,
+    /// it starts empty as a stranger with a past does.
+    async fn make_room(&self) -> Result<(), JoinError> {
+        let oldest = {
+            let members = self.by_id.lock();
+            if members.len() < MEMBERS_MAX {
+                return Ok(());
+            }
+            let removed = members.iter().filter(|(_, m)| m.removed_at.is_some());
+            let oldest = removed.min_by_key(|(_, m)| m.last_seen_ms);
+            oldest.map(|(id, _)| id.clone()).ok_or(JoinError::Full)?
+        };
+        match self
+            .store
+            .delete(&format!("{PREFIX}{oldest}"), Expect::Any)
+            .await
+        {
+            Ok(_) | Err(StoreError::Conflict { current: None }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.by_id.lock().remove(&oldest);
         Ok(())
     }
 
@@ -166,6 +231,9 @@ impl Members {
             return;
         };
         member.last_seen_ms = now_ms;
+        // the first word on a stream comes after it has let go of its copies
+        member.unkept |= member.empties;
+        member.empties = false;
         for document in &ack.documents {
             match &document.result {
                 Ok(()) => {
@@ -188,6 +256,7 @@ impl Members {
         };
         if moved {
             member.applied = ack.purged;
+            member.unkept = true;
             member.times.push_back((ack.purged.n, now_ms));
             if member.times.len() > TIMES_MAX {
                 member.times.pop_front();
@@ -201,6 +270,7 @@ impl Members {
 
     /// A node's stream has ended. Returns whether it was its last one.
     pub async fn leave(&self, id: &str, stream: u64, now_ms: u64) -> bool {
+        let _one = self.changing.lock().await;
         let kept = {
             let mut members = self.by_id.lock();
             let Some(member) = members.get_mut(id).filter(|m| m.stream == Some(stream)) else {
@@ -208,6 +278,7 @@ impl Members {
             };
             member.stream = None;
             member.last_seen_ms = now_ms;
+            member.unkept = false;
             member.kept()
         };
         if let Err(error) = self.keep(id, &kept).await {
@@ -221,6 +292,7 @@ impl Members {
     /// An operator says that a node is gone for good: nothing waits for it any more, and it starts empty should it come
     /// back. False: there is no such member.
     pub async fn remove(&self, id: &str, head: PurgeSeq, now_ms: u64) -> Result<bool, StoreError> {
+        let _one = self.changing.lock().await;
         let kept = {
             let members = self.by_id.lock();
             let Some(member) = members.get(id).filter(|m| m.removed_at.is_none()) else {
@@ -235,10 +307,34 @@ impl Members {
         self.keep(id, &kept).await?;
         if let Some(member) = self.by_id.lock().get_mut(id) {
             member.removed_at = Some(head);
+            member.last_seen_ms = now_ms;
             member.stream = None;
         }
         self.changed();
         Ok(true)
+    }
+
+    /// Writes the positions that have moved since they were written last.
+    pub async fn keep_positions(&self) -> Result<(), StoreError> {
+        let _one = self.changing.lock().await;
+        let moved: Vec<(String, Kept)> = {
+            let mut members = self.by_id.lock();
+            let moved = members.iter_mut().filter(|(_, member)| member.unkept);
+            let kept = |(id, member): (&String, &mut Member)| {
+                member.unkept = false;
+                (id.clone(), member.kept())
+            };
+            moved.map(kept).collect()
+        };
+        for (id, kept) in moved {
+            if let Err(error) = self.keep(&id, &kept).await {
+                if let Some(member) = self.by_id.lock().get_mut(&id) {
+                    member.unkept = true;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     async fn keep(&self, id: &str, kept: &Kept) -> Result<(), StoreError> {
@@ -285,7 +381,12 @@ impl Members {
         members.iter().filter_map(receipt).collect()
     }
 
-    /// The same, counted.
+    /// The same, counted: the receipts that `receipts` told, so that the two cannot disagree.
+    pub fn count_of(receipts: &[Receipt]) -> Tally {
+        Tally::of(receipts.iter().map(|receipt| receipt.state))
+    }
+
+    /// The count alone.
     pub fn tally(&self, purge: PurgeSeq) -> Tally {
         let members = self.by_id.lock();
         let states = members
@@ -294,13 +395,28 @@ impl Members {
         Tally::of(states)
     }
 
-    /// Whether every member that is pending for `purge` is away.
+    /// Until when members that were not heard of since this start may well come back.
+    pub fn returning_until(&self) -> Instant {
+        self.opened + RETURN_MAX
+    }
+
+    /// Whether every member that is pending for `purge` is away, and not just about to come back.
     pub fn waits_for_the_away_alone(&self, purge: PurgeSeq) -> bool {
+        let returning = Instant::now() < self.returning_until();
         let members = self.by_id.lock();
         let mut pending = members
             .values()
             .filter(|member| state(&member.standing(), purge) == Some(State::Pending));
-        pending.all(|member| member.stream.is_none())
+        pending.all(|member| member.stream.is_none() && (member.heard || !returning))
+    }
+
+    /// Members that have no stream.
+    pub fn away(&self) -> Vec<String> {
+        let members = self.by_id.lock();
+        let away = members
+            .iter()
+            .filter(|(_, m)| m.removed_at.is_none() && m.stream.is_none());
+        away.map(|(id, _)| id.clone()).collect()
     }
 
     /// Members that were not removed, for `head`.
@@ -349,7 +465,11 @@ impl Member {
             last_seen_ms: kept.last_seen_ms,
             applied: seq((kept.epoch, kept.n)),
             removed_at: kept.removed_at.map(seq),
+            empties: kept.empties,
             stream: None,
+            heard: false,
+            unseen: kept.n,
+            unkept: false,
             refused: BTreeMap::new(),
             documents: BTreeMap::new(),
             times: VecDeque::new(),
@@ -374,11 +494,15 @@ impl Member {
             epoch: self.applied.epoch.0,
             n: self.applied.n,
             removed_at: self.removed_at.map(|at| (at.epoch.0, at.n)),
+            empties: self.empties,
         }
     }
 
     /// Milliseconds from `appended_ms` to the first acknowledgement that reached `n`, if it is remembered.
     fn took(&self, n: u64, appended_ms: u64) -> Option<u64> {
+        if n <= self.unseen {
+            return None;
+        }
         let at = self.times.partition_point(|(acked, _)| *acked < n);
         // before the first one remembered, it may have been an earlier one
         if at == 0 && self.times.len() == TIMES_MAX {
@@ -418,11 +542,23 @@ mod tests {
         }
     }
 
+    fn received(at: PurgeSeq) -> Received {
+        Received {
+            applied: at,
+            head: at,
+            starts_empty: false,
+        }
+    }
+
     async fn members(store: &Arc<dyn Store>) -> Members {
         let members = Members::open(store.clone()).await.unwrap();
         for (stream, (id, at)) in [("a", seq(1, 5)), ("b", seq(1, 7))].into_iter().enumerate() {
             let stream = stream as u64;
-            members.join(&hello(id, at), at, stream, 10).await.unwrap();
+            let received = received(at);
+            members
+                .join(&hello(id, at), received, stream, 10)
+                .await
+                .unwrap();
         }
         members
     }
@@ -471,7 +607,8 @@ mod tests {
         for members in [&members, &Members::open(store.clone()).await.unwrap()] {
             assert_eq!(members.receipts(seq(1, 6), 0)[0].state, State::Removed);
             assert!(members.receipts(seq(1, 7), 0).iter().all(|r| r.node != "a"));
-            assert!(members.is_removed("a") && !members.is_removed("b"));
+            assert!(members.must_start_empty("a", seq(1, 5)));
+            assert!(!members.must_start_empty("b", seq(1, 7)));
         }
     }
 
@@ -491,12 +628,103 @@ mod tests {
         let store = store();
         let members = members(&store).await;
         let at = seq(1, 6);
-        members.join(&hello("a", at), at, 7, 60).await.unwrap();
+        members
+            .join(&hello("a", at), received(at), 7, 60)
+            .await
+            .unwrap();
         assert!(
             !members.leave("a", 0, 61).await,
             "the old stream ended late"
         );
         assert!(members.is_current("a", 7));
         assert!(members.leave("a", 7, 62).await);
+    }
+
+    #[tokio::test]
+    async fn a_removed_node_starts_empty_until_it_has_said_that_it_has() {
+        let store = store();
+        let members = members(&store).await;
+        members.remove("a", seq(1, 7), 20).await.unwrap();
+        let emptied = Received {
+            applied: seq(1, 0),
+            head: seq(1, 7),
+            starts_empty: true,
+        };
+        let at = seq(1, 5);
+        members.join(&hello("a", at), emptied, 3, 30).await.unwrap();
+        // the stream was cut before its first word: it may hold its copies still
+        members.leave("a", 3, 31).await;
+        for members in [&members, &Members::open(store.clone()).await.unwrap()] {
+            assert!(members.must_start_empty("a", at));
+        }
+        members.join(&hello("a", at), emptied, 4, 32).await.unwrap();
+        members.acknowledge("a", 4, &ack(seq(1, 7)), 40);
+        members.keep_positions().await.unwrap();
+        for members in [&members, &Members::open(store).await.unwrap()] {
+            assert!(!members.must_start_empty("a", seq(1, 7)));
+        }
+        // what it never applied by itself took no time that anybody knows
+        assert_eq!(members.receipts(seq(1, 6), 20)[0].took_ms, None);
+    }
+
+    #[tokio::test]
+    async fn a_receipt_tells_no_time_of_what_was_applied_before_the_node_joined() {
+        let store = store();
+        let members = members(&store).await;
+        members.acknowledge("a", 0, &ack(seq(1, 8)), 7_200_000);
+        let took = |n, appended_ms| members.receipts(seq(1, n), appended_ms)[0].took_ms;
+        assert_eq!(took(5, 10), None);
+        assert_eq!(took(6, 7_199_990), Some(10));
+    }
+
+    #[tokio::test]
+    async fn positions_that_were_kept_are_known_after_a_restart() {
+        let store = store();
+        let first = members(&store).await;
+        first.acknowledge("a", 0, &ack(seq(1, 9)), 30);
+        first.keep_positions().await.unwrap();
+        let again = Members::open(store).await.unwrap();
+        assert_eq!(pending(&again, seq(1, 9)), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_was_removed_longest_ago_makes_room_and_stays_a_stranger() {
+        let store = store();
+        let members = Members::open(store.clone()).await.unwrap();
+        let at = seq(1, 1);
+        for i in 0..MEMBERS_MAX {
+            let (id, now) = (format!("n{i}"), i as u64);
+            let hello = hello(&id, at);
+            let joined = members.join(&hello, received(at), now, now).await;
+            joined.unwrap();
+        }
+        let more = hello("more", at);
+        let full = members.join(&more, received(at), 9_000, 9_000).await;
+        assert!(matches!(full, Err(JoinError::Full)));
+        members.remove("n7", at, 9_001).await.unwrap();
+        members.remove("n3", at, 9_002).await.unwrap();
+        members
+            .join(&more, received(at), 9_003, 9_003)
+            .await
+            .unwrap();
+        assert_eq!(members.by_id.lock().len(), MEMBERS_MAX);
+        assert!(store.get("nodes/n7").await.unwrap().is_none());
+        assert!(store.get("nodes/n3").await.unwrap().is_some());
+        assert!(members.must_start_empty("n7", at));
+        assert!(!members.must_start_empty("n7", PurgeSeq::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_were_not_heard_of_since_a_start_are_worth_waiting_for_a_while() {
+        let store = store();
+        let first = members(&store).await;
+        first.leave("a", 0, 11).await;
+        assert!(!first.waits_for_the_away_alone(seq(1, 9)), "b is here");
+        first.leave("b", 1, 12).await;
+        assert!(first.waits_for_the_away_alone(seq(1, 9)));
+        let again = Members::open(store).await.unwrap();
+        assert!(!again.waits_for_the_away_alone(seq(1, 9)));
+        tokio::time::advance(RETURN_MAX).await;
+        assert!(again.waits_for_the_away_alone(seq(1, 9)));
     }
 }

@@ -3,23 +3,25 @@
 
 use crate::events::Events;
 use crate::log::{AppendError, Appended, PurgeLog};
-use crate::members::Members;
+use crate::members::{Members, Receipt};
 use crate::questions::{Answers, Questions};
-use crate::record::PurgeRecord;
+use crate::record::{Item, Kind, PurgeRecord, pack};
 use crate::services::{InForce, Services, decode, encode};
 use crate::store::{Expect, IdempotencyKey, Store, StoreError};
 use crate::tokens::Tokens;
 use seawall_control_protocol::documents::SERVICES;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
 use seawall_control_protocol::{About, Document};
-use seawall_purge::receipt::Tally;
-use seawall_purge::{PurgeSeq, ScopeId};
+use seawall_purge::{PurgeSeq, Scope, ScopeId};
 use seawall_telemetry::ControlPlaneMetrics;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, watch};
 
+/// Changes that operators ask for at a time; further ones wait.
+const CHANGES_MAX: usize = 64;
 /// How long nodes may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -34,6 +36,10 @@ pub struct Plane {
     pub metrics: Arc<ControlPlaneMetrics>,
     /// The shields that edges are told of; `None`: their own files say.
     shields: Option<Document>,
+    /// Room for changes under way.
+    changes: Arc<Semaphore>,
+    /// Streams end when this says so.
+    pub(crate) ending: watch::Sender<bool>,
     /// Numbers of streams.
     pub(crate) streams: std::sync::atomic::AtomicU64,
 }
@@ -57,8 +63,27 @@ impl Plane {
             questions: Questions::default(),
             metrics: ControlPlaneMetrics::new(),
             shields,
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+            ending: watch::Sender::new(false),
             streams: std::sync::atomic::AtomicU64::new(1),
         })
+    }
+
+    /// Has a change run to its end, whatever becomes of the one who asked for it: a caller who hangs up would leave it
+    /// half done, as in the store and not in memory.
+    pub async fn whole<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let room = self.changes.clone().acquire_owned().await;
+        let room = room.map_err(|_| StoreError::Unavailable)?;
+        let done = tokio::spawn(async move {
+            let done = change.await;
+            drop(room);
+            done
+        });
+        // it panicked, or everything ends
+        done.await.map_err(|_| StoreError::Unknown)
     }
 
     /// Appends a purge; durable when this returns, and on its way to all nodes.
@@ -66,14 +91,16 @@ impl Plane {
         &self,
         records: &[PurgeRecord],
         key: IdempotencyKey,
-    ) -> Result<(Appended, u64), AppendError> {
-        let now_ms = unix_ms();
+    ) -> Result<Appended, AppendError> {
         let started = std::time::Instant::now();
-        let appended = self.log.append(records, key, now_ms).await?;
+        let appended = self.log.append(records, key, unix_ms()).await?;
         let metrics = &self.metrics;
         metrics
             .purge_append_seconds
             .observe(started.elapsed().as_secs_f64());
+        if appended.again {
+            return Ok(appended);
+        }
         metrics.purge_log_position.set(appended.last.n as i64);
         let soft = records.first().is_some_and(|record| record.soft);
         if soft {
@@ -81,37 +108,70 @@ impl Plane {
         } else {
             metrics.purges_hard.inc();
         }
-        // a retry has its first time: receipts count from there
-        let before = PurgeSeq::new(appended.first.epoch, appended.first.n - 1);
-        let first = self.log.read(before, 1).await?;
-        let appended_ms = first.first().map_or(now_ms, |record| record.appended_ms);
-        Ok((appended, appended_ms))
+        Ok(appended)
     }
 
-    /// Waits until no member is pending for the purge at `last`, or the wait is over. Without a wait of the caller's
-    /// own, members that are away are not waited for.
-    pub async fn wait(&self, last: PurgeSeq, wait: Option<Duration>) -> Tally {
+    /// Waits until no member is pending for the purge at `last`, or the wait is over; how it stands then. Without a wait
+    /// of the caller's own, members that are away are not waited for.
+    pub async fn wait(
+        &self,
+        last: PurgeSeq,
+        appended_ms: u64,
+        wait: Option<Duration>,
+    ) -> Vec<Receipt> {
         const DEFAULT: Duration = Duration::from_secs(5);
         let until = tokio::time::Instant::now() + wait.unwrap_or(DEFAULT);
         let mut changes = self.members.changes();
         loop {
             changes.mark_unchanged();
-            let tally = self.members.tally(last);
             let hopeless = wait.is_none() && self.members.waits_for_the_away_alone(last);
-            if tally.is_complete() || hopeless {
-                return tally;
+            let now = tokio::time::Instant::now();
+            if self.members.tally(last).is_complete() || hopeless || now >= until {
+                return self.members.receipts(last, appended_ms);
             }
-            match tokio::time::timeout_at(until, changes.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return self.members.tally(last),
-            }
+            let returning = self.members.returning_until();
+            let look = if now < returning {
+                until.min(returning)
+            } else {
+                until
+            };
+            // too late, or a change: both are seen above
+            let _ = tokio::time::timeout_at(look, changes.changed()).await;
         }
     }
 
-    /// What all connected nodes would let go with these scopes.
+    /// What all nodes would let go with these scopes; those that are away are silent.
     pub async fn estimate(&self, scopes: Vec<ScopeId>) -> Option<Answers> {
         let about = About::Estimate { scopes };
-        self.questions.ask(&about, PATIENCE).await
+        let mut answers = self.questions.ask(&about, PATIENCE).await?;
+        let told = |id: &String| answers.told.iter().any(|(node, _)| node == id);
+        let away = self.members.away().into_iter().filter(|id| !told(id));
+        let away: Vec<String> = away.collect();
+        answers.silent.extend(away);
+        answers.silent.sort_unstable();
+        answers.silent.dedup();
+        Some(answers)
+    }
+
+    /// Makes room in the history for a service that was never there: where it is full, the one that was deleted longest
+    /// ago is forgotten. Its copies are purged first: nobody could name them later.
+    pub async fn make_room_for_service(&self, id: &str) -> Result<(), AppendError> {
+        let Some(oldest) = self.services.to_forget_for(id).await? else {
+            return Ok(());
+        };
+        tracing::warn!(
+            service = oldest,
+            "a deleted service is forgotten, and its copies are purged"
+        );
+        let item = Item {
+            kind: Kind::Service,
+            text: String::new(),
+            scopes: vec![Scope::Service { service: &oldest }.id()],
+        };
+        let records = pack(vec![item], Some(&oldest), false, "control plane");
+        self.purge(&records, random_key()?).await?;
+        self.services.forget(&oldest).await?;
+        Ok(())
     }
 
     /// The documents that a node which holds `held` is to be told, with the generations it has then.
@@ -139,6 +199,20 @@ impl Plane {
             }
         }
         (documents, generations)
+    }
+
+    /// Whether a node that holds these generations was told of documents that this store does not hold: generations of
+    /// a name grow only, and none is beyond the store's own count.
+    pub fn is_behind(&self, held: &HashMap<String, u64>) -> bool {
+        let in_force = self.services.in_force();
+        let mut now = in_force.generations();
+        if let Some(shields) = &self.shields {
+            now.insert(SHIELDS.into(), shields.generation);
+        }
+        let last = now.values().copied().max().unwrap_or(0);
+        let last = last.max(in_force.revision().0);
+        held.iter()
+            .any(|(name, held)| *held > now.get(name).copied().unwrap_or(last))
     }
 
     /// Takes a member out of the fleet.
@@ -185,6 +259,13 @@ async fn put_shields(
         generation: revision.0,
         body: Some(body.to_vec()),
     })
+}
+
+/// For an append that nobody tries again.
+pub(crate) fn random_key() -> Result<IdempotencyKey, StoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| StoreError::Unavailable)?;
+    Ok(IdempotencyKey(u128::from_le_bytes(random)))
 }
 
 pub(crate) fn unix_ms() -> u64 {

@@ -58,6 +58,20 @@ pub enum Kind {
     Everything,
 }
 
+impl Kind {
+    /// The member of a request that names such items.
+    pub fn member(self) -> &'static str {
+        match self {
+            Self::Url => "urls",
+            Self::Tag => "tags",
+            Self::Prefix => "prefixes",
+            Self::Host => "hosts",
+            Self::Service => "service",
+            Self::Everything => "everything",
+        }
+    }
+}
+
 /// Packs items into as few records as the bounds allow.
 pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &str) -> Vec<PurgeRecord> {
     let fresh = || PurgeRecord {
@@ -138,6 +152,18 @@ impl PurgeRecord {
 }
 
 impl Named {
+    /// The member of a request that names the first of it.
+    pub fn first(&self) -> &'static str {
+        let lists = [
+            (&self.urls, "urls"),
+            (&self.tags, "tags"),
+            (&self.prefixes, "prefixes"),
+            (&self.hosts, "hosts"),
+        ];
+        let first = lists.into_iter().find(|(list, _)| !list.is_empty());
+        first.map_or("", |(_, member)| member)
+    }
+
     /// Takes in what another record of the same purge names.
     pub fn extend(&mut self, other: Self) {
         self.urls.extend(other.urls);

@@ -1,7 +1,9 @@
 //! A running control plane.
 
 use crate::api::{Host, router};
+use crate::members::MEMBERS_MAX;
 use crate::plane::{Plane, unix_ms};
+use crate::serve;
 use crate::store::OpenError;
 use crate::store::{SqliteStore, Store, StoreError};
 use crate::sync::NodeService;
@@ -17,8 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
+use tokio::task::JoinSet;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 /// The store's file in the data directory.
@@ -26,6 +27,10 @@ pub const STORE_FILE: &str = "control-plane.db";
 /// The first token's file there.
 pub const TOKEN_FILE: &str = "operator.token";
 const THREADS: usize = 2;
+/// Connections of nodes at a time: one for each member, and some that are on their way out.
+const NODES_MAX: usize = MEMBERS_MAX + 1024;
+/// A TLS handshake that takes longer ends its connection.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// How long answers under way may take when the control plane ends.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
@@ -84,7 +89,7 @@ pub struct ControlPlane {
     plane: Arc<Plane>,
     sync: SocketAddr,
     admin: SocketAddr,
-    stop: watch::Sender<bool>,
+    serving: JoinSet<()>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -122,11 +127,7 @@ impl ControlPlane {
         let plane = Arc::new(plane);
         runtime.block_on(operator_token(&plane, &spec.data.join(TOKEN_FILE)))?;
 
-        let (stop, stopped) = watch::channel(false);
-        let ended = |mut stopped: watch::Receiver<bool>| async move {
-            // an error: the sender is gone, which ends it too
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
+        let stopped = plane.ending.subscribe();
         let secret = spec.secret.filter(|_| spec.tls.is_none());
         let service = NodeControlServer::new(NodeService::new(plane.clone(), secret))
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -138,29 +139,39 @@ impl ControlPlane {
                 .tls_config(tls)
                 .map_err(|error| StartError::Tls(error.to_string()))?;
         }
-        let nodes = {
+        let (nodes, operators) = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(sync).map_err(StartError::Threads)?
+            let listener = |std| tokio::net::TcpListener::from_std(std);
+            (
+                listener(sync).map_err(StartError::Threads)?,
+                listener(admin).map_err(StartError::Threads)?,
+            )
         };
-        let incoming = TcpIncoming::from(nodes).with_nodelay(Some(true));
-        let served = server.add_service(service);
-        runtime.spawn(served.serve_with_incoming_shutdown(incoming, ended(stopped.clone())));
-
-        let operators = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(admin).map_err(StartError::Threads)?
+        let mut serving = JoinSet::new();
+        let mut ended = stopped.clone();
+        let served = server.add_service(service).serve_with_incoming_shutdown(
+            serve::nodes(nodes, NODES_MAX),
+            async move {
+                serve::ended(&mut ended).await;
+            },
+        );
+        let sync_served = async {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "nodes are not served any more");
+            }
         };
+        serving.spawn_on(sync_served, runtime.handle());
         let router = router(plane.clone(), spec.host);
-        runtime.spawn(async move {
-            let served = axum::serve(operators, router).with_graceful_shutdown(ended(stopped));
-            // an accept error is retried inside; this ends only with the runtime
-            let _ = served.await;
-        });
+        serving.spawn_on(
+            serve::operators(operators, router, stopped.clone()),
+            runtime.handle(),
+        );
+        runtime.spawn(keep_positions(plane.clone()));
         Ok(Self {
             plane,
             sync: sync_address,
             admin: admin_address,
-            stop,
+            serving,
             runtime: Some(runtime),
         })
     }
@@ -186,10 +197,34 @@ impl ControlPlane {
 }
 
 impl Drop for ControlPlane {
+    /// Answers under way get [`STOP_MAX`]; then positions are kept.
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(STOP_MAX);
+        let _ = self.plane.ending.send(true);
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        runtime.block_on(async {
+            let ended = async { while self.serving.join_next().await.is_some() {} };
+            if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+                tracing::info!("answers under way are cut: the control plane ends");
+            }
+            let kept = tokio::time::timeout(STOP_MAX, self.plane.members.keep_positions()).await;
+            if !matches!(kept, Ok(Ok(()))) {
+                tracing::warn!("positions of nodes could not be kept");
+            }
+        });
+        runtime.shutdown_timeout(STOP_MAX);
+    }
+}
+
+/// A control plane that is killed knows where the nodes were a minute ago.
+async fn keep_positions(plane: Arc<Plane>) {
+    let mut every = tokio::time::interval(Duration::from_mins(1));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if let Err(error) = plane.members.keep_positions().await {
+            tracing::warn!(%error, "positions of nodes could not be kept");
         }
     }
 }
@@ -211,7 +246,8 @@ fn server_tls(tls: &SyncTls) -> Result<ServerTlsConfig, StartError> {
     };
     Ok(ServerTlsConfig::new()
         .identity(Identity::from_pem(read(&tls.cert)?, read(&tls.key)?))
-        .client_ca_root(Certificate::from_pem(read(&tls.ca)?)))
+        .client_ca_root(Certificate::from_pem(read(&tls.ca)?))
+        .timeout(HANDSHAKE_MAX))
 }
 
 /// Makes the operator's first token, and a new one where the file is gone or its token was revoked. Only the owner can

@@ -2,8 +2,9 @@
 
 use crate::api::Refused;
 use crate::api::purges::Requested;
-use crate::members::JoinError;
+use crate::members::{JoinError, Received};
 use crate::plane::{Plane, unix_ms};
+use crate::serve::ended;
 use crate::store::StoreError;
 use seawall_control_protocol::documents::parts;
 use seawall_control_protocol::purges::{BATCH_MAX, fitting};
@@ -78,9 +79,15 @@ impl NodeControl for NodeService {
         };
         let hello =
             Hello::try_from(hello).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let session = Session::begin(self.plane.clone(), &hello).await?;
-        let (down, queue) = mpsc::channel(DOWN_QUEUE);
-        tokio::spawn(session.run(hello, up, down));
+        let plane = self.plane.clone();
+        // a node that hangs up meanwhile is a member that leaves, not one that is here for ever
+        let begun = self.plane.whole(async move {
+            let session = Session::begin(plane, &hello).await?;
+            let (down, queue) = mpsc::channel(DOWN_QUEUE);
+            tokio::spawn(session.run(hello, up, down));
+            Ok::<_, Status>(queue)
+        });
+        let queue = begun.await.map_err(away)??;
         Ok(Response::new(Box::pin(ReceiverStream::new(queue))))
     }
 
@@ -97,7 +104,7 @@ impl NodeControl for NodeService {
         };
         let done = match by {
             Ok(by) => match Requested::parse(&body, &self.plane) {
-                Ok(requested) => requested.carry_out(&self.plane, &by, None).await,
+                Ok(requested) => requested.carry_out(&self.plane, &by, None, false).await,
                 Err(refused) => Err(refused),
             },
             Err(refused) => Err(refused),
@@ -128,29 +135,36 @@ impl Session {
     /// Receives a node: from when this returns on, receipts wait for it.
     async fn begin(plane: Arc<Plane>, hello: &Hello) -> Result<Self, Status> {
         let node = hello.node_id.clone();
-        let removed = plane.members.is_removed(&node);
-        let (reception, head) = plane
+        let removed = plane.members.must_start_empty(&node, hello.held.at);
+        let (mut reception, mut head) = plane
             .log
             .receive(&hello.held, removed)
             .await
             .map_err(away)?;
+        // the log may have lost nothing, and the documents all the same
+        if reception == Reception::Continue && plane.is_behind(&hello.documents) {
+            let rolled = plane.log.roll_on(head.at, "documents", &hello.held).await;
+            head = rolled.map_err(away)?;
+            reception = Reception::StartEmpty;
+        }
         let start_empty = reception != Reception::Continue;
         let cursor = if start_empty { head.at } else { hello.held.at };
         let stream = plane.streams.fetch_add(1, Ordering::Relaxed);
-        // one that starts empty has not done so yet: it has applied what it says, until it acknowledges
-        let applied = if start_empty {
-            PurgeSeq::new(head.at.epoch, 0)
-        } else {
-            hello.held.at
+        // one that starts empty has not done so yet: it has applied nothing, until it acknowledges
+        let received = Received {
+            applied: if start_empty {
+                PurgeSeq::new(head.at.epoch, 0)
+            } else {
+                hello.held.at
+            },
+            head: head.at,
+            starts_empty: start_empty,
         };
-        plane
-            .members
-            .join(hello, applied, stream, unix_ms())
-            .await
-            .map_err(|error| match error {
-                JoinError::Full => Status::resource_exhausted(error.to_string()),
-                JoinError::Store(error) => away(error),
-            })?;
+        let joined = plane.members.join(hello, received, stream, unix_ms()).await;
+        joined.map_err(|error| match error {
+            JoinError::Full => Status::resource_exhausted(error.to_string()),
+            JoinError::Store(error) => away(error),
+        })?;
         let questions = plane.questions.connect(&node, stream);
         tracing::debug!(node, held = %hello.held.at, start_empty, "a node has connected");
         plane
@@ -217,6 +231,7 @@ impl Session {
         down: &mpsc::Sender<Result<wire::ToNode, Status>>,
     ) -> Result<std::convert::Infallible, Status> {
         let mut services = self.plane.services.changes();
+        let mut ending = self.plane.ending.subscribe();
         send(down, to_node::Message::Welcome((&self.welcome).into())).await?;
         self.documents(held, down).await?;
         // an empty batch says that everything was told
@@ -227,6 +242,14 @@ impl Session {
                 return Err(Status::aborted(
                     "another stream of this node, or its removal",
                 ));
+            }
+            // a long way to catch up holds up neither documents nor questions
+            if services.has_changed().unwrap_or(false) {
+                services.mark_unchanged();
+                self.documents(held, down).await?;
+            }
+            while let Ok(question) = self.questions.try_recv() {
+                send(down, to_node::Message::Question((&question).into())).await?;
             }
             let read = self.plane.log.purges(self.cursor, BATCH_MAX).await;
             let purges = match read {
@@ -254,6 +277,9 @@ impl Session {
                     send(down, to_node::Message::Question((&question).into())).await?;
                 }
                 _ = beat.tick() => self.batch(&[], down).await?,
+                () = ended(&mut ending) => {
+                    return Err(Status::unavailable("the control plane ends"));
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 const PREFIX: &str = "tokens/";
 /// What every token begins with, so that one that leaked is recognised.
@@ -94,6 +95,8 @@ pub struct Tokens {
     store: Arc<dyn Store>,
     by_id: RwLock<BTreeMap<String, Kept>>,
     changing: tokio::sync::Mutex<()>,
+    /// Counts revocations.
+    revoked: watch::Sender<u64>,
 }
 
 impl Tokens {
@@ -107,6 +110,7 @@ impl Tokens {
             store,
             by_id: RwLock::new(tokens),
             changing: tokio::sync::Mutex::default(),
+            revoked: watch::Sender::default(),
         })
     }
 
@@ -158,6 +162,16 @@ impl Tokens {
         })
     }
 
+    /// Whether the token of this id was not revoked.
+    pub fn holds(&self, id: &str) -> bool {
+        self.by_id.read().contains_key(id)
+    }
+
+    /// Says when a token was revoked.
+    pub fn revocations(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
     pub fn list(&self) -> Vec<TokenView> {
         let tokens = self.by_id.read();
         tokens.iter().map(|(id, kept)| view(id, kept)).collect()
@@ -176,10 +190,17 @@ impl Tokens {
                 return Err(TokenError::LastAdmin);
             }
         }
-        self.store
+        match self
+            .store
             .delete(&format!("{PREFIX}{id}"), Expect::Any)
-            .await?;
+            .await
+        {
+            // it is gone already: a revocation that was not known to be done
+            Ok(_) | Err(StoreError::Conflict { current: None }) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.by_id.write().remove(id);
+        self.revoked.send_modify(|count| *count += 1);
         Ok(true)
     }
 }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 
 /// A caller who may look.
-pub(crate) struct Reads;
+pub(crate) struct Reads(pub(crate) Caller);
 /// A caller who may purge.
 pub(crate) struct Purges(pub(crate) Caller);
 /// A caller who may do everything.
@@ -56,7 +56,7 @@ impl FromRequestParts<Api> for Reads {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        admit(&api.plane, bearer(parts), Role::Read).map(|_| Self)
+        admit(&api.plane, bearer(parts), Role::Read).map(Self)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The members of the fleet.
 
 use super::auth::{Administers, Reads};
+use super::extract::Id;
 use super::{Api, Refused};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -17,9 +18,11 @@ pub(super) async fn list(_: Reads, State(api): State<Api>) -> Result<Response, R
 pub(super) async fn remove(
     _: Administers,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Refused> {
-    if api.plane.remove_node(&id).await? {
+    let (plane, node) = (api.plane.clone(), id.clone());
+    let removal = async move { plane.remove_node(&node).await };
+    if api.plane.whole(removal).await?? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let shown: String = id.chars().take(80).collect();

@@ -1,26 +1,26 @@
 //! Purges: asked for, shown, listed.
 
 use super::auth::{Purges, Reads};
+use super::extract::{Body, Id, Parameters};
 use super::{Api, Refused};
-use crate::log::{AppendError, Appended};
-use crate::members::Receipt;
-use crate::plane::Plane;
+use crate::members::{Members, Receipt};
+use crate::plane::{Plane, random_key};
 use crate::record::{Item, Kind, Named, PurgeRecord, pack};
-use crate::store::{APPEND_RECORDS_MAX, IdempotencyKey, Record, StoreError};
+use crate::store::{APPEND_RECORDS_MAX, Appended, IdempotencyKey, Record, StoreError};
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use seawall_control_protocol::Told;
-use seawall_purge::receipt::{State as Stands, Tally};
+use seawall_purge::receipt::State as Stands;
 use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{Epoch, PurgeSeq, Scope, ScopeId};
 use seawall_service_model::named::{
     parse_host, parse_prefix, parse_tag, parse_url, prefix_scope, url_scopes,
 };
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -29,6 +29,8 @@ const ITEMS_MAX: usize = 10_000;
 const WAIT_MS_MAX: u64 = 60_000;
 const LIST_MAX: u64 = 1000;
 const LIST_DEFAULT: u64 = 50;
+/// Names of each kind that a list of purges tells; a purge by its id tells all.
+const LISTED_NAMES_MAX: usize = 10;
 const KEY_BYTES_MAX: usize = 255;
 /// 95 of 100 estimates are this many standard deviations around the truth, or nearer.
 const DEVIATIONS: f64 = 1.96;
@@ -84,7 +86,8 @@ impl Requested {
             return Err(Refused::field("", "the body is a JSON object"));
         };
         let in_force = plane.services.in_force();
-        let mut reader = Reader { members };
+        let left = ITEMS_MAX;
+        let mut reader = Reader { members, left };
         let switch = |reader: &mut Reader, name| {
             reader.take(name).map_or(Ok(false), |value| {
                 value
@@ -98,7 +101,8 @@ impl Requested {
             Some(_) => return Err(Refused::field("service", "a service's id is wanted here")),
         };
         if let Some(id) = &service
-            && !in_force.services.contains_key(id)
+            // copies of one that was deleted come back with it: they can be named all the same
+            && !in_force.knows(id)
         {
             return Err(Refused::field(
                 "service",
@@ -192,13 +196,6 @@ impl Requested {
                 scopes,
             });
         }
-        if items.len() > ITEMS_MAX {
-            let reason = format!(
-                "a purge names at most {ITEMS_MAX} things, not {}",
-                items.len()
-            );
-            return Err(Refused::field("", reason));
-        }
         Ok(Self {
             items,
             service,
@@ -208,12 +205,14 @@ impl Requested {
         })
     }
 
-    /// Does what is asked; the status and body of the answer. `key`: what makes a retry the same purge.
+    /// Does what is asked; the status and body of the answer. `key`: what makes a retry the same purge; `all`: the
+    /// receipts of those that have applied it are told too.
     pub async fn carry_out(
         self,
-        plane: &Plane,
+        plane: &Arc<Plane>,
         by: &str,
         key: Option<&str>,
+        all: bool,
     ) -> Result<(StatusCode, Value), Refused> {
         let started = Instant::now();
         if self.dry_run {
@@ -221,45 +220,47 @@ impl Requested {
         }
         let key = match key {
             Some(key) => IdempotencyKey(xxh3_128(format!("{by}\0{key}").as_bytes())),
-            None => {
-                let mut random = [0; 16];
-                getrandom::fill(&mut random).map_err(|_| Refused::from(StoreError::Unavailable))?;
-                IdempotencyKey(u128::from_le_bytes(random))
+            None => random_key()?,
+        };
+        let (soft, wait) = (self.soft, self.wait);
+        let records = pack(self.items, self.service.as_deref(), soft, by);
+        if let Some(beyond) = records.get(APPEND_RECORDS_MAX) {
+            let reason = "the purge names more than one can carry: split it";
+            return Err(Refused::field(beyond.named.first(), reason));
+        }
+        let append = {
+            let (plane, by, records) = (plane.clone(), by.to_owned(), records.clone());
+            async move {
+                let appended = plane.purge(&records, key).await?;
+                let id = PurgeId(Appended {
+                    first: appended.first,
+                    last: appended.last,
+                });
+                if !appended.again {
+                    plane.events.tell(
+                        "purge",
+                        json!({ "id": id.to_string(), "soft": soft, "by": by, "records": records.len() }),
+                    );
+                }
+                Ok::<_, Refused>((id, appended.appended_ms))
             }
         };
-        let records = pack(self.items, self.service.as_deref(), self.soft, by);
-        if records.len() > APPEND_RECORDS_MAX {
-            return Err(Refused::field(
-                "",
-                "the purge names more than one can carry: split it",
-            ));
+        let (id, appended_ms) = plane.whole(append).await??;
+        let receipts = plane.wait(id.0.last, appended_ms, wait).await;
+        let (mut body, complete) = summary(&id.to_string(), receipts, all);
+        if all {
+            let mut named = Named::default();
+            for record in records {
+                named.extend(record.named);
+            }
+            named.service = self.service;
+            body["at"] = json!(rfc3339(appended_ms));
+            body["soft"] = json!(soft);
+            body["by"] = json!(by);
+            body["named"] = json!(named);
         }
-        let (appended, appended_ms) =
-            plane
-                .purge(&records, key)
-                .await
-                .map_err(|error| match error {
-                    AppendError::OtherPurge => Refused::new(
-                        StatusCode::UNPROCESSABLE_ENTITY,
-                        "this Idempotency-Key was used for another purge",
-                    ),
-                    AppendError::Store(error) => error.into(),
-                })?;
-        let id = PurgeId(appended).to_string();
-        plane.events.tell(
-            "purge",
-            json!({ "id": id, "soft": self.soft, "by": by, "records": records.len() }),
-        );
-        let tally = plane.wait(appended.last, self.wait).await;
-        let took_ms = started.elapsed().as_millis() as u64;
-        let mut body = summary(
-            &id,
-            tally,
-            plane.members.receipts(appended.last, appended_ms),
-            false,
-        );
-        body["took_ms"] = json!(took_ms);
-        let status = if tally.is_complete() {
+        body["took_ms"] = json!(started.elapsed().as_millis() as u64);
+        let status = if complete {
             StatusCode::OK
         } else {
             StatusCode::ACCEPTED
@@ -268,12 +269,15 @@ impl Requested {
     }
 
     async fn estimate(self, plane: &Plane) -> Result<(StatusCode, Value), Refused> {
-        let mut scopes: Vec<ScopeId> = self.items.into_iter().flat_map(|i| i.scopes).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
-        if scopes.len() > SCOPES_MAX {
-            return Err(Refused::field("", "a dry run names fewer things: split it"));
+        let mut scopes: BTreeSet<ScopeId> = BTreeSet::new();
+        for item in self.items {
+            scopes.extend(item.scopes);
+            if scopes.len() > SCOPES_MAX {
+                let reason = "a dry run names fewer things: split it";
+                return Err(Refused::field(item.kind.member(), reason));
+            }
         }
+        let scopes = scopes.into_iter().collect();
         let answers = plane.estimate(scopes).await.ok_or_else(|| {
             Refused::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -310,6 +314,8 @@ impl Requested {
 
 struct Reader {
     members: Map<String, Value>,
+    /// Things that may still be named.
+    left: usize,
 }
 
 impl Reader {
@@ -324,6 +330,12 @@ impl Reader {
                 if items.is_empty() {
                     return Err(Refused::field(name, "an empty list names nothing"));
                 }
+                // before any of them is looked at
+                let Some(left) = self.left.checked_sub(items.len()) else {
+                    let reason = format!("a purge names at most {ITEMS_MAX} things");
+                    return Err(Refused::field(name, reason));
+                };
+                self.left = left;
                 let items = items.into_iter().enumerate();
                 let text = |(at, item)| match item {
                     Value::String(text) => Ok(text),
@@ -368,7 +380,9 @@ fn word(state: Stands) -> &'static str {
     }
 }
 
-fn summary(id: &str, tally: Tally, receipts: Vec<Receipt>, all: bool) -> Value {
+/// How a purge stands, and whether it is complete; counted from these receipts, so that all of it is of one moment.
+fn summary(id: &str, receipts: Vec<Receipt>, all: bool) -> (Value, bool) {
+    let tally = Members::count_of(&receipts);
     let told = receipts
         .into_iter()
         .filter(|receipt| all || receipt.state != Stands::Applied);
@@ -382,7 +396,7 @@ fn summary(id: &str, tally: Tally, receipts: Vec<Receipt>, all: bool) -> Value {
         }
         told
     };
-    json!({
+    let summary = json!({
         "id": id,
         "complete": tally.is_complete(),
         "nodes": tally.nodes(),
@@ -391,7 +405,8 @@ fn summary(id: &str, tally: Tally, receipts: Vec<Receipt>, all: bool) -> Value {
         "removed": tally.removed,
         "pending": tally.pending,
         "receipts": told.map(receipt).collect::<Vec<_>>(),
-    })
+    });
+    (summary, tally.is_complete())
 }
 
 /// A time in UTC with milliseconds (RFC 3339).
@@ -413,16 +428,16 @@ pub(crate) fn rfc3339(unix_ms: u64) -> String {
 }
 
 /// Ends the part of a query that says how much is told.
-fn tells_all(query: &HashMap<String, String>) -> bool {
-    query.get("receipts").is_some_and(|value| value == "all")
+fn tells_all(query: &Parameters) -> bool {
+    query.get("receipts") == Some("all")
 }
 
 pub(super) async fn create(
     Purges(caller): Purges,
     State(api): State<Api>,
-    Query(query): Query<HashMap<String, String>>,
+    query: Parameters,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Refused> {
     let key = match headers.get("idempotency-key") {
         None => None,
@@ -435,22 +450,16 @@ pub(super) async fn create(
         },
     };
     let requested = Requested::parse(&body, &api.plane)?;
-    let (status, mut body) = requested.carry_out(&api.plane, &caller.name, key).await?;
-    if tells_all(&query)
-        && let Some(id) = body["id"].as_str().and_then(PurgeId::parse)
-    {
-        let (took_ms, records) = (body["took_ms"].clone(), read(&api.plane, id).await?);
-        body = shown(&api.plane, id, &records, true)?;
-        body["took_ms"] = took_ms;
-    }
+    let done = requested.carry_out(&api.plane, &caller.name, key, tells_all(&query));
+    let (status, body) = done.await?;
     Ok((status, Json(body)).into_response())
 }
 
 pub(super) async fn show(
     _: Reads,
     State(api): State<Api>,
-    Path(id): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
+    Id(id): Id,
+    query: Parameters,
 ) -> Result<Response, Refused> {
     let unknown = || {
         let shown: String = id.chars().take(80).collect();
@@ -506,7 +515,7 @@ fn shown(plane: &Plane, id: PurgeId, records: &[Record], all: bool) -> Result<Va
     let appended_ms = records.first().map_or(0, |record| record.appended_ms);
     let last = id.0.last;
     let receipts = plane.members.receipts(last, appended_ms);
-    let mut body = summary(&id.to_string(), plane.members.tally(last), receipts, all);
+    let (mut body, _) = summary(&id.to_string(), receipts, all);
     body["at"] = json!(rfc3339(appended_ms));
     body["soft"] = json!(soft);
     body["by"] = json!(by);
@@ -518,7 +527,7 @@ fn shown(plane: &Plane, id: PurgeId, records: &[Record], all: bool) -> Result<Va
 pub(super) async fn list(
     _: Reads,
     State(api): State<Api>,
-    Query(query): Query<HashMap<String, String>>,
+    query: Parameters,
 ) -> Result<Response, Refused> {
     let limit = match query.get("limit") {
         None => LIST_DEFAULT,
@@ -567,12 +576,30 @@ pub(super) async fn list(
             if let Some(members) = body.as_object_mut() {
                 members.remove("receipts");
             }
+            cut(&mut body["named"]);
             purges.push(body);
             at = from;
         }
         end = start + at as u64;
     }
     Ok(Json(json!({ "purges": purges })).into_response())
+}
+
+/// Leaves the first of each list of names; `count` says how many there are in all, where some are left out.
+fn cut(named: &mut Value) {
+    let Some(members) = named.as_object_mut() else {
+        return;
+    };
+    let mut count = 0;
+    let mut left_out = false;
+    for list in members.values_mut().filter_map(Value::as_array_mut) {
+        count += list.len();
+        left_out |= list.len() > LISTED_NAMES_MAX;
+        list.truncate(LISTED_NAMES_MAX);
+    }
+    if left_out {
+        members.insert("count".into(), json!(count));
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How the API says no: a status, one line, and what it is about.
 
+use crate::log::AppendError;
 use crate::services::ChangeError;
 use crate::store::StoreError;
 use crate::tokens::TokenError;
@@ -82,6 +83,18 @@ impl From<StoreError> for Refused {
             }
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<AppendError> for Refused {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::OtherPurge => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "this Idempotency-Key was used for another purge",
+            ),
+            AppendError::Store(error) => error.into(),
+        }
     }
 }
 

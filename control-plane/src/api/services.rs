@@ -1,13 +1,13 @@
 //! Services and their versions.
 
 use super::auth::{Administers, Reads};
+use super::extract::{Body, Id};
 use super::purges::rfc3339;
-use super::{Api, Refused};
-use crate::plane::unix_ms;
-use crate::services::{ChangeError, Condition, Version};
+use super::{Api, Refused, members};
+use crate::plane::{Plane, unix_ms};
+use crate::services::{ChangeError, Condition, Maker, Version};
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ fn shown(id: &str, version: &Version) -> Value {
         "by": version.by,
         "toml": version.text,
     });
+    if version.maker != Maker::Operator {
+        shown["maker"] = json!(version.maker);
+    }
     if let Some(note) = &version.note {
         shown["note"] = json!(note);
     }
@@ -43,7 +46,7 @@ fn condition(headers: &HeaderMap) -> Result<Condition, Refused> {
     };
     if let Some(tag) = text(header::IF_MATCH) {
         if tag == "*" {
-            return Err(Refused::field("If-Match", "name a version, as in \"3\""));
+            return Ok(Condition::Present);
         }
         let number = tag
             .strip_prefix('"')
@@ -82,7 +85,7 @@ pub(super) async fn list(_: Reads, State(api): State<Api>) -> Response {
 pub(super) async fn show(
     _: Reads,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Refused> {
     let in_force = api.plane.services.in_force();
     match in_force.services.get(&id) {
@@ -95,9 +98,9 @@ pub(super) async fn show(
 pub(super) async fn put(
     Administers(caller): Administers,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Refused> {
     let condition = condition(&headers)?;
     let text = std::str::from_utf8(&body)
@@ -114,16 +117,28 @@ pub(super) async fn put(
     } else {
         text.to_owned()
     };
-    let new = !api.plane.services.in_force().services.contains_key(&id);
-    let put = api
-        .plane
-        .services
-        .put(&id, text, condition, &caller.name, unix_ms(), None);
-    let version = put.await?;
-    api.plane.events.tell(
-        "service",
-        json!({ "service": id, "version": version.version, "by": caller.name }),
-    );
+    let (plane, by, service) = (api.plane.clone(), caller.name, id.clone());
+    let change = async move {
+        let version = |plane: &Plane| {
+            let in_force = plane.services.in_force();
+            in_force.services.get(&service).map(|c| c.version.version)
+        };
+        plane.make_room_for_service(&service).await?;
+        let before = version(&plane);
+        let put = plane
+            .services
+            .put(&service, text, condition, &by, unix_ms(), None);
+        let put = put.await?;
+        // the same text again is no change
+        if before != Some(put.version) {
+            plane.events.tell(
+                "service",
+                json!({ "service": service, "version": put.version, "by": by }),
+            );
+        }
+        Ok::<_, Refused>((put, before.is_none()))
+    };
+    let (version, new) = api.plane.whole(change).await??;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -135,26 +150,30 @@ pub(super) async fn put(
 pub(super) async fn delete(
     Administers(caller): Administers,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let condition = condition(&headers)?;
-    let deleted = api
-        .plane
-        .services
-        .delete(&id, condition, &caller.name, unix_ms());
-    deleted.await?;
-    api.plane.events.tell(
-        "service",
-        json!({ "service": id, "deleted": true, "by": caller.name }),
-    );
+    let (plane, by) = (api.plane.clone(), caller.name);
+    let change = async move {
+        plane
+            .services
+            .delete(&id, condition, &by, unix_ms())
+            .await?;
+        plane.events.tell(
+            "service",
+            json!({ "service": id, "deleted": true, "by": by }),
+        );
+        Ok::<_, ChangeError>(())
+    };
+    api.plane.whole(change).await??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn versions(
     _: Reads,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Response, Refused> {
     let versions = api.plane.services.history(&id).await?;
     let versions: Vec<Value> = versions.iter().map(|v| shown(&id, v)).collect();
@@ -164,24 +183,28 @@ pub(super) async fn versions(
 pub(super) async fn rollback(
     Administers(caller): Administers,
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Id(id): Id,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Refused> {
     let condition = condition(&headers)?;
-    let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| Refused::field("", format!("the body is no JSON: {error}")))?;
+    let body = members(&body, &["version"])?;
     let to = body["version"]
         .as_u64()
         .ok_or_else(|| Refused::field("version", "the number of a version is wanted here"))?;
-    let back = api
-        .plane
-        .services
-        .rollback(&id, to, condition, &caller.name, unix_ms());
-    let version = back.await?;
-    api.plane.events.tell(
-        "service",
-        json!({ "service": id, "version": version.version, "by": caller.name, "rolled_back_to": to }),
-    );
+    let (plane, by, service) = (api.plane.clone(), caller.name, id.clone());
+    let change = async move {
+        plane.make_room_for_service(&service).await?;
+        let back = plane
+            .services
+            .rollback(&service, to, condition, &by, unix_ms());
+        let version = back.await?;
+        plane.events.tell(
+            "service",
+            json!({ "service": service, "version": version.version, "by": by, "rolled_back_to": to }),
+        );
+        Ok::<_, Refused>(version)
+    };
+    let version = api.plane.whole(change).await??;
     Ok(tagged(StatusCode::OK, &id, &version))
 }

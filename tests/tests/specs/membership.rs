@@ -1,9 +1,10 @@
-//! Nodes that come, go, lag and come back.
+//! Nodes that come, go, lag and come back, and a control plane whose store was rolled back below them.
 
 use seawall_tests::client::get;
 use seawall_tests::fleet::service;
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
 use serde_json::{Value, json};
+use std::fs;
 
 fn origin() -> Origin {
     Origin::start(|_, reply| {
@@ -78,4 +79,113 @@ fn a_node_is_told_services_that_are_larger_together_than_a_message() {
     let host = [("host", "c.example")];
     assert_eq!(get(fleet.edge(index), "/", &host).status, 200);
     assert_eq!(node(&fleet, "edge-1")["refused"], Value::Null);
+}
+
+#[test]
+fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold() {
+    let origin = origin();
+    let second = Origin::start(|_, reply| reply.fresh(b"second"));
+    let mut fleet = Fleet::start(one_edge(), &origin);
+    fleet.purge_everywhere(json!({ "tags": ["t"] }));
+    fleet.stop_control_plane();
+    let image = fs::read(fleet.store()).unwrap();
+    fleet.start_control_plane();
+    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    // no purge is lost, only this
+    let text = service("site", "*", &second, "");
+    assert_eq!(fleet.put_service("site", &text, &[]).0, 200);
+    eventually("it is in force", || {
+        get(fleet.edge(0), "/new", &[]).text() == "second"
+    });
+    fleet.stop_control_plane();
+    fs::write(fleet.store(), &image).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let mut journal = fleet.store().into_os_string();
+        journal.push(suffix);
+        let _ = fs::remove_file(journal);
+    }
+    fleet.start_control_plane();
+    eventually("it follows again", || fleet.is_up_to_date("edge-0"));
+    eventually("the service of the store is in force", || {
+        get(fleet.edge(0), "/other", &[]).text() == "body"
+    });
+    assert_eq!(node(&fleet, "edge-0")["refused"], Value::Null);
+    fleet.purge_everywhere(json!({ "tags": ["t"] }));
+}
+
+#[test]
+fn after_a_restart_of_the_control_plane_a_purge_waits_for_nodes_that_are_coming_back() {
+    let origin = origin();
+    let mut fleet = Fleet::of(&origin);
+    fleet.stop_control_plane();
+    fleet.start_control_plane();
+    fleet.purge_everywhere(json!({ "tags": ["t"] }));
+}
+
+#[test]
+fn a_complete_receipt_stays_complete_over_a_restart_while_its_nodes_are_away() {
+    let origin = origin();
+    let mut fleet = Fleet::start(one_edge(), &origin);
+    let told = fleet.purge_everywhere(json!({ "tags": ["t"] }));
+    fleet.stop_control_plane();
+    fleet.stop_edge(0);
+    fleet.start_control_plane();
+    let path = format!("/v1/purges/{}", told["id"].as_str().unwrap());
+    assert_eq!(fleet.get(&path).1["complete"], json!(true));
+}
+
+#[test]
+fn a_removed_node_that_comes_back_starts_empty() {
+    let origin = origin();
+    let spec = FleetSpec {
+        disk: Some(64 << 20),
+        ..one_edge()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    fleet.purge_everywhere(json!({ "tags": ["other"] }));
+    warm(&fleet, 0);
+    fleet.stop_edge(0);
+    eventually("it is gone", || !fleet.is_up_to_date("edge-0"));
+    assert_eq!(fleet.ask("DELETE", "/v1/nodes/edge-0", "", &[]).0, 204);
+    fleet.start_edge(0);
+    eventually("it is back", || fleet.is_up_to_date("edge-0"));
+    assert!(!is_hit(&fleet, 0));
+}
+
+#[test]
+fn a_dry_run_lists_members_that_are_away_as_silent() {
+    let origin = origin();
+    let mut fleet = Fleet::of(&origin);
+    fleet.stop_edge(1);
+    eventually("it is gone", || !fleet.is_up_to_date("edge-1"));
+    let (status, told) = fleet.purge(json!({ "everything": true, "dry_run": true }));
+    assert_eq!((status, &told["silent"]), (200, &json!(["edge-1"])));
+    assert_eq!(told["nodes"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_was_stored_for_a_deleted_service_can_be_purged_and_comes_back_purged() {
+    let origin = origin();
+    let fleet = Fleet::start(one_edge(), &origin);
+    let shop = [("host", "shop.example")];
+    let text = service("shop", "shop.example", &origin, "");
+    assert_eq!(fleet.put_service("shop", &text, &[]).0, 201);
+    let is_hit = |fleet: &Fleet| get(fleet.edge(0), "/", &shop).is_hit();
+    let known = |fleet: &Fleet| node(fleet, "edge-0")["documents"]["services/shop"].is_number();
+    for what in [
+        json!({ "service": "shop" }),
+        json!({ "service": "shop", "tags": ["t"] }),
+    ] {
+        eventually("it is known", || known(&fleet));
+        is_hit(&fleet);
+        assert!(is_hit(&fleet));
+        assert_eq!(fleet.ask("DELETE", "/v1/services/shop", "", &[]).0, 204);
+        fleet.purge_everywhere(what);
+        assert_eq!(fleet.put_service("shop", &text, &[]).0, 201);
+        eventually("it is in force again", || {
+            let answer = get(fleet.edge(0), "/never", &shop);
+            answer.status == 200
+        });
+        assert!(!is_hit(&fleet));
+    }
 }

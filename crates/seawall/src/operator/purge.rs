@@ -145,8 +145,10 @@ fn short(named: &Value) -> String {
         .collect();
     match all.as_slice() {
         [] => format!("service {}", text(named, "service")),
-        [first, rest @ ..] => {
-            let more = match rest.len() {
+        [first, ..] => {
+            // a list tells the first names, and how many there are
+            let count = named["count"].as_u64().unwrap_or(all.len() as u64);
+            let more = match count - 1 {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
