@@ -1,103 +1,8 @@
-//! The program itself: what scripts and people rely on.
+//! Starting, judging and ending: what holds for every command.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use crate::running::{Running, fails, get, run, stderr, stdout, write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
-
-fn seawall() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
-    // the examples' paths are relative to the repository's root
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    seawall().args(args).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A running `seawall`, ended when it is dropped.
-struct Running {
-    child: Child,
-    ready: serde_json::Value,
-}
-
-impl Running {
-    fn start(args: &[&str]) -> Self {
-        let mut child = seawall()
-            .args(args)
-            .arg("--json")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
-        Self { child, ready }
-    }
-
-    fn address(&self, name: &str) -> String {
-        let value = &self.ready[name];
-        value.as_str().or(value[0].as_str()).unwrap().to_owned()
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// The exit code, once it has ended.
-    fn code(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn write(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap();
-}
 
 #[test]
 fn help_tells_every_command_and_a_wrong_flag_is_a_usage_error() {
@@ -154,18 +59,6 @@ fn the_examples_are_good_and_a_bad_file_is_told_with_every_fault() {
     let told: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
     assert_eq!(told["faults"].as_array().unwrap().len(), 3);
     assert_eq!(run(&["check", "no/such/file.toml"]).status.code(), Some(1));
-}
-
-/// One line on standard error, exit code 1.
-fn fails(args: &[&str], with: &str) {
-    let output = run(args);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let text = stderr(&output);
-    assert!(
-        text.starts_with("seawall: ") && text.trim_end().lines().count() == 1,
-        "{text:?}"
-    );
-    assert!(text.contains(with), "{text:?}");
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! The program itself: what scripts and people rely on.
+
+mod cli;
+mod running;
