@@ -1,5 +1,6 @@
 //! The command line. Scripts rely on it: it is extended, not changed.
 
+use crate::usage;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use seawall_config::ByteCount;
@@ -26,6 +27,17 @@ pub struct Cli {
     pub log: Option<String>,
 }
 
+impl Cli {
+    /// The command line of this process. A wrong one is told, and ends the process with exit code 2.
+    pub fn of_process() -> Self {
+        let cli = Self::parse();
+        if let Err(wrong) = usage::check(&cli) {
+            wrong.exit();
+        }
+        cli
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a whole CDN in one process: edges, shields and, if none is named, an origin.
@@ -45,14 +57,12 @@ pub enum Command {
     Shield(NodeArgs),
     /// Run a control plane: services and purges come by its API, and nodes follow it.
     #[command(
-        args_conflicts_with_subcommands = true,
         subcommand_negates_reqs = true,
         after_help = "Examples:\n  seawall control-plane --config config/examples/control-plane.toml\n  seawall control-plane backup --data ./seawall-data/control-plane --to backup.db\n  seawall control-plane restore --data ./seawall-data/control-plane --from backup.db\n\nSIGTERM ends it; nodes serve on."
     )]
     ControlPlane(ControlPlaneArgs),
     /// Purge what is cached, on every node, and see where it is in force.
     #[command(
-        args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge list\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
     )]
     Purge {
@@ -148,6 +158,15 @@ pub enum ControlPlaneCommand {
     },
 }
 
+impl ControlPlaneCommand {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Backup { .. } => "backup",
+            Self::Restore { .. } => "restore",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct PurgeArgs {
     #[command(subcommand)]
@@ -190,6 +209,15 @@ pub enum PurgeCommand {
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
+}
+
+impl PurgeCommand {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Show { .. } => "show",
+            Self::List { .. } => "list",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

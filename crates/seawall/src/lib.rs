@@ -1,6 +1,6 @@
 //! The parts of the `seawall` program. It composes the other crates and decides nothing.
 //!
-//! - [`cli`]: the command line; [`run`]: what each command does
+//! - [`cli`]: the command line; [`usage`]: when it is wrong; [`run`]: what each command does
 //! - [`up`]: a whole CDN in one process
 //! - [`operator`]: commands that ask a control plane
 //! - [`origin`]: the built-in origins
@@ -12,3 +12,4 @@ pub mod operator;
 pub mod origin;
 pub mod run;
 pub mod up;
+pub mod usage;

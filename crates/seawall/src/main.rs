@@ -1,6 +1,5 @@
-//! `seawall`: edge, origin shield and soon control plane of a content distribution network, in one binary.
+//! `seawall`: edge, origin shield and control plane of a content distribution network, in one binary.
 
-use clap::Parser;
 use seawall::cli::Cli;
 use std::process::ExitCode;
 
@@ -9,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    seawall::run::run(Cli::parse())
+    seawall::run::run(Cli::of_process())
 }

@@ -65,7 +65,11 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         eprintln!("seawall: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<crate::usage::Usage>() {
+            ExitCode::from(crate::usage::EXIT_CODE)
+        } else {
+            ExitCode::FAILURE
+        }
     })
 }
 

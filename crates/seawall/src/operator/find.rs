@@ -1,5 +1,6 @@
 //! Finding the control plane and its token, without being told on the same machine.
 
+use crate::usage::Usage;
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs;
@@ -18,13 +19,15 @@ pub(super) fn authority(given: Option<&str>) -> Result<String> {
         .or_else(|| env::var("SEAWALL_ADMIN").ok());
     let text = given.unwrap_or_else(|| ADMIN.into());
     if text.starts_with("https://") {
-        bail!("{text}: the admin API does not speak TLS yet: http, or HOST:PORT");
+        let why = format!("{text}: the admin API does not speak TLS yet: http, or HOST:PORT");
+        return Err(Usage(why).into());
     }
     let bare = text.strip_prefix("http://").unwrap_or(&text);
     let bare = bare.trim_end_matches('/');
     let port = bare.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
     if !matches!(port, Some(Ok(1..))) || bare.contains('/') {
-        bail!("{text}: the admin API's address is HOST:PORT or a URL, as in {ADMIN}");
+        let why = format!("{text}: the admin API's address is HOST:PORT or a URL, as in {ADMIN}");
+        return Err(Usage(why).into());
     }
     Ok(bare.to_owned())
 }

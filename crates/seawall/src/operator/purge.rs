@@ -4,7 +4,7 @@ use super::client::{Carrying, Client, segment};
 use super::table::{bytes, table};
 use super::{INCOMPLETE, Output};
 use crate::cli::{PurgeArgs, PurgeCommand};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use http::Method;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -44,11 +44,6 @@ fn purge(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode>
     }
     if args.everything {
         body["everything"] = json!(true);
-    }
-    if body.as_object().is_some_and(serde_json::Map::is_empty) {
-        bail!(
-            "nothing is named: URLs, --tag, --prefix, --host, --everything, or --service for all of it"
-        );
     }
     body["soft"] = json!(args.soft);
     body["dry_run"] = json!(args.dry_run);
