@@ -1,6 +1,6 @@
 //! The admin API's client.
 
-use super::find;
+use super::find::{self, Found};
 use crate::cli::AdminArgs;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(75);
 pub(super) struct Client {
     /// `host:port`.
     authority: String,
-    token: String,
+    found: Found,
 }
 
 /// An answer that is no refusal.
@@ -47,8 +47,8 @@ impl Carrying {
 impl Client {
     pub(super) fn new(args: &AdminArgs) -> Result<Self> {
         let authority = find::authority(args.admin.as_deref())?;
-        let token = find::token(args.token_file.as_deref(), &authority)?;
-        Ok(Self { authority, token })
+        let found = find::find(args.token_file.as_deref(), &authority)?;
+        Ok(Self { authority, found })
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Answer> {
@@ -97,7 +97,7 @@ impl Client {
                 self.authority
             )
         };
-        let stream = tokio::net::TcpStream::connect(&self.authority)
+        let stream = tokio::net::TcpStream::connect(&self.found.addresses[..])
             .await
             .with_context(away)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -108,7 +108,10 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, &self.authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.found.token),
+            );
         for (name, value) in carrying.fields {
             request = request.header(name, value);
         }

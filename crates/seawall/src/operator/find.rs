@@ -4,7 +4,7 @@ use crate::usage::Usage;
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -32,25 +32,53 @@ pub(super) fn authority(given: Option<&str>) -> Result<String> {
     Ok(bare.to_owned())
 }
 
-/// The token: of the file, of SEAWALL_TOKEN, or of the control plane on this machine that listens there.
-pub(super) fn token(file: Option<&Path>, authority: &str) -> Result<String> {
-    if let Some(file) = file {
-        return read(file).with_context(|| format!("token file {}", file.display()));
+/// Where the control plane is, and the token for it.
+pub(super) struct Found {
+    /// Asked in this order, until one takes the connection.
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) token: String,
+}
+
+/// Looks up `authority`, and its token: of the file, of SEAWALL_TOKEN, or of the control plane on this machine that listens
+/// there. Tokens that are found without being named go to loopback addresses only: what is sent can be read on the way.
+pub(super) fn find(file: Option<&Path>, authority: &str) -> Result<Found> {
+    let addresses = authority.to_socket_addrs();
+    let addresses: Vec<SocketAddr> = addresses
+        .with_context(|| format!("{authority} cannot be looked up"))?
+        .collect();
+    let named = match file {
+        Some(file) => Some(read(file).with_context(|| format!("token file {}", file.display()))?),
+        None => env::var("SEAWALL_TOKEN")
+            .ok()
+            .map(|token| token.trim().to_owned())
+            .filter(|token| !token.is_empty()),
+    };
+    if let Some(token) = named {
+        return Ok(Found { addresses, token });
     }
-    if let Ok(token) = env::var("SEAWALL_TOKEN") {
-        return Ok(token.trim().to_owned());
+    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+        bail!(
+            "no token for {authority}: --token-file, or SEAWALL_TOKEN (those on this machine are for loopback addresses)"
+        );
     }
-    let noted = note(authority).and_then(|note| fs::read_to_string(note).ok());
-    let noted = noted.map(|path| PathBuf::from(path.trim_end()));
+    let noted = |address: &SocketAddr| {
+        let path = fs::read_to_string(note(*address)?).ok()?;
+        let token = read(Path::new(path.trim_end())).ok()?;
+        // to the one who noted it, and to nobody else
+        let addresses = vec![*address];
+        Some(Found { addresses, token })
+    };
+    if let Some(found) = addresses.iter().find_map(noted) {
+        return Ok(found);
+    }
     let usual = ["seawall-data/up", "seawall-data/control-plane"];
-    let usual = usual.map(|dir| Path::new(dir).join(TOKEN_FILE));
-    noted
+    let token = usual
         .into_iter()
-        .chain(usual)
-        .find_map(|path| read(&path).ok())
-        .with_context(|| {
-            format!("no token for {authority}: --token-file, or SEAWALL_TOKEN; a control plane writes one to {TOKEN_FILE} in its data directory")
-        })
+        .find_map(|dir| read(&Path::new(dir).join(TOKEN_FILE)).ok());
+    let token = token.with_context(|| {
+        format!("no token for {authority}: --token-file, or SEAWALL_TOKEN; a control plane writes one to {TOKEN_FILE} in its data directory")
+    })?;
+    Ok(Found { addresses, token })
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -65,7 +93,7 @@ fn read(path: &Path) -> Result<String> {
 /// Notes where the token of the control plane at `admin` lies, so that commands of this user find it. A note that
 /// cannot be written is only inconvenient.
 pub fn remember(admin: SocketAddr, data: &Path) {
-    let Some(note) = note(&admin.to_string()) else {
+    let Some(note) = note(admin) else {
         return;
     };
     let written = (|| {
@@ -78,7 +106,7 @@ pub fn remember(admin: SocketAddr, data: &Path) {
 }
 
 /// The note of one address, in a directory that is this user's own.
-fn note(authority: &str) -> Option<PathBuf> {
+fn note(admin: SocketAddr) -> Option<PathBuf> {
     let own = |dir: &Path| {
         fs::metadata(dir).is_ok_and(|found| {
             found.is_dir()
@@ -87,14 +115,17 @@ fn note(authority: &str) -> Option<PathBuf> {
         })
     };
     let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    // of the user's entry in passwd where HOME is not set
+    let home = env::home_dir().filter(|home| home.is_absolute());
+    let home = home.map(|home| home.join(".local/state"));
     let dir = state.or(home)?.join("seawall");
     if !dir.exists() {
         let mut make = fs::DirBuilder::new();
         make.recursive(true).mode(0o700).create(&dir).ok()?;
     }
     // who else could write here could have a token sent to whom they like
-    own(&dir).then(|| dir.join(authority.replace([':', '/', '[', ']'], "_")))
+    let name = admin.to_string().replace([':', '[', ']', '%'], "_");
+    own(&dir).then(|| dir.join(name))
 }
 
 #[cfg(test)]
@@ -128,7 +159,8 @@ mod tests {
         let file = dir.path().join("t");
         for (text, good) in [("swt_a\n", true), ("", false), ("a b", false)] {
             fs::write(&file, text).unwrap();
-            assert_eq!(token(Some(&file), "x:1").is_ok(), good, "{text:?}");
+            let found = find(Some(&file), "127.0.0.1:1");
+            assert_eq!(found.is_ok(), good, "{text:?}");
         }
     }
 }
