@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use seawall_config::Fault;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Answers that are longer are not the admin API's.
@@ -33,13 +35,15 @@ pub(super) struct Answer {
 pub(super) struct Carrying {
     pub(super) body: Option<(&'static str, String)>,
     pub(super) fields: Vec<(header::HeaderName, String)>,
+    /// The file that the body is, and the service of which it is one: faults are told of the file.
+    pub(super) file: Option<(String, PathBuf)>,
 }
 
 impl Carrying {
     pub(super) fn json(body: &Value) -> Self {
         Self {
             body: Some(("application/json", body.to_string())),
-            fields: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -60,6 +64,7 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let file = carrying.file.clone();
         let asked = self.exchange(method, path, carrying);
         let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
         let answer = answer
@@ -67,27 +72,7 @@ impl Client {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let text = |name: &str| answer.body[name].as_str().unwrap_or_default().to_owned();
-        let (reason, field) = (text("error"), text("field"));
-        let status = answer.status.as_u16();
-        let mut told = match (reason.is_empty(), field.is_empty()) {
-            (true, _) => format!("the control plane answers {status}"),
-            (false, true) => reason,
-            (false, false) => format!("{field}: {reason}"),
-        };
-        if let Some(several) = answer.body["services"].as_array() {
-            let ids: Vec<&str> = several.iter().filter_map(Value::as_str).collect();
-            told += &format!(" ({})", ids.join(", "));
-        }
-        for fault in answer.body["faults"].as_array().into_iter().flatten() {
-            let text = |name: &str| fault[name].as_str().unwrap_or_default();
-            let line = fault["line"]
-                .as_u64()
-                .map_or(String::new(), |line| format!(":{line}"));
-            let (service, path) = (text("service"), text("path"));
-            told += &format!("\n  {service}{line}: {path}: {}", text("message"));
-        }
-        bail!(told)
+        bail!(refusal(&answer, file.as_ref()))
     }
 
     async fn exchange(&self, method: &Method, path: &str, carrying: Carrying) -> Result<Answer> {
@@ -140,6 +125,35 @@ impl Client {
             body,
         })
     }
+}
+
+/// The reason, and the member of the request that is wrong; where it is a service that has faults, each of them in a
+/// line of its own.
+fn refusal(answer: &Answer, file: Option<&(String, PathBuf)>) -> String {
+    let text = |name: &str| answer.body[name].as_str().unwrap_or_default();
+    let (reason, field) = (text("error"), text("field"));
+    let faults = answer.body["faults"].as_array();
+    let mut told = match (reason.is_empty(), field.is_empty() || faults.is_some()) {
+        (true, _) => format!("the control plane answers {}", answer.status.as_u16()),
+        (false, true) => reason.to_owned(),
+        (false, false) => format!("{field}: {reason}"),
+    };
+    if let Some(several) = answer.body["services"].as_array() {
+        let ids: Vec<&str> = several.iter().filter_map(Value::as_str).collect();
+        told += &format!(" ({})", ids.join(", "));
+    }
+    for fault in faults.into_iter().flatten() {
+        let text = |name: &str| fault[name].as_str().unwrap_or_default();
+        let of_file = file.filter(|(id, _)| id == text("service"));
+        let fault = Fault {
+            file: of_file.map_or_else(|| text("service").into(), |(_, file)| file.clone()),
+            line: fault["line"].as_u64().map(|line| line as usize),
+            path: text("path").to_owned(),
+            message: text("message").to_owned(),
+        };
+        told += &format!("\n  {fault}");
+    }
+    told
 }
 
 /// A name as a part of a path.

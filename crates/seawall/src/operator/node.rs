@@ -27,6 +27,20 @@ pub(super) fn run(client: &Client, command: &NodeCommand, output: &Output) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
+/// What nodes refuse, and why.
+fn refusals(body: &Value) -> String {
+    let nodes = body["nodes"].as_array().into_iter().flatten();
+    let lines = nodes.flat_map(|node| {
+        let id = node["id"].as_str().unwrap_or_default();
+        let refused = node["refused"].as_object().into_iter().flatten();
+        refused.map(move |(name, reason)| {
+            let reason = reason.as_str().unwrap_or_default();
+            format!("{id} refuses {name}: {reason}\n")
+        })
+    });
+    lines.collect()
+}
+
 fn list(body: &Value) -> String {
     let nodes = body["nodes"].as_array().into_iter().flatten();
     let rows: Vec<Vec<String>> = nodes
@@ -39,12 +53,14 @@ fn list(body: &Value) -> String {
             };
             let behind = match node["behind"].as_u64() {
                 Some(0) => "up to date".to_owned(),
+                Some(1) => "1 purge behind".to_owned(),
                 Some(behind) => format!("{behind} purges behind"),
                 None => "of another log".to_owned(),
             };
             let refused = node["refused"].as_object().map_or(0, serde_json::Map::len);
             let refused = match refused {
                 0 => String::new(),
+                1 => ", refuses a document".to_owned(),
                 count => format!(", refuses {count} documents"),
             };
             vec![
@@ -59,5 +75,5 @@ fn list(body: &Value) -> String {
     if rows.is_empty() {
         return "no nodes yet\n".into();
     }
-    table(&["ID", "KIND", "STATE", "PURGES", "SOFTWARE"], &rows)
+    table(&["ID", "KIND", "STATE", "PURGES", "SOFTWARE"], &rows) + &refusals(body)
 }

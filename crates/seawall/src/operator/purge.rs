@@ -80,13 +80,33 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
+/// Members that the purge waits or waited for, and those that an operator has taken out of the fleet.
+fn members(body: &Value) -> (u64, u64) {
+    let number = |name: &str| body[name].as_u64().unwrap_or_default();
+    let removed = number("removed");
+    (number("nodes").saturating_sub(removed), removed)
+}
+
+fn count(nodes: u64) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
+}
+
 /// A receipt as a table: what happened on each node, and after how long.
 fn receipt(body: &Value) -> String {
-    let (nodes, pending) = (&body["nodes"], &body["pending"]);
-    let done = if body["complete"] == json!(true) {
-        format!("complete: in force on all {nodes} nodes")
-    } else {
-        format!("not complete: pending on {pending} of {nodes} nodes")
+    let (members, removed) = members(body);
+    let done = match (body["complete"] == json!(true), members) {
+        (true, 0) => "complete: the fleet has no nodes".to_owned(),
+        (true, 1) => "complete: in force on the only node".to_owned(),
+        (true, _) => format!("complete: in force on all {members} nodes"),
+        (false, _) => format!(
+            "not complete: pending on {} of {}",
+            body["pending"],
+            count(members)
+        ),
+    };
+    let done = match removed {
+        0 => done,
+        _ => format!("{done} ({removed} removed)"),
     };
     let took = body["took_ms"].as_u64();
     let took = took.map_or(String::new(), |ms| format!(", after {ms} ms"));
@@ -164,7 +184,7 @@ fn list(body: &Value) -> String {
                 text(purge, "id").to_owned(),
                 text(purge, "at").to_owned(),
                 strength.to_owned(),
-                format!("{}/{}", purge["applied"], purge["nodes"]),
+                format!("{}/{}", purge["applied"], members(purge).0),
                 text(purge, "by").to_owned(),
                 short(&purge["named"]),
             ]
@@ -195,4 +215,47 @@ fn estimate(body: &Value) -> String {
         told += &format!("  {} did not answer\n", node.as_str().unwrap_or_default());
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_counts_the_members_and_tells_the_removed_ones_apart() {
+        let of = |complete: bool, nodes: u64, pending: u64, removed: u64| {
+            let body = json!({
+                "id": "a-1", "complete": complete, "nodes": nodes, "pending": pending, "removed": removed,
+            });
+            receipt(&body)
+        };
+        for (told, expected) in [
+            (
+                of(true, 3, 0, 0),
+                "purge a-1 complete: in force on all 3 nodes\n",
+            ),
+            (
+                of(true, 3, 0, 1),
+                "purge a-1 complete: in force on all 2 nodes (1 removed)\n",
+            ),
+            (
+                of(true, 1, 0, 0),
+                "purge a-1 complete: in force on the only node\n",
+            ),
+            (
+                of(true, 0, 0, 0),
+                "purge a-1 complete: the fleet has no nodes\n",
+            ),
+            (
+                of(false, 3, 1, 1),
+                "purge a-1 not complete: pending on 1 of 2 nodes (1 removed)\n",
+            ),
+            (
+                of(false, 1, 1, 0),
+                "purge a-1 not complete: pending on 1 of 1 node\n",
+            ),
+        ] {
+            assert_eq!(told, expected);
+        }
+    }
 }

@@ -6,8 +6,10 @@ use super::table::table;
 use crate::cli::ServiceCommand;
 use anyhow::{Context, Result, bail};
 use http::{Method, header};
+use seawall_config::read_services;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(client: &Client, command: &ServiceCommand, output: &Output) -> Result<ExitCode> {
@@ -23,12 +25,11 @@ pub(super) fn run(client: &Client, command: &ServiceCommand, output: &Output) ->
         ServiceCommand::Put { file, if_version } => {
             let read = fs::read_to_string(file);
             let toml = read.with_context(|| format!("{} cannot be read", file.display()))?;
-            let Some(id) = id_of(&toml) else {
-                bail!("{}: no [service] with an id", file.display());
-            };
+            let id = id_of(file, &toml)?;
             let carrying = Carrying {
                 body: Some(("application/toml", toml)),
                 fields: condition(*if_version),
+                file: Some((id.clone(), file.clone())),
             };
             let answer = client.ask(&Method::PUT, &path(&id), carrying);
             let body = answer.with_context(|| file.display().to_string())?.body;
@@ -49,8 +50,8 @@ pub(super) fn run(client: &Client, command: &ServiceCommand, output: &Output) ->
         }
         ServiceCommand::Delete { id, if_version } => {
             let carrying = Carrying {
-                body: None,
                 fields: condition(*if_version),
+                ..Carrying::default()
             };
             client.ask(&Method::DELETE, &path(id), carrying)?;
             let body = json!({ "deleted": id });
@@ -71,11 +72,16 @@ fn condition(version: Option<u64>) -> Vec<(header::HeaderName, String)> {
     version.map(tag).into_iter().collect()
 }
 
-/// The id that a service file gives itself.
-fn id_of(text: &str) -> Option<String> {
-    let table: toml::Table = text.parse().ok()?;
-    let id = table.get("service")?.get("id")?;
-    id.as_str().map(str::to_owned)
+/// The id that a service file gives itself; else what is wrong with it, and where.
+fn id_of(file: &Path, text: &str) -> Result<String> {
+    let table: Option<toml::Table> = text.parse().ok();
+    let id = table.and_then(|table| Some(table.get("service")?.get("id")?.as_str()?.to_owned()));
+    if let Some(id) = id.filter(|id| !id.is_empty()) {
+        return Ok(id);
+    }
+    // the control plane judges the rest: it may know more settings than this program does
+    read_services(&[(file.to_owned(), text.to_owned())])?;
+    bail!("{}: no [service] with an id", file.display())
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
