@@ -2,6 +2,7 @@
 
 use crate::cli::UpArgs;
 use crate::origin::{DemoOrigin, StaticOrigin};
+use crate::usage::Usage;
 use anyhow::{Context, Result, bail};
 use parking_lot::RwLock;
 use seawall_config::service::parse_origin_url;
@@ -136,6 +137,13 @@ impl Up {
         };
         let text = service_text(&url, args)?;
         let addresses = edge_addresses(args)?;
+        if !args.admin.ip().is_loopback() {
+            let why = format!(
+                "--admin {} is not loopback: that needs TLS, which it does not speak yet",
+                args.admin
+            );
+            return Err(Usage(why).into());
+        }
         std::fs::create_dir_all(&args.data)
             .with_context(|| format!("data directory {} cannot be written", args.data.display()))?;
         let mut notes = Vec::new();
@@ -372,33 +380,35 @@ fn node(id: &str, args: &UpArgs, listen: SocketAddr, sync: &str) -> NodeModel {
     node
 }
 
-/// The addresses of the edges: ports count up from the first, without the admin's.
+/// The addresses of the edges: ports count up from the first, without the admin's, whatever its IP address: a port is one
+/// thing to people, and 0.0.0.0 has those of 127.0.0.1.
 fn edge_addresses(args: &UpArgs) -> Result<Vec<SocketAddr>> {
-    let first = args.listen;
+    let (first, admin, edges) = (args.listen, args.admin, usize::from(args.edges));
     if first.port() == 0 {
-        return Ok(vec![first; usize::from(args.edges)]);
+        return Ok(vec![first; edges]);
     }
-    let taken = |port: &u16| *port != args.admin.port() || first.ip() != args.admin.ip();
-    let ports: Vec<u16> = (first.port()..=u16::MAX)
-        .filter(taken)
-        .take(usize::from(args.edges))
+    let any = first.ip().is_unspecified() || admin.ip().is_unspecified();
+    if first.port() == admin.port() && (any || first.ip() == admin.ip()) {
+        let why = format!("--listen {first} and --admin {admin} are the same");
+        return Err(Usage(why).into());
+    }
+    let further = (first.port()..=u16::MAX).skip(1);
+    let ports: Vec<u16> = std::iter::once(first.port())
+        .chain(further.filter(|port| *port != admin.port()))
+        .take(edges)
         .collect();
-    if ports.len() < usize::from(args.edges) || ports[0] != first.port() {
-        bail!(
-            "--listen {first} leaves no ports for {} edges beside --admin {}",
-            args.edges,
-            args.admin
-        );
+    if ports.len() < edges {
+        let why =
+            format!("--listen {first} leaves no ports for {edges} edges beside --admin {admin}");
+        return Err(Usage(why).into());
     }
-    Ok(ports
-        .into_iter()
-        .map(|port| SocketAddr::new(first.ip(), port))
-        .collect())
+    let address = |port| SocketAddr::new(first.ip(), port);
+    Ok(ports.into_iter().map(address).collect())
 }
 
 /// The service of `up` as a service file: every host, one origin, no stale windows.
 fn service_text(url: &str, args: &UpArgs) -> Result<String> {
-    parse_origin_url(url).map_err(|why| anyhow::anyhow!("--origin {url}: {why}"))?;
+    parse_origin_url(url).map_err(|why| Usage(format!("--origin {url}: {why}")))?;
     let mut origin = toml::Table::new();
     origin.insert("url".into(), url.into());
     let mut service = toml::Table::new();
@@ -446,4 +456,54 @@ pub fn next_steps(up: &Up, data: &Path) -> String {
          wrk -t1 -c32 -d5 http://{edge}/            # or: oha -z 5s http://{edge}/\n\nCtrl-C drains and ends it.\n"
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser as _;
+
+    fn ports(listen: &str, admin: &str, edges: &str) -> Option<Vec<u16>> {
+        let line = [
+            "seawall", "up", "--listen", listen, "--admin", admin, "--edges", edges,
+        ];
+        let Command::Up(args) = Cli::parse_from(line).command else {
+            unreachable!("it says up")
+        };
+        let addresses = edge_addresses(&args).ok()?;
+        assert!(addresses.iter().all(|a| a.ip() == args.listen.ip()));
+        Some(addresses.iter().map(SocketAddr::port).collect())
+    }
+
+    #[test]
+    fn ports_count_up_from_the_first_without_the_admins() {
+        let rows = [
+            (
+                "127.0.0.1:8080",
+                "127.0.0.1:8081",
+                "3",
+                Some(vec![8080, 8082, 8083]),
+            ),
+            (
+                "0.0.0.0:8080",
+                "127.0.0.1:8081",
+                "2",
+                Some(vec![8080, 8082]),
+            ),
+            ("[::]:8080", "127.0.0.1:8081", "2", Some(vec![8080, 8082])),
+            ("127.0.0.1:0", "127.0.0.1:8081", "2", Some(vec![0, 0])),
+            ("127.0.0.1:65535", "127.0.0.1:8081", "2", None),
+            ("0.0.0.0:8081", "127.0.0.1:8081", "1", None),
+            (
+                "127.0.0.2:8081",
+                "127.0.0.1:8081",
+                "2",
+                Some(vec![8081, 8082]),
+            ),
+        ];
+        for (listen, admin, edges, expected) in rows {
+            assert_eq!(ports(listen, admin, edges), expected, "{listen} {admin}");
+        }
+    }
 }

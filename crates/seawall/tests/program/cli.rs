@@ -84,14 +84,6 @@ fn what_cannot_start_says_why_in_one_line() {
     );
     fails(
         &[
-            &["up", "--listen", "127.0.0.1:0", "--origin", "nonsense"][..],
-            &free,
-        ]
-        .concat(),
-        "--origin",
-    );
-    fails(
-        &[
             &["up", "--listen", "127.0.0.1:0", "--dir", "/no/such/dir"][..],
             &free,
         ]
