@@ -115,6 +115,8 @@ const FLEET: &str = "seawall-up";
 /// The service of `up`, and the name under which it is put.
 const SERVICE: &str = "site";
 const BY: &str = "up";
+/// Tells versions that `up` put from those of operators. No request to the API can say it.
+const NOTE: &str = "as `seawall up` was started";
 /// Where nobody listens (RFC 863's port): nodes find the control plane away.
 const NOWHERE: &str = "127.0.0.1:9";
 
@@ -302,34 +304,45 @@ fn control_plane(args: &UpArgs, all: &Arc<All>) -> Result<Option<ControlPlane>> 
     }
 }
 
-/// Puts the service of this start in force, unless an operator has changed it. Returns what to tell of it.
+/// Puts the service of this start in force, unless an operator has changed or deleted it. Returns what to tell of it.
 fn put_service(plane: &ControlPlane, text: String) -> Result<Option<String>> {
     let services = &plane.plane().services;
     let in_force = services.in_force();
-    if let Some(current) = in_force.services.get(SERVICE)
-        && current.version.by != BY
-    {
-        let Current { version, .. } = current;
-        return Ok((version.text != text).then(|| {
-            format!(
-                "service {SERVICE} stays as {} put it (version {}): what --origin, --dir and --pass-host say is not in force",
-                version.by, version.version
-            )
-        }));
-    }
-    if in_force.services.keys().any(|id| id != SERVICE) && !in_force.services.contains_key(SERVICE)
-    {
-        return Ok(Some(format!(
-            "service {SERVICE} was deleted and stays so: the services in force are an operator's"
-        )));
-    }
+    let condition = match in_force.services.get(SERVICE) {
+        // whoever changed it by the API left no such note, whatever the name of the token
+        Some(Current { version, .. }) if version.note.as_deref() != Some(NOTE) => {
+            return Ok((version.text != text).then(|| {
+                format!(
+                    "service {SERVICE} stays as {} put it (version {}): what --origin, --dir, --pass-host and --shields say is not in force",
+                    version.by, version.version
+                )
+            }));
+        }
+        Some(Current { version, .. }) if version.text == text => return Ok(None),
+        Some(Current { version, .. }) => Condition::Version(version.version),
+        None => Condition::Absent,
+    };
     let now_ms = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default()
         .as_millis() as u64;
-    let put = services.put(SERVICE, text, Condition::None, BY, now_ms, None);
-    match plane.block_on(put) {
-        Some(put) => put.map(|_| None).context("the service of this start"),
+    let change = async {
+        if condition == Condition::Absent
+            && let Ok(history) = services.history(SERVICE).await
+            && let Some(last) = history.first()
+        {
+            return Ok(Some(format!(
+                "service {SERVICE} was deleted by {} and stays so; `seawall service rollback {SERVICE} --to {}` puts it back",
+                last.by,
+                last.version.saturating_sub(1)
+            )));
+        }
+        let note = Some(NOTE.to_owned());
+        let put = services.put(SERVICE, text, condition, BY, now_ms, note);
+        put.await.map(|_| None)
+    };
+    match plane.block_on(change) {
+        Some(told) => told.context("the service of this start"),
         None => bail!("the control plane has ended"),
     }
 }
