@@ -19,6 +19,10 @@ pub trait AdminState: Send + Sync + 'static {
     fn ready(&self) -> (bool, &'static str);
     /// All metrics in Prometheus' text format.
     fn metrics(&self) -> String;
+    /// Where operators expect the control plane's API at this address: why it is not there.
+    fn api_away(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Why the listener cannot be had.
@@ -124,7 +128,10 @@ async fn metrics(State(state): State<Arc<dyn AdminState>>) -> Response {
         .into_response()
 }
 
-async fn not_found(uri: Uri) -> Response {
+async fn not_found(State(state): State<Arc<dyn AdminState>>, uri: Uri) -> Response {
+    if let Some(reason) = state.api_away().filter(|_| uri.path().starts_with("/v1/")) {
+        return error(StatusCode::SERVICE_UNAVAILABLE, reason);
+    }
     error(
         StatusCode::NOT_FOUND,
         &format!("there is nothing at {}", uri.path()),

@@ -25,6 +25,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 /// How long a node waits for the control plane at its start, before it serves on what it has.
 const FIRST_CONTACT_MAX: Duration = Duration::from_secs(3);
+/// The address of a control plane that is known to be away (nobody listens on RFC 863's port): it is not waited for.
+pub const NOWHERE: &str = "127.0.0.1:9";
 /// Between two attempts to connect: doubled from the first to the second, each with a random part.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -284,13 +286,19 @@ struct Following {
 impl Following {
     async fn run(mut self) {
         let started = tokio::time::Instant::now();
+        let first_contact_max = if self.spec.link.address == NOWHERE {
+            Duration::ZERO
+        } else {
+            FIRST_CONTACT_MAX
+        };
+        let away_at = started + first_contact_max;
         let mut stopped = self.stopped.clone();
         let mut pause = BACKOFF.0;
         loop {
             let ended = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stop| *stop) => return,
-                ended = self.session_or_away(started + FIRST_CONTACT_MAX) => ended,
+                ended = self.session_or_away(away_at) => ended,
             };
             self.spec.metrics.control_plane_connected.set(0);
             if *self.contact.borrow() == Contact::CaughtUp {
@@ -304,7 +312,7 @@ impl Following {
             pause = (pause * 2).min(BACKOFF.1);
             let deadline = tokio::time::Instant::now() + jittered;
             let deadline = if *self.contact.borrow() == Contact::Waiting {
-                deadline.min(started + FIRST_CONTACT_MAX)
+                deadline.min(away_at)
             } else {
                 deadline
             };
@@ -312,7 +320,7 @@ impl Following {
                 _ = stopped.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep_until(deadline) => {}
             }
-            if *self.contact.borrow() == Contact::Waiting && started.elapsed() >= FIRST_CONTACT_MAX
+            if *self.contact.borrow() == Contact::Waiting && started.elapsed() >= first_contact_max
             {
                 self.say(Contact::Away);
             }

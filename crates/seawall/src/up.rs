@@ -16,6 +16,7 @@ use seawall_control_plane::store::OpenError;
 use seawall_control_plane::{ControlPlane, ControlPlaneSpec, Host, StartError, StoreError};
 use seawall_edge::Edge;
 use seawall_node::data_dir::load_or_create_secret;
+use seawall_node::sync::NOWHERE;
 use seawall_node::{AdminServer, AdminState};
 use seawall_origin_shield::Shield;
 use seawall_service_model::ServiceSet;
@@ -96,6 +97,13 @@ impl AdminState for All {
     fn metrics(&self) -> String {
         self.gather()
     }
+
+    /// This listener stands in for the control plane's.
+    fn api_away(&self) -> Option<&'static str> {
+        Some(
+            "the control plane's store is damaged: nodes serve on their last good state, and nothing can be purged or changed until it is restored",
+        )
+    }
 }
 
 /// The same for the control plane's API.
@@ -117,8 +125,6 @@ const SERVICE: &str = "site";
 const BY: &str = "up";
 /// Tells versions that `up` put from those of operators. No request to the API can say it.
 const NOTE: &str = "as `seawall up` was started";
-/// Where nobody listens (RFC 863's port): nodes find the control plane away.
-const NOWHERE: &str = "127.0.0.1:9";
 
 impl Up {
     /// Starts origin, control plane, shields and edges, in this order. An error has started nothing that stays.
@@ -215,7 +221,11 @@ impl Up {
                 remove_others(&plane, edges.len(), shields.len())?;
                 Admin::ControlPlane(Box::new(plane))
             }
-            None => Admin::Bare(AdminServer::start(args.admin, all.clone())?),
+            None => {
+                let server = AdminServer::start(args.admin, all.clone())?;
+                crate::operator::remember(server.address(), &args.data);
+                Admin::Bare(server)
+            }
         };
         Ok(Self {
             edges,
@@ -292,16 +302,26 @@ fn control_plane(args: &UpArgs, all: &Arc<All>) -> Result<Option<ControlPlane>> 
     };
     match ControlPlane::start(spec) {
         Ok(plane) => Ok(Some(plane)),
-        Err(error @ StartError::Open(OpenError::Damaged { .. })) => {
+        Err(error) if is_damage(&error) => {
             if args.serve_last_good {
                 tracing::error!(%error, "serving without a control plane");
                 return Ok(None);
             }
-            Err(anyhow::Error::new(error)
-                .context("the control plane cannot start (--serve-last-good serves without it)"))
+            let data = args.data.display();
+            Err(anyhow::Error::new(error).context(format!(
+                "the control plane cannot start: put a backup in place by `seawall control-plane restore --data {data} --from FILE`, or serve without it by --serve-last-good"
+            )))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a store is damaged, rather than in use or out of reach.
+fn is_damage(error: &StartError) -> bool {
+    matches!(
+        error,
+        StartError::Open(OpenError::Damaged { .. }) | StartError::Store(StoreError::Corrupt(_))
+    )
 }
 
 /// Puts the service of this start in force, unless an operator has changed or deleted it. Returns what to tell of it.
