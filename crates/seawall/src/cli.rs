@@ -313,7 +313,8 @@ pub struct UpArgs {
     /// Memory for cached copies, of each node.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory)]
     pub memory: ByteCount,
-    /// Disk for cached copies, of each node: they are there after a restart. Without it: memory alone.
+    /// Disk for cached copies, of each node: they are there after a restart. 0: memory alone [default: 4GiB, and less where
+    /// all nodes together would take more than a quarter of what is free].
     #[arg(long, value_name = "SIZE", value_parser = parse_disk)]
     pub disk: Option<ByteCount>,
     /// How long files of --dir are fresh.
@@ -332,8 +333,8 @@ pub struct UpArgs {
 
 fn parse_disk(text: &str) -> Result<ByteCount, &'static str> {
     let size: ByteCount = text.parse()?;
-    if size.0 < seawall_config::node::DISK_BYTES_MIN {
-        Err("a disk holds at least 64MiB")
+    if (1..seawall_config::node::DISK_BYTES_MIN).contains(&size.0) {
+        Err("a disk holds at least 64MiB; 0 is none")
     } else {
         Ok(size)
     }

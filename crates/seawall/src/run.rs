@@ -158,6 +158,7 @@ fn up(args: &UpArgs, as_json: bool) -> Result<()> {
             "origin": up.origin_url(),
             "data": args.data,
             "token_file": args.data.join(TOKEN_FILE),
+            "disk_bytes": up.disk().map(|size| size.0),
             "notes": up.notes(),
         });
         say(&format!("{ready}\n"));

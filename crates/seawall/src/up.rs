@@ -1,5 +1,7 @@
 //! A whole CDN in one process, of the parts and over the sockets that production uses.
 
+mod disk;
+
 use crate::cli::UpArgs;
 use crate::origin::{DemoOrigin, StaticOrigin};
 use crate::usage::Usage;
@@ -7,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use parking_lot::RwLock;
 use seawall_config::service::parse_origin_url;
 use seawall_config::{
-    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel, ShieldEntryModel,
-    ShieldNodeModel,
+    ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel,
+    ShieldEntryModel, ShieldNodeModel,
 };
 use seawall_control_plane::server::TOKEN_FILE;
 use seawall_control_plane::services::{Condition, Current};
@@ -36,6 +38,7 @@ pub struct Up {
     admin: Admin,
     all: Arc<All>,
     origin_url: String,
+    disk: Option<ByteCount>,
     notes: Vec<String>,
 }
 
@@ -154,7 +157,10 @@ impl Up {
         }
         std::fs::create_dir_all(&args.data)
             .with_context(|| format!("data directory {} cannot be written", args.data.display()))?;
-        let mut notes = Vec::new();
+        let nodes: Vec<String> = node_ids(args).collect();
+        let disk = disk::choose(args.disk, &args.data, &nodes);
+        let mut notes: Vec<String> = disk.note.into_iter().collect();
+        let disk = disk.size;
         let all = Arc::new(All::default());
         let started = control_plane(args, &all)?;
         let sync = match &started {
@@ -175,7 +181,7 @@ impl Up {
 
         let mut shields = Vec::new();
         for index in 1..=args.shields {
-            let node = node(&format!("shield-{index}"), args, loopback, &sync);
+            let node = node(&format!("shield-{index}"), args, disk, loopback, &sync);
             let model = ShieldNodeModel {
                 node,
                 services: Vec::new(),
@@ -195,7 +201,7 @@ impl Up {
         let entries: Vec<ShieldEntryModel> = shields.iter().enumerate().map(entry).collect();
         let mut edges = Vec::new();
         for (index, address) in addresses.into_iter().enumerate() {
-            let node = node(&format!("edge-{}", index + 1), args, address, &sync);
+            let node = node(&format!("edge-{}", index + 1), args, disk, address, &sync);
             let model = EdgeModel {
                 node,
                 services: Vec::new(),
@@ -218,7 +224,7 @@ impl Up {
             .extend(watched_edges.chain(watched_shields));
         let admin = match started {
             Some(plane) => {
-                remove_others(&plane, edges.len(), shields.len())?;
+                remove_others(&plane, &nodes)?;
                 Admin::ControlPlane(Box::new(plane))
             }
             None => {
@@ -234,6 +240,7 @@ impl Up {
             admin,
             all,
             origin_url: url,
+            disk,
             notes,
         })
     }
@@ -241,6 +248,11 @@ impl Up {
     /// What the operator should know beside the addresses.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Disk for cached copies, of each node.
+    pub fn disk(&self) -> Option<ByteCount> {
+        self.disk
     }
 
     pub fn edge_addresses(&self) -> Vec<SocketAddr> {
@@ -368,11 +380,7 @@ fn put_service(plane: &ControlPlane, text: String) -> Result<Option<String>> {
 }
 
 /// Removes members that this start does not run: no receipt waits for them.
-fn remove_others(plane: &ControlPlane, edges: usize, shields: usize) -> Result<()> {
-    let runs: Vec<String> = (1..=edges)
-        .map(|index| format!("edge-{index}"))
-        .chain((1..=shields).map(|index| format!("shield-{index}")))
-        .collect();
+fn remove_others(plane: &ControlPlane, runs: &[String]) -> Result<()> {
     let removed = plane.block_on(async {
         let head = plane.plane().log.head().await?.at;
         for member in plane.plane().members.list(head) {
@@ -386,11 +394,22 @@ fn remove_others(plane: &ControlPlane, edges: usize, shields: usize) -> Result<(
     Ok(())
 }
 
+fn node_ids(args: &UpArgs) -> impl Iterator<Item = String> {
+    let edges = (1..=args.edges).map(|index| format!("edge-{index}"));
+    edges.chain((1..=args.shields).map(|index| format!("shield-{index}")))
+}
+
 fn secret_file(args: &UpArgs) -> PathBuf {
     args.data.join("fleet-secret")
 }
 
-fn node(id: &str, args: &UpArgs, listen: SocketAddr, sync: &str) -> NodeModel {
+fn node(
+    id: &str,
+    args: &UpArgs,
+    disk: Option<ByteCount>,
+    listen: SocketAddr,
+    sync: &str,
+) -> NodeModel {
     let fleet = FleetModel {
         id: FLEET.into(),
         secret_file: Some(secret_file(args)),
@@ -402,7 +421,7 @@ fn node(id: &str, args: &UpArgs, listen: SocketAddr, sync: &str) -> NodeModel {
         address: sync.to_owned(),
         tls_name: None,
     });
-    let disk = args.disk.map(|size| DiskModel {
+    let disk = disk.map(|size| DiskModel {
         path: args.data.join(id).join("disk"),
         size,
     });
@@ -474,7 +493,11 @@ pub fn next_steps(up: &Up, data: &Path) -> String {
         "  admin     http://{admin} (API, /metrics); token in {}\n",
         data.join(TOKEN_FILE).display()
     );
-    text += &format!("  data      {}\n", data.display());
+    let cached = match up.disk() {
+        Some(size) => format!("{size} of disk for each node's copies"),
+        None => "no disk for copies".into(),
+    };
+    text += &format!("  data      {} ({cached})\n", data.display());
     for note in up.notes() {
         text += &format!("\nNote: {note}\n");
     }
