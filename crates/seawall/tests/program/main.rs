@@ -1,4 +1,9 @@
 //! The program itself: what scripts and people rely on.
 
+mod cdn;
 mod cli;
+mod fleet;
+mod purging;
+mod restarts;
 mod running;
+mod services;
