@@ -76,12 +76,7 @@ impl Client {
     }
 
     async fn exchange(&self, method: &Method, path: &str, carrying: Carrying) -> Result<Answer> {
-        let away = || {
-            format!(
-                "no control plane answers at {} (--admin, SEAWALL_ADMIN)",
-                self.authority
-            )
-        };
+        let away = || find::nobody(&self.authority);
         let stream = tokio::net::TcpStream::connect(&self.found.addresses[..])
             .await
             .with_context(away)?;

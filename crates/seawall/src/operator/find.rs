@@ -4,9 +4,10 @@ use crate::usage::Usage;
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where `up` listens unless it is told otherwise.
 const ADMIN: &str = "127.0.0.1:8081";
@@ -75,10 +76,25 @@ pub(super) fn find(file: Option<&Path>, authority: &str) -> Result<Found> {
     let token = usual
         .into_iter()
         .find_map(|dir| read(&Path::new(dir).join(TOKEN_FILE)).ok());
+    if token.is_none() && !listens(&addresses) {
+        bail!("{}", nobody(authority));
+    }
     let token = token.with_context(|| {
         format!("no token for {authority}: --token-file, or SEAWALL_TOKEN; a control plane writes one to {TOKEN_FILE} in its data directory")
     })?;
     Ok(Found { addresses, token })
+}
+
+/// What is told where no control plane can be reached.
+pub(super) fn nobody(authority: &str) -> String {
+    format!("no control plane answers at {authority} (--admin, SEAWALL_ADMIN)")
+}
+
+/// Whether anybody takes a connection there: loopback addresses, which say so at once.
+fn listens(addresses: &[SocketAddr]) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let connect = |address| TcpStream::connect_timeout(address, PATIENCE);
+    addresses.iter().any(|address| connect(address).is_ok())
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -2,6 +2,7 @@
 
 use crate::cdn::{Cdn, parse};
 use crate::running::{run, seawall, stderr};
+use std::net::TcpListener;
 
 #[test]
 fn a_purge_of_every_scope_is_told_as_a_table_and_the_copy_is_gone() {
@@ -218,5 +219,20 @@ fn a_token_on_this_machine_is_found_by_any_name_of_it_and_sent_nowhere_else() {
         stderr(&output).contains("no token for 192.0.2.1:8081"),
         "{}",
         stderr(&output)
+    );
+    // nobody listens there: that comes before any token
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = seawall();
+    let args = ["node", "list", "--admin", &nobody.to_string()];
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = command.current_dir(&elsewhere).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(
+        told.contains(&format!("no control plane answers at {nobody}")),
+        "{told}"
     );
 }
