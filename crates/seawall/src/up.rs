@@ -1,21 +1,24 @@
 //! A whole CDN in one process, of the parts and over the sockets that production uses.
 
+mod content;
 mod disk;
 
 use crate::cli::UpArgs;
-use crate::origin::{DemoOrigin, StaticOrigin};
 use crate::usage::Usage;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use content::Content;
 use parking_lot::RwLock;
 use seawall_config::service::parse_origin_url;
 use seawall_config::{
     ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
+use seawall_control_plane::api::Refused;
+use seawall_control_plane::api::purges::Requested;
 use seawall_control_plane::server::TOKEN_FILE;
-use seawall_control_plane::services::{Condition, Current};
+use seawall_control_plane::services::Condition;
 use seawall_control_plane::store::OpenError;
-use seawall_control_plane::{ControlPlane, ControlPlaneSpec, Host, StartError, StoreError};
+use seawall_control_plane::{ControlPlane, ControlPlaneSpec, Host, Plane, StartError, StoreError};
 use seawall_edge::Edge;
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::sync::NOWHERE;
@@ -23,29 +26,22 @@ use seawall_node::{AdminServer, AdminState};
 use seawall_origin_shield::Shield;
 use seawall_service_model::ServiceSet;
 use seawall_telemetry::Metrics;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What runs.
 pub struct Up {
     edges: Vec<Edge>,
     shields: Vec<Shield>,
-    /// Ends when it is dropped.
-    _origin: BuiltIn,
+    content: Content,
     admin: Admin,
     all: Arc<All>,
-    origin_url: String,
     disk: Option<ByteCount>,
     notes: Vec<String>,
-}
-
-enum BuiltIn {
-    None,
-    Static(#[allow(dead_code, reason = "held for as long as it serves")] StaticOrigin),
-    Demo(#[allow(dead_code, reason = "held for as long as it serves")] DemoOrigin),
 }
 
 /// Who listens on the admin address.
@@ -133,20 +129,9 @@ impl Up {
     /// Starts origin, control plane, shields and edges, in this order. An error has started nothing that stays.
     pub fn start(args: &UpArgs) -> Result<Self> {
         let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let (built_in, url) = match (&args.origin, &args.dir) {
-            (Some(url), _) => (BuiltIn::None, url.clone()),
-            (None, Some(dir)) => {
-                let origin = StaticOrigin::start(loopback, dir, args.ttl)?;
-                let url = format!("http://{}", origin.address());
-                (BuiltIn::Static(origin), url)
-            }
-            (None, None) => {
-                let origin = DemoOrigin::start(loopback)?;
-                let url = format!("http://{}", origin.address());
-                (BuiltIn::Demo(origin), url)
-            }
-        };
-        let text = service_text(&url, args)?;
+        if let Some(url) = &args.origin {
+            parse_origin_url(url).map_err(|why| Usage(format!("--origin {url}: {why}")))?;
+        }
         let addresses = edge_addresses(args)?;
         if !args.admin.ip().is_loopback() {
             let why = format!(
@@ -157,6 +142,7 @@ impl Up {
         }
         std::fs::create_dir_all(&args.data)
             .with_context(|| format!("data directory {} cannot be written", args.data.display()))?;
+        let content = Content::start(args)?;
         let nodes: Vec<String> = node_ids(args).collect();
         let disk = disk::choose(args.disk, &args.data, &nodes);
         let mut notes: Vec<String> = disk.note.into_iter().collect();
@@ -166,9 +152,11 @@ impl Up {
         let sync = match &started {
             Some(plane) => {
                 crate::operator::remember(plane.admin_address(), &args.data);
-                if let Some(note) = put_service(plane, text)? {
+                let text = service_text(&content.url, args)?;
+                if let Some(note) = put_service(plane, text, content.is_other)? {
                     notes.push(note);
                 }
+                content.remember()?;
                 plane.sync_address().to_string()
             }
             None => {
@@ -236,10 +224,9 @@ impl Up {
         Ok(Self {
             edges,
             shields,
-            _origin: built_in,
+            content,
             admin,
             all,
-            origin_url: url,
             disk,
             notes,
         })
@@ -274,7 +261,7 @@ impl Up {
     }
 
     pub fn origin_url(&self) -> &str {
-        &self.origin_url
+        &self.content.url
     }
 
     /// Edges first, so that what they still ask is answered. True: everything finished within `grace`.
@@ -336,47 +323,73 @@ fn is_damage(error: &StartError) -> bool {
     )
 }
 
-/// Puts the service of this start in force, unless an operator has changed or deleted it. Returns what to tell of it.
-fn put_service(plane: &ControlPlane, text: String) -> Result<Option<String>> {
-    let services = &plane.plane().services;
-    let in_force = services.in_force();
-    let condition = match in_force.services.get(SERVICE) {
-        // whoever changed it by the API left no such note, whatever the name of the token
-        Some(Current { version, .. }) if version.note.as_deref() != Some(NOTE) => {
-            return Ok((version.text != text).then(|| {
-                format!(
-                    "service {SERVICE} stays as {} put it (version {}): what --origin, --dir, --pass-host and --shields say is not in force",
-                    version.by, version.version
-                )
-            }));
-        }
-        Some(Current { version, .. }) if version.text == text => return Ok(None),
-        Some(Current { version, .. }) => Condition::Version(version.version),
-        None => Condition::Absent,
-    };
-    let now_ms = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64;
-    let change = async {
-        if condition == Condition::Absent
-            && let Ok(history) = services.history(SERVICE).await
-            && let Some(last) = history.first()
-        {
-            return Ok(Some(format!(
-                "service {SERVICE} was deleted by {} and stays so; `seawall service rollback {SERVICE} --to {}` puts it back",
-                last.by,
-                last.version.saturating_sub(1)
-            )));
-        }
-        let note = Some(NOTE.to_owned());
-        let put = services.put(SERVICE, text, condition, BY, now_ms, note);
-        put.await.map(|_| None)
-    };
-    match plane.block_on(change) {
+/// Puts the service of this start in force, unless an operator has changed or deleted it. What was cached by another
+/// version of `up`'s own, or of what a built-in origin served before (`is_other`), is purged first. Returns what to tell.
+fn put_service(plane: &ControlPlane, text: String, is_other: bool) -> Result<Option<String>> {
+    match plane.block_on(put_in_force(plane.plane(), text, is_other)) {
         Some(told) => told.context("the service of this start"),
         None => bail!("the control plane has ended"),
     }
+}
+
+async fn put_in_force(plane: &Plane, text: String, is_other: bool) -> Result<Option<String>> {
+    let in_force = plane.services.in_force();
+    let current = in_force.services.get(SERVICE).map(|c| &c.version);
+    // whoever changed it by the API left no such note, whatever the name of the token
+    let own = current.filter(|version| version.note.as_deref() == Some(NOTE));
+    let same = current.is_some_and(|version| version.text == text);
+    if is_other || (own.is_some() && !same) {
+        purge_copies(plane, current.is_some()).await?;
+    }
+    let condition = match (current, own) {
+        _ if same => return Ok(None),
+        (Some(version), None) => {
+            return Ok(Some(format!(
+                "service {SERVICE} stays as {} put it (version {}): what --origin, --dir, --pass-host and --shields say is not in force",
+                version.by, version.version
+            )));
+        }
+        (_, Some(own)) => Condition::Version(own.version),
+        (None, None) => {
+            let history = plane.services.history(SERVICE).await.unwrap_or_default();
+            if let Some(last) = history.first() {
+                return Ok(Some(format!(
+                    "service {SERVICE} was deleted by {} and stays so; `seawall service rollback {SERVICE} --to {}` puts it back",
+                    last.by,
+                    last.version.saturating_sub(1)
+                )));
+            }
+            Condition::Absent
+        }
+    };
+    let note = Some(NOTE.to_owned());
+    let put = plane
+        .services
+        .put(SERVICE, text, condition, BY, unix_ms(), note);
+    put.await?;
+    Ok(None)
+}
+
+/// Nodes hear of it when they start, before they answer with stored copies. A service that is not in force cannot be named.
+async fn purge_copies(plane: &Plane, in_force: bool) -> Result<()> {
+    let body = if in_force {
+        json!({ "service": SERVICE, "wait_ms": 0 }).to_string()
+    } else {
+        json!({ "everything": true, "wait_ms": 0 }).to_string()
+    };
+    let refused =
+        |refused: Refused| anyhow!("its copies cannot be purged: {}", refused.body()["error"]);
+    let requested = Requested::parse(body.as_bytes(), plane).map_err(refused)?;
+    requested
+        .carry_out(plane, BY, None, false)
+        .await
+        .map_err(refused)?;
+    Ok(())
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_millis() as u64
 }
 
 /// Removes members that this start does not run: no receipt waits for them.
@@ -460,7 +473,6 @@ fn edge_addresses(args: &UpArgs) -> Result<Vec<SocketAddr>> {
 
 /// The service of `up` as a service file: every host, one origin, no stale windows.
 fn service_text(url: &str, args: &UpArgs) -> Result<String> {
-    parse_origin_url(url).map_err(|why| Usage(format!("--origin {url}: {why}")))?;
     let mut origin = toml::Table::new();
     origin.insert("url".into(), url.into());
     let mut service = toml::Table::new();
