@@ -2,36 +2,36 @@
 
 mod content;
 mod disk;
+mod ports;
+mod site;
+mod watch;
 
 use crate::cli::UpArgs;
 use crate::usage::Usage;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use content::Content;
-use parking_lot::RwLock;
+use ports::edge_addresses;
 use seawall_config::service::parse_origin_url;
 use seawall_config::{
     ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
-use seawall_control_plane::api::Refused;
-use seawall_control_plane::api::purges::Requested;
 use seawall_control_plane::server::TOKEN_FILE;
-use seawall_control_plane::services::Condition;
 use seawall_control_plane::store::OpenError;
-use seawall_control_plane::{ControlPlane, ControlPlaneSpec, Host, Plane, StartError, StoreError};
+use seawall_control_plane::{ControlPlane, ControlPlaneSpec, StartError, StoreError};
 use seawall_edge::Edge;
+use seawall_node::AdminServer;
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_node::sync::NOWHERE;
-use seawall_node::{AdminServer, AdminState};
 use seawall_origin_shield::Shield;
 use seawall_service_model::ServiceSet;
-use seawall_telemetry::Metrics;
-use serde_json::json;
+use site::{put_service, service_text};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use watch::{All, Told, Watched};
 
 /// What runs.
 pub struct Up {
@@ -51,79 +51,7 @@ enum Admin {
     Bare(AdminServer),
 }
 
-/// All nodes as one.
-#[derive(Default)]
-struct All {
-    nodes: RwLock<Vec<Watched>>,
-    draining: AtomicBool,
-}
-
-/// What is told of one node.
-struct Watched {
-    readiness: Arc<dyn Fn() -> (bool, &'static str) + Send + Sync>,
-    gauges: Arc<dyn Fn() + Send + Sync>,
-    metrics: Arc<Metrics>,
-}
-
-impl All {
-    fn tell_ready(&self) -> (bool, &'static str) {
-        if self.draining.load(Ordering::Acquire) {
-            return (false, "draining");
-        }
-        let nodes = self.nodes.read();
-        if nodes.is_empty() {
-            return (false, "starting");
-        }
-        let told = nodes.iter().map(|node| (node.readiness)());
-        told.into_iter()
-            .find(|(ready, _)| !ready)
-            .unwrap_or((true, "ready"))
-    }
-
-    fn gather(&self) -> String {
-        let nodes = self.nodes.read();
-        nodes.iter().for_each(|node| (node.gauges)());
-        let metrics: Vec<&Metrics> = nodes.iter().map(|node| &*node.metrics).collect();
-        Metrics::gather_all(&metrics)
-    }
-}
-
-impl AdminState for All {
-    fn ready(&self) -> (bool, &'static str) {
-        self.tell_ready()
-    }
-
-    fn metrics(&self) -> String {
-        self.gather()
-    }
-
-    /// This listener stands in for the control plane's.
-    fn api_away(&self) -> Option<&'static str> {
-        Some(
-            "the control plane's store is damaged: nodes serve on their last good state, and nothing can be purged or changed until it is restored",
-        )
-    }
-}
-
-/// The same for the control plane's API.
-struct Told(Arc<All>);
-
-impl Host for Told {
-    fn ready(&self) -> (bool, &'static str) {
-        self.0.tell_ready()
-    }
-
-    fn metrics(&self) -> String {
-        self.0.gather()
-    }
-}
-
 const FLEET: &str = "seawall-up";
-/// The service of `up`, and the name under which it is put.
-const SERVICE: &str = "site";
-const BY: &str = "up";
-/// Tells versions that `up` put from those of operators. No request to the API can say it.
-const NOTE: &str = "as `seawall up` was started";
 
 impl Up {
     /// Starts origin, control plane, shields and edges, in this order. An error has started nothing that stays.
@@ -323,75 +251,6 @@ fn is_damage(error: &StartError) -> bool {
     )
 }
 
-/// Puts the service of this start in force, unless an operator has changed or deleted it. What was cached by another
-/// version of `up`'s own, or of what a built-in origin served before (`is_other`), is purged first. Returns what to tell.
-fn put_service(plane: &ControlPlane, text: String, is_other: bool) -> Result<Option<String>> {
-    match plane.block_on(put_in_force(plane.plane(), text, is_other)) {
-        Some(told) => told.context("the service of this start"),
-        None => bail!("the control plane has ended"),
-    }
-}
-
-async fn put_in_force(plane: &Plane, text: String, is_other: bool) -> Result<Option<String>> {
-    let in_force = plane.services.in_force();
-    let current = in_force.services.get(SERVICE).map(|c| &c.version);
-    // whoever changed it by the API left no such note, whatever the name of the token
-    let own = current.filter(|version| version.note.as_deref() == Some(NOTE));
-    let same = current.is_some_and(|version| version.text == text);
-    if is_other || (own.is_some() && !same) {
-        purge_copies(plane, current.is_some()).await?;
-    }
-    let condition = match (current, own) {
-        _ if same => return Ok(None),
-        (Some(version), None) => {
-            return Ok(Some(format!(
-                "service {SERVICE} stays as {} put it (version {}): what --origin, --dir, --pass-host and --shields say is not in force",
-                version.by, version.version
-            )));
-        }
-        (_, Some(own)) => Condition::Version(own.version),
-        (None, None) => {
-            let history = plane.services.history(SERVICE).await.unwrap_or_default();
-            if let Some(last) = history.first() {
-                return Ok(Some(format!(
-                    "service {SERVICE} was deleted by {} and stays so; `seawall service rollback {SERVICE} --to {}` puts it back",
-                    last.by,
-                    last.version.saturating_sub(1)
-                )));
-            }
-            Condition::Absent
-        }
-    };
-    let note = Some(NOTE.to_owned());
-    let put = plane
-        .services
-        .put(SERVICE, text, condition, BY, unix_ms(), note);
-    put.await?;
-    Ok(None)
-}
-
-/// Nodes hear of it when they start, before they answer with stored copies. A service that is not in force cannot be named.
-async fn purge_copies(plane: &Plane, in_force: bool) -> Result<()> {
-    let body = if in_force {
-        json!({ "service": SERVICE, "wait_ms": 0 }).to_string()
-    } else {
-        json!({ "everything": true, "wait_ms": 0 }).to_string()
-    };
-    let refused =
-        |refused: Refused| anyhow!("its copies cannot be purged: {}", refused.body()["error"]);
-    let requested = Requested::parse(body.as_bytes(), plane).map_err(refused)?;
-    requested
-        .carry_out(plane, BY, None, false)
-        .await
-        .map_err(refused)?;
-    Ok(())
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_millis() as u64
-}
-
 /// Removes members that this start does not run: no receipt waits for them.
 fn remove_others(plane: &ControlPlane, runs: &[String]) -> Result<()> {
     let removed = plane.block_on(async {
@@ -445,50 +304,6 @@ fn node(
     node
 }
 
-/// The addresses of the edges: ports count up from the first, without the admin's, whatever its IP address: a port is one
-/// thing to people, and 0.0.0.0 has those of 127.0.0.1.
-fn edge_addresses(args: &UpArgs) -> Result<Vec<SocketAddr>> {
-    let (first, admin, edges) = (args.listen, args.admin, usize::from(args.edges));
-    if first.port() == 0 {
-        return Ok(vec![first; edges]);
-    }
-    let any = first.ip().is_unspecified() || admin.ip().is_unspecified();
-    if first.port() == admin.port() && (any || first.ip() == admin.ip()) {
-        let why = format!("--listen {first} and --admin {admin} are the same");
-        return Err(Usage(why).into());
-    }
-    let further = (first.port()..=u16::MAX).skip(1);
-    let ports: Vec<u16> = std::iter::once(first.port())
-        .chain(further.filter(|port| *port != admin.port()))
-        .take(edges)
-        .collect();
-    if ports.len() < edges {
-        let why =
-            format!("--listen {first} leaves no ports for {edges} edges beside --admin {admin}");
-        return Err(Usage(why).into());
-    }
-    let address = |port| SocketAddr::new(first.ip(), port);
-    Ok(ports.into_iter().map(address).collect())
-}
-
-/// The service of `up` as a service file: every host, one origin, no stale windows.
-fn service_text(url: &str, args: &UpArgs) -> Result<String> {
-    let mut origin = toml::Table::new();
-    origin.insert("url".into(), url.into());
-    let mut service = toml::Table::new();
-    service.insert("id".into(), SERVICE.into());
-    service.insert("hosts".into(), vec!["*"].into());
-    service.insert("pass_host".into(), args.pass_host.into());
-    service.insert("shield".into(), (args.shields > 0).into());
-    service.insert("origins".into(), vec![origin].into());
-    let mut file = toml::Table::new();
-    file.insert("service".into(), service.into());
-    let text = toml::to_string(&file).context("the service of this start")?;
-    Ok(format!(
-        "# Put by `seawall up`; once an operator has put another, `up` leaves it alone.\n{text}"
-    ))
-}
-
 /// Where the operator may look next.
 pub fn next_steps(up: &Up, data: &Path) -> String {
     let edge = up.edge_addresses()[0];
@@ -524,54 +339,4 @@ pub fn next_steps(up: &Up, data: &Path) -> String {
          wrk -t1 -c32 -d5 http://{edge}/            # or: oha -z 5s http://{edge}/\n\nCtrl-C drains and ends it.\n"
     );
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::{Cli, Command};
-    use clap::Parser as _;
-
-    fn ports(listen: &str, admin: &str, edges: &str) -> Option<Vec<u16>> {
-        let line = [
-            "seawall", "up", "--listen", listen, "--admin", admin, "--edges", edges,
-        ];
-        let Command::Up(args) = Cli::parse_from(line).command else {
-            unreachable!("it says up")
-        };
-        let addresses = edge_addresses(&args).ok()?;
-        assert!(addresses.iter().all(|a| a.ip() == args.listen.ip()));
-        Some(addresses.iter().map(SocketAddr::port).collect())
-    }
-
-    #[test]
-    fn ports_count_up_from_the_first_without_the_admins() {
-        let rows = [
-            (
-                "127.0.0.1:8080",
-                "127.0.0.1:8081",
-                "3",
-                Some(vec![8080, 8082, 8083]),
-            ),
-            (
-                "0.0.0.0:8080",
-                "127.0.0.1:8081",
-                "2",
-                Some(vec![8080, 8082]),
-            ),
-            ("[::]:8080", "127.0.0.1:8081", "2", Some(vec![8080, 8082])),
-            ("127.0.0.1:0", "127.0.0.1:8081", "2", Some(vec![0, 0])),
-            ("127.0.0.1:65535", "127.0.0.1:8081", "2", None),
-            ("0.0.0.0:8081", "127.0.0.1:8081", "1", None),
-            (
-                "127.0.0.2:8081",
-                "127.0.0.1:8081",
-                "2",
-                Some(vec![8081, 8082]),
-            ),
-        ];
-        for (listen, admin, edges, expected) in rows {
-            assert_eq!(ports(listen, admin, edges), expected, "{listen} {admin}");
-        }
-    }
 }
