@@ -4,7 +4,7 @@ use crate::cli::UpArgs;
 use anyhow::{Context, Result, anyhow, bail};
 use seawall_control_plane::api::Refused;
 use seawall_control_plane::api::purges::Requested;
-use seawall_control_plane::services::Condition;
+use seawall_control_plane::services::{ChangeError, Condition};
 use seawall_control_plane::{ControlPlane, Plane};
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -47,7 +47,10 @@ async fn put_in_force(plane: &Plane, text: String, is_other: bool) -> Result<Opt
         }
         (_, Some(own)) => Condition::Version(own.version),
         (None, None) => {
-            let history = plane.services.history(SERVICE).await.unwrap_or_default();
+            let history = match plane.services.history(SERVICE).await {
+                Err(ChangeError::Unknown(_)) => Vec::new(),
+                told => told?,
+            };
             if let Some(last) = history.first() {
                 return Ok(Some(format!(
                     "service {SERVICE} was deleted by {} and stays so; `seawall service rollback {SERVICE} --to {}` puts it back",
