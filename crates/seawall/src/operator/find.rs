@@ -112,12 +112,29 @@ pub fn remember(admin: SocketAddr, data: &Path) {
     let Some(note) = note(admin) else {
         return;
     };
+    if let Some(dir) = note.parent() {
+        forget_gone(dir);
+    }
     let written = (|| {
         let token = fs::canonicalize(data)?.join(TOKEN_FILE);
         fs::write(&note, format!("{}\n", token.display()))
     })();
     if let Err(error) = written {
         tracing::debug!(%error, "where the operator's token lies could not be noted");
+    }
+}
+
+/// Removes notes of tokens that are gone: free ports are other ones each time.
+fn forget_gone(dir: &Path) {
+    const NOTES_MAX: usize = 10_000;
+    let notes = fs::read_dir(dir).into_iter().flatten().flatten();
+    for note in notes.take(NOTES_MAX) {
+        let noted = fs::read_to_string(note.path()).unwrap_or_default();
+        // an empty one is being written just now
+        let is_gone = !noted.is_empty() && !Path::new(noted.trim_end()).exists();
+        if is_gone && noted.trim_end().ends_with(TOKEN_FILE) {
+            let _ = fs::remove_file(note.path());
+        }
     }
 }
 
@@ -167,6 +184,26 @@ mod tests {
         ] {
             assert!(authority(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn notes_of_tokens_that_are_gone_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = dir.path().join(TOKEN_FILE);
+        fs::write(&token, "swt_a").unwrap();
+        let notes = dir.path().join("notes");
+        fs::create_dir(&notes).unwrap();
+        let put = |name: &str, text: &str| fs::write(notes.join(name), text).unwrap();
+        put("there", &format!("{}\n", token.display()));
+        put("gone", "/no/such/operator.token\n");
+        put("begun", "");
+        put("else", "/no/such/file\n");
+        forget_gone(&notes);
+        let left = |name: &str| notes.join(name).exists();
+        assert_eq!(
+            ["there", "gone", "begun", "else"].map(left),
+            [true, false, true, true]
+        );
     }
 
     #[test]
