@@ -8,11 +8,34 @@ use std::time::{Duration, Instant};
 fn help_tells_every_command_and_a_wrong_flag_is_a_usage_error() {
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["up", "edge", "shield", "check", "completions"] {
+    let parts = [
+        ("up", &[][..]),
+        ("edge", &[]),
+        ("shield", &[]),
+        ("control-plane", &["backup", "restore"]),
+        ("purge", &["show", "list"]),
+        (
+            "service",
+            &["list", "show", "put", "history", "rollback", "delete"],
+        ),
+        ("node", &["list", "remove"]),
+        ("token", &["create", "list", "revoke"]),
+        ("check", &[]),
+        ("completions", &[]),
+    ];
+    for (command, below) in parts {
         assert!(
             stdout(&help).contains(&format!("\n  {command} ")),
             "{command}"
         );
+        let help = stdout(&run(&[command, "--help"]));
+        assert!(help.contains("Example"), "{command}: {help}");
+        for part in below {
+            assert!(help.contains(&format!("\n  {part} ")), "{command} {part}");
+            let help = run(&[command, part, "--help"]);
+            assert_eq!(help.status.code(), Some(0), "{command} {part}");
+            assert!(stdout(&help).contains("--json"), "{command} {part}");
+        }
     }
     for wrong in [
         &["up", "--no-such-flag"][..],
