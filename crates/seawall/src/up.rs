@@ -77,6 +77,7 @@ impl Up {
         let disk = disk.size;
         let all = Arc::new(All::default());
         let started = control_plane(args, &all)?;
+        disk::remember(args.disk, disk, &args.data);
         let sync = match &started {
             Some(plane) => {
                 crate::operator::remember(plane.admin_address(), &args.data);

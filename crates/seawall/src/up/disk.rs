@@ -49,8 +49,6 @@ pub(super) fn choose(given: Option<ByteCount>, data: &Path, nodes: &[String]) ->
     let chosen = size(free, held, taken_before, nodes.len() as u64);
     match chosen {
         Some(size) => {
-            // without it the next start may choose another size, and begin with an empty cache
-            let _ = fs::write(data.join(TAKEN_FILE), format!("{size}\n"));
             let little = || {
                 format!(
                     "{} are free at {}: each node takes {size} for cached copies, not {USUAL} (--disk says otherwise)",
@@ -68,6 +66,16 @@ pub(super) fn choose(given: Option<ByteCount>, data: &Path, nodes: &[String]) ->
             rounded(free + held),
             data.display()
         )),
+    }
+}
+
+/// Notes what was chosen by free room, once the directory is this process's. Without the note the next start may choose
+/// another size, and begin with an empty cache.
+pub(super) fn remember(given: Option<ByteCount>, chosen: Option<ByteCount>, data: &Path) {
+    if let (None, Some(size)) = (given, chosen)
+        && let Err(error) = fs::write(data.join(TAKEN_FILE), format!("{size}\n"))
+    {
+        tracing::warn!(%error, "the size of the disk caches could not be noted");
     }
 }
 
