@@ -7,6 +7,7 @@ use seawall_control_plane::api::purges::Requested;
 use seawall_control_plane::services::{ChangeError, Condition};
 use seawall_control_plane::{ControlPlane, Plane};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The service of `up`, and the name under which it is put.
@@ -28,7 +29,7 @@ pub(super) fn put_service(
     }
 }
 
-async fn put_in_force(plane: &Plane, text: String, is_other: bool) -> Result<Option<String>> {
+async fn put_in_force(plane: &Arc<Plane>, text: String, is_other: bool) -> Result<Option<String>> {
     let in_force = plane.services.in_force();
     let current = in_force.services.get(SERVICE).map(|c| &c.version);
     // whoever changed it by the API left no such note, whatever the name of the token
@@ -70,7 +71,7 @@ async fn put_in_force(plane: &Plane, text: String, is_other: bool) -> Result<Opt
 }
 
 /// Nodes hear of it when they start, before they answer with stored copies. A service that is not in force cannot be named.
-async fn purge_copies(plane: &Plane, in_force: bool) -> Result<()> {
+async fn purge_copies(plane: &Arc<Plane>, in_force: bool) -> Result<()> {
     let body = if in_force {
         json!({ "service": SERVICE, "wait_ms": 0 }).to_string()
     } else {
