@@ -91,7 +91,7 @@ fn what_cannot_start_says_why_in_one_line() {
     let data = data.to_str().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let free = ["--admin", "127.0.0.1:0", "--data", data];
+    let free = ["--admin", "127.0.0.1:0", "--data", data, "--disk", "0"];
     fails(&[&["up", "--listen", &taken][..], &free].concat(), &taken);
     fails(
         &[
@@ -149,6 +149,8 @@ fn up_serves_a_directory_through_shield_and_edges_and_ends_with_zero() {
         "127.0.0.1:0",
         "--edges",
         "2",
+        "--disk",
+        "0",
     ];
     let mut up = Running::start(&args);
     let edge = up.address("edges");
@@ -187,6 +189,8 @@ fn up_without_an_origin_serves_the_demo() {
         "--admin",
         "127.0.0.1:0",
         "--shields",
+        "0",
+        "--disk",
         "0",
     ]);
     assert!(get(&up.address("edges"), "/").starts_with("HTTP/1.1 200"));
