@@ -15,6 +15,7 @@
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
 //! | `vary` | RFC 9111 §4.1: the selecting fields and their digest |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
+//! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
 //! | `hop`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; RFC 8586 |
 //! | `coding` | RFC 9110 §12.5.3: whether an answer is worth gzip and may have it |
@@ -33,6 +34,7 @@ mod hop;
 mod list;
 mod method;
 mod outcome;
+mod part;
 mod ranges;
 mod reuse;
 mod storable;
@@ -53,6 +55,7 @@ pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
 pub use hop::{stored_fields, strip_hop_by_hop};
 pub use method::{is_cacheable_method, is_unsafe_method};
 pub use outcome::Outcome;
+pub use part::{NotPart, asks_for_part, is_part, part_validator};
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
 pub use reuse::{Reuse, reuse};
 pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
