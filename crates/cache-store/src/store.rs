@@ -542,21 +542,38 @@ impl CacheStore {
     /// Whether the bytes `range` of the body of `head` are in memory or, as far as is known without reading, on a disk.
     pub fn holds(&self, head: &Head, range: Range<u64>) -> bool {
         let range = range.start.min(head.length)..range.end.min(head.length);
+        range.is_empty()
+            || (range.start / CHUNK_BYTES..=(range.end - 1) / CHUNK_BYTES)
+                .all(|index| self.holds_chunk(head, index as u32))
+    }
+
+    /// The same for chunk `index`.
+    pub fn holds_chunk(&self, head: &Head, index: u32) -> bool {
         let Body::Chunks { object, .. } = &head.body else {
             return true;
         };
-        if range.is_empty() {
-            return true;
+        let key = ChunkKey {
+            object: *object,
+            generation: head.generation,
+            index,
+        };
+        let on_disk = || self.disk.as_ref().is_some_and(|d| d.may_load_chunk(&key));
+        self.chunks.contains(&key) || on_disk()
+    }
+
+    /// Puts chunk `index` of the body of `head` back, which was lost and fetched again. `false`: these are not its bytes.
+    pub fn restore_chunk(&self, head: &Head, index: u32, chunk: Bytes) -> bool {
+        let Body::Chunks { object, sums, .. } = &head.body else {
+            return false;
+        };
+        let base = u64::from(index) * CHUNK_BYTES;
+        let whole = CHUNK_BYTES.min(head.length.saturating_sub(base));
+        let same =
+            chunk.len() as u64 == whole && sums.get(index as usize) == Some(&xxh3_64(&chunk));
+        if same {
+            self.put_chunk(*object, head.generation, index, chunk);
         }
-        (range.start / CHUNK_BYTES..=(range.end - 1) / CHUNK_BYTES).all(|index| {
-            let key = ChunkKey {
-                object: *object,
-                generation: head.generation,
-                index: index as u32,
-            };
-            let on_disk = || self.disk.as_ref().is_some_and(|d| d.may_load_chunk(&key));
-            self.chunks.contains(&key) || on_disk()
-        })
+        same
     }
 
     /// Whether there is a disk tier that [`Self::recall`] could find something on.

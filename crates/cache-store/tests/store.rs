@@ -221,6 +221,49 @@ fn a_range_of_a_chunked_body_is_its_bytes_and_a_missing_or_foreign_chunk_is_none
 }
 
 #[test]
+fn a_lost_chunk_is_put_back_by_its_own_bytes_alone() {
+    let (filled, store) = (store(64 << 20), store(64 << 20));
+    let generation = store.next_generation();
+    let whole = vec![1; CHUNK_BYTES as usize];
+    let chunks = [Bytes::from(whole.clone()), Bytes::from_static(b"tail")];
+    let sums: Vec<u64> = (0..)
+        .zip(&chunks)
+        .map(|(index, chunk)| filled.put_chunk(7, generation, index, chunk.clone()))
+        .collect();
+    let stored = fields(&[("etag", "\"v1\"")]);
+    let head = Head::new(
+        HeadParts {
+            generation,
+            revision: 0,
+            label: Label::default(),
+            status: StatusCode::OK,
+            fields: &stored,
+            upstream_cache_status: b"",
+            freshness: freshness(),
+            length: CHUNK_BYTES + 4,
+            scopes: Box::default(),
+            coding: Coding::AsIs,
+            object: 7,
+            sums: sums.into(),
+        },
+        None,
+    );
+    assert!(!store.holds_chunk(&head, 0) && !store.holds_chunk(&head, 1));
+    let mut other = whole;
+    other[1000] = 2;
+    assert!(!store.restore_chunk(&head, 0, other.into()));
+    assert!(!store.restore_chunk(&head, 0, chunks[0].slice(1..)));
+    assert!(!store.restore_chunk(&head, 1, chunks[0].clone()));
+    assert!(!store.restore_chunk(&head, 2, Bytes::new()));
+    assert!(!store.holds(&head, 0..1) && store.holds(&head, 9..9));
+    assert!(store.restore_chunk(&head, 1, chunks[1].clone()));
+    assert!(store.holds(&head, CHUNK_BYTES..head.length) && !store.holds(&head, 0..head.length));
+    assert!(store.restore_chunk(&head, 0, chunks[0].clone()));
+    let body = store.body(&head, 0..head.length).unwrap().concat();
+    assert!(body == chunks.concat());
+}
+
+#[test]
 fn memory_stays_within_its_bound() {
     let store = store(8 << 20);
     let body = vec![1; 30_000];
