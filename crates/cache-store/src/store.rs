@@ -1,5 +1,6 @@
 //! The store: heads, variants and chunks in memory, each bounded, and under them the disk tier where there is one.
 
+use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
 use crate::disk::{DiskConfig, Missing, OpenError};
 use crate::head::{Body, Coding, Head};
@@ -91,6 +92,8 @@ pub struct CacheStore {
     /// Serialise read-modify-write of one key's variants; with a disk tier, everything that is put under one key.
     locks: Vec<Mutex<()>>,
     chunk_capacity: u64,
+    /// The longest body that the disks take; 0 without disks.
+    disk_body_bytes_max: u64,
 }
 
 impl std::fmt::Debug for CacheStore {
@@ -128,6 +131,12 @@ impl Counts for CountEvictions<HeadKey> {
 }
 impl Counts for CountEvictions<ChunkKey> {
     type Value = Chunk;
+}
+
+/// A body lies on one disk, whichever its key says: a quarter of the chunks' room on the smallest.
+fn disk_body_bytes_max(disks: &[DiskConfig]) -> u64 {
+    let room = disks.iter().map(|disk| layouts(disk.bytes)[1].bytes());
+    room.min().unwrap_or(0) / 4
 }
 
 fn shards(bytes: u64, shard_bytes_min: u64) -> usize {
@@ -192,6 +201,7 @@ impl CacheStore {
             counter: AtomicU64::new(1),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             chunk_capacity: chunks,
+            disk_body_bytes_max: disk_body_bytes_max(&config.disks),
         }
     }
 
@@ -203,8 +213,18 @@ impl CacheStore {
         }
     }
 
-    /// The longest body that is worth storing: a longer one would push itself out of memory.
+    /// The longest body that is worth storing: a longer one would push itself out of memory or, while there are disks
+    /// that are well, off its disk.
     pub fn body_bytes_max(&self) -> u64 {
+        let memory = self.pinned_bytes_max();
+        match &self.disk {
+            Some(disk) if disk.is_up() => memory.max(self.disk_body_bytes_max),
+            _ => memory,
+        }
+    }
+
+    /// The longest body that may be held as a whole for one reader.
+    pub fn pinned_bytes_max(&self) -> u64 {
         // one shard of foyer's cache must be able to hold its part of the body beside others
         (self.chunk_capacity / 4).max(INLINE_MAX)
     }

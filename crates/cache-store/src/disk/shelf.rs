@@ -145,8 +145,8 @@ pub(crate) struct Shelf<V: Shelved> {
 struct Queue<V: Shelved> {
     waiting: VecDeque<(Record<V>, usize)>,
     bytes: usize,
-    /// By hash of the key: records that wait or are being written, which the index does not show yet.
-    pending: HashMap<u64, u32>,
+    /// By hash of the key: how many records wait or are being written, which the index does not show yet, and the last.
+    pending: HashMap<u64, (u32, Record<V>)>,
 }
 
 impl<V: Shelved> Shelf<V> {
@@ -216,7 +216,10 @@ impl<V: Shelved> Shelf<V> {
                 return;
             }
             queue.bytes += bytes;
-            *queue.pending.entry(record.hash()).or_default() += 1;
+            let count = queue.pending.get(&record.hash()).map_or(0, |(n, _)| *n);
+            queue
+                .pending
+                .insert(record.hash(), (count + 1, record.clone()));
             queue.waiting.push_back((record, bytes));
         }
         self.wake.notify_one();
@@ -231,6 +234,14 @@ impl<V: Shelved> Shelf<V> {
         }
         // the queue before the index: a record leaves the one after it came into the other
         self.queue.lock().pending.contains_key(&hash) || self.store.may_contains(key)
+    }
+
+    /// What waits to be written under `key`, or is being written: memory may have let go of it by now.
+    pub(crate) fn waiting(&self, key: &V::Key) -> Option<V> {
+        let hash = self.probes.hash(key);
+        let queue = self.queue.lock();
+        let (_, record) = queue.pending.get(&hash)?;
+        (record.key() == key).then(|| record.value().clone())
     }
 
     /// Whether a read of `key` is worth while. Costs no I/O.
@@ -407,7 +418,7 @@ impl<V: Shelved> Shelf<V> {
     fn done(&self, batch: &[Record<V>]) {
         let mut queue = self.queue.lock();
         for record in batch {
-            if let Some(count) = queue.pending.get_mut(&record.hash()) {
+            if let Some((count, _)) = queue.pending.get_mut(&record.hash()) {
                 *count -= 1;
                 if *count == 0 {
                     queue.pending.remove(&record.hash());
