@@ -133,6 +133,11 @@ impl Origin {
         self.shared.seen.lock().expect("no holder panics").clone()
     }
 
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.shared.seen.lock().expect("no holder panics").clear();
+    }
+
     /// Requests by target.
     pub fn counts(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();

@@ -7,7 +7,7 @@ use crate::link;
 use crate::message;
 use crate::scoped::untold;
 use crate::sink::TAG_FIELDS;
-use crate::source::{Broken, Source};
+use crate::source::{Broken, Held, Source};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_client_conn::Wire;
@@ -39,6 +39,15 @@ impl Story {
             detail: None,
         }
     }
+
+    /// The same, of a copy of which some was lost and is asked for (RFC 9211 §2.2: `fwd=partial`).
+    pub(crate) fn partial(mut self) -> Self {
+        if self.outcome == Outcome::Hit {
+            self.outcome = Outcome::Partial;
+        }
+        self.forward = self.forward.or(Some(Forward::Partial));
+        self
+    }
 }
 
 /// What a client got.
@@ -49,23 +58,36 @@ pub(crate) struct Delivered {
     pub(crate) bytes: u64,
 }
 
+impl Delivered {
+    /// The client left before anything was sent.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            outcome: Outcome::Error,
+            status: 499,
+            bytes: 0,
+        }
+    }
+}
+
 const BOUNDARY_DIGITS: usize = 24;
 
-/// Sends the copy (`head`, `source`) as the answer to `asked`.
+/// Sends the copy (`head`, `source`) as the answer to `asked`. `None`: nothing was sent, since the copy cannot answer it:
+/// some of its body was lost. Never `None` for a growing copy.
 pub(crate) async fn deliver<W: Wire>(
     proxy: &CacheProxy,
     wire: &mut W,
     asked: &Asked,
     head: &CopyHead,
-    source: Source,
+    mut source: Source,
     story: Story,
-) -> Delivered {
+) -> Option<Delivered> {
     let now = seawall_client_conn::now();
     let (status, length, mut fields) = (head.status, head.length, head.fields.clone());
     if let Some(freshness) = &head.freshness {
         let age = freshness.age(now);
         // an answer that was just fetched and has no age says nothing of it
-        if story.forward.is_none() || age > 0 || story.outcome == Outcome::Revalidated {
+        let fetched = story.forward.is_some_and(|why| why != Forward::Partial);
+        if !fetched || age > 0 || story.outcome == Outcome::Revalidated {
             fields.insert(header::AGE, HeaderValue::from(age));
         }
     }
@@ -85,19 +107,32 @@ pub(crate) async fn deliver<W: Wire>(
             link::write_scopes(&mut fields, &untold);
         }
     }
-    let ready = matches!(source, Source::Ready(_));
-    let plan = plan(asked, status, fields, length, ready);
+    let mut plan = plan(asked, status, fields, length, source.is_stored());
+    let mut outcome = story.outcome;
+    match source.begin(wire, &plan.wanted(length)).await {
+        Ok(Held::All) => {}
+        Ok(Held::Partial) => {
+            let story = story.partial();
+            outcome = story.outcome;
+            cache_status(proxy, asked, &mut plan.fields, head, &story, now);
+        }
+        Err(Broken::Client) => return Some(Delivered::nothing()),
+        Err(Broken::Fill | Broken::Gone) => return None,
+    }
     let mut sending = Sending { wire, sent: 0 };
     let status = plan.status.as_u16();
-    let complete = sending.run(plan, source).await;
-    if complete.is_err() {
+    if sending.run(plan, &mut source).await.is_err() {
         sending.wire.abort();
     }
-    Delivered {
-        outcome: story.outcome,
+    if source.was_partial() && outcome == Outcome::Hit {
+        // it came out only when the head had gone
+        outcome = Outcome::Partial;
+    }
+    Some(Delivered {
+        outcome,
         status,
         bytes: sending.sent,
-    }
+    })
 }
 
 fn cache_status(
@@ -153,6 +188,18 @@ enum Send {
     Many(Vec<(Bytes, Range<u64>)>, Bytes),
 }
 
+impl Plan {
+    /// The parts of the body that it takes; of one without a known length nothing can be said.
+    fn wanted(&self, length: Option<u64>) -> Vec<Range<u64>> {
+        match &self.body {
+            Send::Nothing => Vec::new(),
+            Send::Whole => length.map(|n| 0..n).into_iter().collect(),
+            Send::One(range) => vec![range.clone()],
+            Send::Many(parts, _) => parts.iter().map(|(_, range)| range.clone()).collect(),
+        }
+    }
+}
+
 /// Judges conditions and ranges against the copy (RFC 9110 §13.2.2, §14).
 ///
 /// Several ranges of a copy that is still growing are answered with the whole: a server may ignore Range.
@@ -161,7 +208,7 @@ fn plan(
     status: StatusCode,
     mut fields: HeaderMap,
     length: Option<u64>,
-    ready: bool,
+    stored: bool,
 ) -> Plan {
     let request = &*asked.fields;
     let validator = |name: header::HeaderName, fields: &HeaderMap| {
@@ -225,7 +272,7 @@ fn plan(
                         body: Send::Nothing,
                     };
                 }
-                Ranges::Parts(parts) if ready || parts.len() == 1 => {
+                Ranges::Parts(parts) if stored || parts.len() == 1 => {
                     return partial(asked, fields, &parts, length);
                 }
                 Ranges::Parts(_) => {}
@@ -311,7 +358,7 @@ struct Sending<'a, W: Wire> {
 }
 
 impl<W: Wire> Sending<'_, W> {
-    async fn run(&mut self, plan: Plan, mut source: Source) -> Result<(), Broken> {
+    async fn run(&mut self, plan: Plan, source: &mut Source) -> Result<(), Broken> {
         let response = message::response(plan.status, plan.fields);
         let ends = matches!(plan.body, Send::Nothing);
         self.wire
@@ -325,15 +372,17 @@ impl<W: Wire> Sending<'_, W> {
                     self.data(data).await?;
                 }
             }
-            Send::One(range) => self.range(&mut source, range).await?,
+            Send::One(range) => self.range(source, range).await?,
             Send::Many(parts, closing) => {
-                let Source::Ready(whole) = source else {
-                    return Err(Broken::Fill);
-                };
                 for (head, range) in parts {
                     self.data(head).await?;
-                    // parts come as asked, also backwards: each reads the body from its start
-                    self.range(&mut Source::Ready(whole.clone()), range).await?;
+                    match &mut *source {
+                        // each part reads the body from its start
+                        Source::Ready(whole) => {
+                            self.range(&mut Source::Ready(whole.clone()), range).await?;
+                        }
+                        source => self.range(source, range).await?,
+                    }
                 }
                 self.data(closing).await?;
             }
@@ -352,7 +401,7 @@ impl<W: Wire> Sending<'_, W> {
 
     /// Sends `range` of a body that is read from its start.
     async fn range(&mut self, source: &mut Source, range: Range<u64>) -> Result<(), Broken> {
-        let mut at = source.seek(range.start);
+        let mut at = source.seek(&range);
         while at < range.end {
             let Some(data) = source.next(self.wire).await? else {
                 return Err(Broken::Fill);

@@ -11,7 +11,7 @@ use crate::growing::{Answer, First, Reader, Share};
 use crate::refusal::Refusal;
 use crate::sink::may_serve_on_error;
 use crate::snapshot::Snapshot;
-use crate::source::Source;
+use crate::source::{Broken, Held, Source};
 use crate::standing::Standing;
 use crate::tier::{Link, TierKind};
 use crate::{pass, purge_method};
@@ -19,7 +19,8 @@ use http::{Method, header};
 use seawall_cache_store::{Coding, Found, Head, gzip_variant};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
-    Forward, Freshness, Outcome, RequestDirectives, Reuse, accepts_gzip, reuse, variant_digest,
+    Forward, Freshness, Outcome, RequestDirectives, Reuse, accepts_gzip, asks_for_part, reuse,
+    variant_digest,
 };
 use seawall_service_model::CacheMode;
 use std::borrow::Cow;
@@ -83,6 +84,8 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
     let directives = RequestDirectives::parse(&*asked.fields);
     let key = asked.key.0;
     let mut asked_disk = !proxy.store().has_disk();
+    // a copy that has lost what this request wants, and cannot get it back now
+    let mut lost = None;
     for _ in 0..LOOKS_MAX {
         let mut found = proxy.store().lookup(key, &*asked.fields);
         if !matches!(found, Found::Copy { .. }) && !std::mem::replace(&mut asked_disk, true) {
@@ -102,6 +105,9 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             (Found::Nothing, _) => (None, Forward::UriMiss),
             (Found::OtherVariants, _) => (None, Forward::VaryMiss),
             (Found::Copy { .. }, Standing::Gone) => (None, Forward::UriMiss),
+            (Found::Copy { head, .. }, _) if lost == Some(head.generation) => {
+                (None, Forward::Partial)
+            }
             (Found::Copy { head, variant }, Standing::Usable(freshness)) => {
                 match reuse(freshness, &directives, now) {
                     Reuse::Fresh => {
@@ -112,7 +118,10 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                         };
                         match stored_copy(proxy, x, asked, copy, Outcome::Hit).await {
                             Some(delivered) => return Way::Delivered(delivered),
-                            None => (None, Forward::Miss),
+                            None => {
+                                lost = Some(head.generation);
+                                (None, Forward::Partial)
+                            }
                         }
                     }
                     Reuse::StaleWhileRevalidate => {
@@ -128,7 +137,10 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                         };
                         match stored_copy(proxy, x, asked, copy, Outcome::Stale).await {
                             Some(delivered) => return Way::Delivered(delivered),
-                            None => (None, Forward::Miss),
+                            None => {
+                                lost = Some(head.generation);
+                                (None, Forward::Partial)
+                            }
                         }
                     }
                     Reuse::Validate { .. } => {
@@ -148,8 +160,8 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                 "not in cache, and only-if-cached was asked",
             ));
         }
+        let covered = replaced.is_some() && matches!(judged, Standing::Gone);
         if asked.method == Method::HEAD {
-            let covered = replaced.is_some() && matches!(judged, Standing::Gone);
             return Way::Pass(forward, covered);
         }
         let seen = stored
@@ -160,6 +172,14 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             variant: proxy.store().fill_variant(key, &*asked.fields),
             floor: asked.floor(replaced.as_deref()),
         };
+        if stored.is_none()
+            && asked.is_from_fleet()
+            && asks_for_part(&asked.fields)
+            && !proxy.fills().has(&fill_key)
+        {
+            // a neighbour has lost a part of its copy, and there is none here: the part alone, not the whole
+            return Way::Pass(forward, covered);
+        }
         let alone = stored.is_none() && proxy.unstorable().contains(key, now);
         let join = if alone {
             proxy.fills().alone(fill_key, &asked.fields)
@@ -168,6 +188,7 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                 match proxy.store().lookup(key, &*asked.fields) {
                     Found::Copy { head, .. } => {
                         Some((head.generation, head.revision)) != seen
+                            && Some(head.generation) != lost
                             && matches!(proxy.standing(asked, &head, now), Standing::Usable(_))
                     }
                     _ => false,
@@ -195,11 +216,7 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
             // of somebody else's fill says nothing
             Ok(First::Interim(_) | First::Failed) => continue,
             Err(Gone) => {
-                return Way::Delivered(Delivered {
-                    outcome: Outcome::Error,
-                    status: 499,
-                    bytes: 0,
-                });
+                return Way::Delivered(Delivered::nothing());
             }
         };
         match answer {
@@ -241,7 +258,7 @@ async fn cached<W: Wire>(proxy: &Arc<CacheProxy>, x: &mut Exchange<W>, asked: &A
                 };
                 match stored_story(proxy, x, asked, copy, story).await {
                     Some(delivered) => return Way::Delivered(delivered),
-                    None => continue,
+                    None => lost = Some(head.generation),
                 }
             }
             Answer::Own { head, share } => {
@@ -342,24 +359,24 @@ async fn stored_copy<W: Wire>(
     stored_story(proxy, x, asked, copy, Story::hit(outcome)).await
 }
 
-/// Delivers a stored copy. `None`: part of its body is gone; the copy is retired.
+/// Delivers a stored copy. `None`: nothing was sent, since what is wanted of its body was lost and cannot be had now.
 async fn stored_story<W: Wire>(
     proxy: &Arc<CacheProxy>,
     x: &mut Exchange<W>,
     asked: &Arc<Asked>,
     copy: Usable<'_>,
-    story: Story,
+    mut story: Story,
 ) -> Option<Delivered> {
     let Usable {
         head,
         variant,
         freshness,
     } = copy;
-    let (store, key) = (proxy.store(), asked.key.0);
-    let source = Source::stored(store, (key, variant), head)?;
+    let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
+    let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
     let plain = CopyHead::of_stored(head, freshness);
     if !wants_gzip(proxy, asked, head.coding) {
-        return Some(deliver(proxy, x.wire(), asked, &plain, source, story).await);
+        return deliver(proxy, x.wire(), asked, &plain, source, story).await;
     }
     let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
         let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
@@ -369,20 +386,21 @@ async fn stored_story<W: Wire>(
             coder::refresh(proxy, key, variant, head, &coded)
         }
     });
-    if let Some(coded) = coded
-        && let Some(source) = Source::stored(store, (key, gzip_variant(variant)), &coded)
-    {
-        return Some(
-            deliver(
-                proxy,
-                x.wire(),
-                asked,
-                &CopyHead::of_stored(&coded, freshness),
-                source,
-                story,
-            )
-            .await,
-        );
+    if let Some(coded) = coded {
+        let source = Source::stored(proxy, asked, &stop, (key, gzip_variant(variant)), &coded);
+        let coded = CopyHead::of_stored(&coded, freshness);
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        if delivered.is_some() {
+            return delivered;
+        }
+        // it has a hole, or its disk is busy: coded once more
+    }
+    let whole = 0..head.length;
+    match source.begin(x.wire(), std::slice::from_ref(&whole)).await {
+        Ok(Held::All) => {}
+        Ok(Held::Partial) => story = story.partial(),
+        Err(Broken::Client) => return Some(Delivered::nothing()),
+        Err(Broken::Fill | Broken::Gone) => return None,
     }
     let mut source = Some(source);
     let taken = || source.take().unwrap_or_else(|| Source::ready(Vec::new()));
@@ -391,7 +409,7 @@ async fn stored_story<W: Wire>(
         // nobody took it
         None => (Arc::new(plain), source?),
     };
-    Some(deliver(proxy, x.wire(), asked, &head, source, story).await)
+    deliver(proxy, x.wire(), asked, &head, source, story).await
 }
 
 /// Delivers a copy while it grows.
@@ -409,17 +427,12 @@ async fn growing<W: Wire>(
     {
         drop(reader);
         let source = Source::Following(coded_reader);
-        return deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        return delivered.unwrap_or_else(Delivered::nothing);
     }
-    deliver(
-        proxy,
-        x.wire(),
-        asked,
-        head,
-        Source::Following(reader),
-        story,
-    )
-    .await
+    let source = Source::Following(reader);
+    let delivered = deliver(proxy, x.wire(), asked, head, source, story).await;
+    delivered.unwrap_or_else(Delivered::nothing)
 }
 
 /// Refreshes a stale copy in the background, once for all who are served from it.

@@ -102,7 +102,11 @@ async fn run(
 
 /// The request of a fill asks for the whole selected representation: the conditions and ranges of the one who asked
 /// are answered from the copy.
-fn request_fields(proxy: &CacheProxy, asked: &Asked, stored: Option<&Stored>) -> HeaderMap {
+pub(crate) fn request_fields(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    stored: Option<&Stored>,
+) -> HeaderMap {
     let mut fields = (*asked.fields).clone();
     strip_hop_by_hop(&mut fields);
     for name in [

@@ -74,6 +74,11 @@ impl Fills {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Whether a fill that could be joined is running.
+    pub(crate) fn has(&self, key: &FillKey) -> bool {
+        self.shard(key).lock().contains_key(key)
+    }
+
     fn shard(&self, key: &FillKey) -> &Mutex<HashMap<FillKey, Arc<Fill>>> {
         &self.shards[key.key as usize % SHARDS]
     }

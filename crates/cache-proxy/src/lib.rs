@@ -10,6 +10,7 @@
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
+//! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
@@ -26,6 +27,8 @@ mod growing;
 pub mod link;
 mod message;
 mod outbound;
+mod part;
+mod parts;
 mod pass;
 mod proxy;
 mod purge_method;

@@ -5,6 +5,7 @@ use crate::deliver::Delivered;
 use crate::fills::Fills;
 use crate::growing::Budget;
 use crate::link::{self, HOPS_MAX};
+use crate::parts::Parts;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
@@ -69,6 +70,7 @@ pub struct CacheProxy {
     store: Arc<CacheStore>,
     upstream: Arc<Upstream>,
     fills: Fills,
+    parts: Arc<Parts>,
     budget: Arc<Budget>,
     unstorable: Unstorable,
     metrics: Arc<Metrics>,
@@ -109,6 +111,7 @@ impl CacheProxy {
             store,
             upstream,
             fills: Fills::new(config.fills_max, budget.clone()),
+            parts: Arc::default(),
             budget,
             unstorable: Unstorable::default(),
             metrics,
@@ -154,6 +157,10 @@ impl CacheProxy {
 
     pub(crate) fn fills(&self) -> &Fills {
         &self.fills
+    }
+
+    pub(crate) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
     }
 
     pub(crate) fn unstorable(&self) -> &Unstorable {

@@ -1,11 +1,18 @@
 //! Where the bytes of a delivery come from: a stored copy, or one that is still growing.
 
+use crate::CacheProxy;
+use crate::asked::Asked;
 use crate::growing::{Next, Reader};
+use crate::part;
+use crate::parts::NoPart;
 use bytes::Bytes;
-use seawall_cache_store::{CHUNK_BYTES, CacheStore, Head, Missing};
-use seawall_client_conn::Wire;
+use seawall_cache_store::{CHUNK_BYTES, Head, Missing};
+use seawall_client_conn::{ShutdownWatch, Wire};
+use seawall_http_cache::RequestDirectives;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,37 +21,111 @@ use std::task::Poll;
 pub(crate) enum Source {
     Ready(VecDeque<Bytes>),
     Following(Reader),
-    Stored(Stored),
+    Stored(Box<Stored>),
 }
 
-/// A stored body, of which some is on a disk: read chunk by chunk.
+/// A stored body that is not in memory as a whole: read chunk by chunk, from a disk or, where one was lost, from the next
+/// server.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    store: Arc<CacheStore>,
+    proxy: Arc<CacheProxy>,
+    /// On whose behalf a lost chunk is asked for.
+    asked: Arc<Asked>,
+    stop: ShutdownWatch,
     head: Arc<Head>,
     /// Key and variant that the head lies under.
     slot: (u128, u64),
-    /// The next chunk.
-    index: u64,
+    /// The chunks still to come.
+    rest: Range<u32>,
+    /// One that was had before anything was sent.
+    had: Option<(u32, Bytes)>,
+    /// Something had been lost.
+    partial: bool,
+    /// What was lost may be asked for: the request takes more than what is here (RFC 9111 §5.2.1.7).
+    may_ask: bool,
 }
 
 impl Stored {
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        if self.index * CHUNK_BYTES >= self.head.length {
+        if self.rest.is_empty() {
             return Ok(None);
         }
-        let chunk = self.store.recall_chunk(&self.head, self.index as u32).await;
-        self.index += 1;
-        if chunk == Err(Missing::Gone) {
-            // the next request finds no copy, rather than the same hole; a newer copy may be there by now, and stays
-            let (key, variant) = self.slot;
-            self.store.retire(key, variant, self.head.generation);
-        }
-        chunk.map(Some).map_err(|missing| match missing {
-            Missing::Gone => Broken::Gone,
-            Missing::Busy => Broken::Busy,
-        })
+        let index = self.rest.start;
+        let had = self.had.take().filter(|(of, _)| *of == index);
+        let chunk = match had {
+            Some((_, chunk)) => chunk,
+            None => self.chunk(index).await?,
+        };
+        self.rest.start += 1;
+        Ok(Some(chunk))
     }
+
+    async fn chunk(&mut self, index: u32) -> Result<Bytes, Broken> {
+        let missing = match self.proxy.store().recall_chunk(&self.head, index).await {
+            Ok(chunk) => return Ok(chunk),
+            Err(missing) => missing,
+        };
+        // a busy disk may have it another time: no reason to let go of a copy that can be had from there alone
+        let later = missing == Missing::Busy && !part::restorable(&self.head);
+        if later || !self.may_ask {
+            return Err(Broken::Gone);
+        }
+        let wanted = index..self.rest.end;
+        let fetched = part::fetch(&self.proxy, &self.asked, &self.stop, &self.head, wanted).await;
+        match fetched {
+            Ok(chunk) => {
+                self.partial = true;
+                Ok(chunk)
+            }
+            Err(NoPart::Lost) => Err(self.retire()),
+            Err(NoPart::Unavailable) => Err(Broken::Gone),
+        }
+    }
+
+    /// The next request finds no copy, rather than the same hole; a newer copy may be there by now, and stays.
+    fn retire(&self) -> Broken {
+        let (key, variant) = self.slot;
+        self.proxy
+            .store()
+            .retire(key, variant, self.head.generation);
+        Broken::Gone
+    }
+
+    /// Sets out to read `range`. Returns where its first chunk begins.
+    fn seek(&mut self, range: &Range<u64>) -> u64 {
+        self.rest = chunks(range);
+        u64::from(self.rest.start) * CHUNK_BYTES
+    }
+
+    /// Whether all of `wanted` is here, as far as is known without reading. An error: not all, and it cannot be had.
+    fn look(&self, wanted: &[Range<u64>]) -> Result<bool, Broken> {
+        let (store, head) = (self.proxy.store(), &*self.head);
+        if wanted.iter().all(|range| store.holds(head, range.clone())) {
+            return Ok(true);
+        }
+        if !self.may_ask {
+            return Err(Broken::Gone);
+        }
+        let whole = wanted.contains(&(0..head.length));
+        let nothing_left =
+            || !chunks(&(0..head.length)).any(|index| store.holds_chunk(head, index));
+        let by_parts = part::restorable(head)
+            // one fill of the whole rather than many parts of it
+            && !(whole && head.length > WHOLE_BYTES_MAX && nothing_left());
+        if by_parts {
+            Ok(false)
+        } else {
+            Err(self.retire())
+        }
+    }
+}
+
+/// A longer body of which nothing is left is filled anew (4 MiB, which is one fetch).
+const WHOLE_BYTES_MAX: u64 = crate::parts::RUN_CHUNKS as u64 * CHUNK_BYTES;
+
+/// The chunks that hold these bytes.
+fn chunks(range: &Range<u64>) -> Range<u32> {
+    (range.start / CHUNK_BYTES) as u32..range.end.div_ceil(CHUNK_BYTES) as u32
 }
 
 /// Why a body ended early.
@@ -52,12 +133,18 @@ impl Stored {
 pub(crate) enum Broken {
     /// The fill failed: the copy has no end.
     Fill,
-    /// A part of a stored body is gone from the disk.
+    /// A part of a stored body was lost and cannot be had.
     Gone,
-    /// A part of a stored body did not come from the disk in time.
-    Busy,
     /// The client is gone, or does not read.
     Client,
+}
+
+/// How much of what is wanted is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    All,
+    /// Some of it was lost and is asked for.
+    Partial,
 }
 
 impl Source {
@@ -65,37 +152,74 @@ impl Source {
         Self::Ready(parts.into())
     }
 
-    /// The body of the stored copy in `slot` (key, variant): from memory, or read from a disk as it is sent. `None`: a
-    /// part of it is gone, and the copy is retired.
+    /// The body of the stored copy in `slot` (key, variant): from memory, or read as it is sent.
     pub(crate) fn stored(
-        store: &Arc<CacheStore>,
+        proxy: &Arc<CacheProxy>,
+        asked: &Arc<Asked>,
+        stop: &ShutdownWatch,
         slot: (u128, u64),
         head: &Arc<Head>,
-    ) -> Option<Self> {
-        if let Some(parts) = store.body(head, 0..head.length) {
-            return Some(Self::ready(parts));
+    ) -> Self {
+        let store = proxy.store();
+        if head.length <= store.pinned_bytes_max()
+            && let Some(parts) = store.body(head, 0..head.length)
+        {
+            return Self::ready(parts);
         }
-        if !store.holds(head, 0..head.length) {
-            store.retire(slot.0, slot.1, head.generation);
-            return None;
-        }
-        Some(Self::Stored(Stored {
-            store: store.clone(),
+        Self::Stored(Box::new(Stored {
+            proxy: proxy.clone(),
+            asked: asked.clone(),
+            stop: stop.clone(),
             head: head.clone(),
             slot,
-            index: 0,
+            rest: chunks(&(0..head.length)),
+            had: None,
+            partial: false,
+            may_ask: !RequestDirectives::parse(&*asked.fields).only_if_cached,
         }))
     }
 
-    /// Passes over what can be passed over without reading it, before `offset`. Returns where the source stands then;
-    /// for one that was not read from yet.
-    pub(crate) fn seek(&mut self, offset: u64) -> u64 {
+    /// Whether any part of it can be read, in any order.
+    pub(crate) fn is_stored(&self) -> bool {
+        !matches!(self, Self::Following(_))
+    }
+
+    /// Before anything is sent: makes sure that the ranges in `wanted` can be had, as far as can be told, and gets the
+    /// first bytes of them. An error: not so, and nothing is lost yet; a copy that is no longer of use is retired.
+    pub(crate) async fn begin<W: Wire>(
+        &mut self,
+        wire: &mut W,
+        wanted: &[Range<u64>],
+    ) -> Result<Held, Broken> {
+        let (Self::Stored(stored), Some(first)) = (self, wanted.first()) else {
+            return Ok(Held::All);
+        };
+        if first.is_empty() {
+            return Ok(Held::All);
+        }
+        let all = stored.look(wanted)?;
+        stored.seek(first);
+        let index = stored.rest.start;
+        let chunk = while_connected(wire, stored.chunk(index)).await?;
+        stored.had = Some((index, chunk));
+        Ok(if all && !stored.partial {
+            Held::All
+        } else {
+            Held::Partial
+        })
+    }
+
+    /// Whether some of what was read had been lost.
+    pub(crate) fn was_partial(&self) -> bool {
+        matches!(self, Self::Stored(stored) if stored.partial)
+    }
+
+    /// Sets out to read `range`, and passes over what can be passed over without reading it. Returns where the source
+    /// stands then; for one that is not stored, only before anything was read.
+    pub(crate) fn seek(&mut self, range: &Range<u64>) -> u64 {
         match self {
             Self::Ready(_) | Self::Following(_) => 0,
-            Self::Stored(stored) => {
-                stored.index = offset / CHUNK_BYTES;
-                stored.index * CHUNK_BYTES
-            }
+            Self::Stored(stored) => stored.seek(range),
         }
     }
 
@@ -103,7 +227,7 @@ impl Source {
     pub(crate) async fn next<W: Wire>(&mut self, wire: &mut W) -> Result<Option<Bytes>, Broken> {
         let reader = match self {
             Self::Ready(parts) => return Ok(parts.pop_front()),
-            Self::Stored(stored) => return stored.next().await,
+            Self::Stored(stored) => return while_connected(wire, stored.next()).await,
             Self::Following(reader) => reader,
         };
         let next = match reader.poll_next(None) {
@@ -134,5 +258,22 @@ impl Source {
                 Next::Failed => Err(Broken::Fill),
             },
         }
+    }
+}
+
+/// `next`, unless it has to be waited for and the client leaves meanwhile; what was written goes out before.
+async fn while_connected<W: Wire, T>(
+    wire: &mut W,
+    next: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    let mut next = pin!(next);
+    let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+    if let Poll::Ready(next) = at_once {
+        return next;
+    }
+    wire.flush().await.map_err(|_| Broken::Client)?;
+    tokio::select! { biased;
+        next = next => next,
+        _ = wire.idle() => Err(Broken::Client),
     }
 }

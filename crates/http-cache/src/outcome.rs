@@ -5,6 +5,8 @@
 pub enum Outcome {
     /// Answered by a fresh copy.
     Hit,
+    /// Answered by a fresh copy of which some was lost and fetched again.
+    Partial,
     /// Answered by a stale copy within its stale-while-revalidate window.
     Stale,
     /// Answered by a stale copy within its stale-if-error window, because upstream failed.
@@ -31,6 +33,7 @@ impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`].
     pub const ALL: &'static [Outcome] = &[
         Outcome::Hit,
+        Outcome::Partial,
         Outcome::Stale,
         Outcome::StaleError,
         Outcome::Revalidated,
@@ -47,6 +50,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Hit => "hit",
+            Outcome::Partial => "partial",
             Outcome::Stale => "stale",
             Outcome::StaleError => "stale_error",
             Outcome::Revalidated => "revalidated",
@@ -64,6 +68,7 @@ impl Outcome {
     pub fn describe(self) -> &'static str {
         match self {
             Outcome::Hit => "answered by a fresh copy",
+            Outcome::Partial => "answered by a fresh copy of which some was lost and fetched again",
             Outcome::Stale => "answered by a stale copy within its stale-while-revalidate window",
             Outcome::StaleError => {
                 "answered by a stale copy within its stale-if-error window, because upstream failed"

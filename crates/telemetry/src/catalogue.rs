@@ -178,6 +178,13 @@ pub const FILL_BYTES: MetricInfo = metric(
     &[],
     "Bytes held by copies that are being written.",
 );
+pub const PARTS: MetricInfo = metric(
+    "seawall_parts_total",
+    Counter,
+    "fetches",
+    &["result"],
+    "Fetches of chunks that a stored copy had lost, by Range, by result: fetched; refused (the answer was not that part of that version: the copy was retired); failed (no answer: the copy stays).",
+);
 pub const COMPRESSIONS: MetricInfo = metric(
     "seawall_compressions_total",
     Counter,
@@ -307,6 +314,7 @@ pub const CATALOGUE: &[MetricInfo] = &[
     FILLS,
     FILLS_IN_FLIGHT,
     FILL_BYTES,
+    PARTS,
     COMPRESSIONS,
     UPSTREAM_REQUESTS,
     UPSTREAM_RETRIES,

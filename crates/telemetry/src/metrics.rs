@@ -64,6 +64,14 @@ pub struct FillCounters {
     pub unscoped: IntCounter,
 }
 
+/// Fetches of lost chunks by result.
+#[derive(Debug)]
+pub struct PartCounters {
+    pub fetched: IntCounter,
+    pub refused: IntCounter,
+    pub failed: IntCounter,
+}
+
 /// The metrics of one disk.
 #[derive(Clone, Debug)]
 pub struct DiskMetrics {
@@ -105,6 +113,7 @@ pub struct Metrics {
     pub fills: FillCounters,
     pub fills_in_flight: Gauge,
     pub fill_bytes_in_flight: Gauge,
+    pub parts: PartCounters,
     pub compressions: IntCounter,
     pub upstream_requests: IntCounterVec,
     pub upstream_retries: IntCounter,
@@ -179,6 +188,8 @@ impl Metrics {
             .expect("the catalogue's names are unique");
         let fills = register.counters(catalogue::FILLS);
         let fill = |result| fills.with_label_values(&[result]);
+        let parts = register.counters(catalogue::PARTS);
+        let part = |result| parts.with_label_values(&[result]);
         let opts = HistogramOpts::new(
             catalogue::REQUEST_SECONDS.name,
             catalogue::REQUEST_SECONDS.help,
@@ -210,6 +221,11 @@ impl Metrics {
             },
             fills_in_flight: register.gauge(catalogue::FILLS_IN_FLIGHT),
             fill_bytes_in_flight: register.gauge(catalogue::FILL_BYTES),
+            parts: PartCounters {
+                fetched: part("fetched"),
+                refused: part("refused"),
+                failed: part("failed"),
+            },
             compressions: register.counter(catalogue::COMPRESSIONS),
             upstream_requests: register.counters(catalogue::UPSTREAM_REQUESTS),
             upstream_retries: register.counter(catalogue::UPSTREAM_RETRIES),

@@ -9,6 +9,7 @@ mod disk_faults;
 mod disks;
 mod faults;
 mod framing;
+mod holes;
 mod membership;
 mod operating;
 mod passing;

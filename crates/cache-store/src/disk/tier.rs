@@ -158,9 +158,8 @@ impl Tier {
     }
 
     pub(crate) fn may_load_chunk(&self, key: &ChunkKey) -> bool {
-        self.drive(key.object).is_some_and(|drive| {
-            drive.chunks.may_load(key) || drive.chunks.waiting(key).is_some()
-        })
+        self.drive(key.object)
+            .is_some_and(|drive| drive.chunks.may_load(key) || drive.chunks.waiting(key).is_some())
     }
 
     /// Whether all disks are used.

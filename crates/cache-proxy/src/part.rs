@@ -1,0 +1,338 @@
+//! Chunks that a stored copy has lost are fetched again from the next server, by Range under the copy's strong validator.
+//!
+//! What comes is taken only if it is that very part of that very version: the head says so (`http-cache`), its label is
+//! not older than the copy's, and each chunk has the checksum that the copy's head recorded when it was stored. So no
+//! mixture of two versions is ever sent, whatever a server makes of `If-Range`.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::fill::{ATTEMPTS_MAX, request_fields};
+use crate::message;
+use crate::outbound::{Asking, Hook};
+use crate::parts::{FETCH_MAX, Fetch, Join, NoPart, PartKey, TURN_MAX};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+use pingora_core::protocols::l4::socket::SocketAddr;
+use seawall_cache_store::{Body, CHUNK_BYTES, Head};
+use seawall_client_conn::{ClientSession, ShutdownWatch, Slot, Wire};
+use seawall_http_cache::{ByteRange, is_part, part_validator};
+use seawall_purge::Label;
+use seawall_upstream::Ask;
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Whether lost chunks of `head` can be fetched again: its length is known, and it has a strong validator.
+pub(crate) fn restorable(head: &Head) -> bool {
+    head.status == StatusCode::OK
+        && matches!(&head.body, Body::Chunks { count, sums, .. } if sums.len() == *count as usize)
+        && part_validator(&head.fields().fields).is_some()
+}
+
+/// Chunk `wanted.start` of `head`, which is neither in memory nor on a disk: fetched, with those behind it before
+/// `wanted.end` that are missing too. Who asks for it meanwhile shares the fetch. May be dropped at any time.
+pub(crate) async fn fetch(
+    proxy: &Arc<CacheProxy>,
+    asked: &Arc<Asked>,
+    stop: &ShutdownWatch,
+    head: &Arc<Head>,
+    wanted: Range<u32>,
+) -> std::result::Result<Bytes, NoPart> {
+    let Body::Chunks { object, .. } = &head.body else {
+        return Err(NoPart::Lost);
+    };
+    if !restorable(head) {
+        return Err(NoPart::Lost);
+    }
+    let store = proxy.store();
+    let key = PartKey {
+        object: *object,
+        generation: head.generation,
+        index: wanted.start,
+    };
+    let there = || {
+        let range = bytes_of(head, wanted.start..wanted.start + 1);
+        store.body(head, range)?.pop()
+    };
+    let missing = |index| !store.holds_chunk(head, index);
+    match proxy.parts().join(key, wanted.end, there, missing) {
+        Join::There(chunk) => Ok(chunk),
+        Join::Follow(follower) => follower.chunk().await,
+        Join::Full => Err(NoPart::Unavailable),
+        Join::Lead(follower, fetch) => {
+            let (proxy, asked) = (proxy.clone(), asked.clone());
+            let (head, stop) = (head.clone(), stop.clone());
+            tokio::spawn(async move { run(&proxy, asked, &stop, head, fetch).await });
+            follower.chunk().await
+        }
+    }
+}
+
+/// The bytes that these chunks are.
+fn bytes_of(head: &Head, chunks: Range<u32>) -> Range<u64> {
+    let end = u64::from(chunks.end) * CHUNK_BYTES;
+    u64::from(chunks.start) * CHUNK_BYTES..end.min(head.length)
+}
+
+async fn run(
+    proxy: &Arc<CacheProxy>,
+    asked: Arc<Asked>,
+    stop: &ShutdownWatch,
+    head: Arc<Head>,
+    fetch: Fetch,
+) {
+    let turn = pingora_timeout::timeout(TURN_MAX, proxy.parts().turns.acquire()).await;
+    let Ok(Ok(_turn)) = turn else {
+        fetch.fail(NoPart::Unavailable);
+        proxy.metrics().parts.failed.inc();
+        return;
+    };
+    let stored = head.fields().fields;
+    let run = fetch.run();
+    let range = bytes_of(&head, run.clone());
+    let mut fields = request_fields(proxy, &asked, None);
+    let wanted = format!("bytes={}-{}", range.start, range.end - 1);
+    if let (Ok(wanted), Some(Ok(tag))) = (
+        HeaderValue::from_str(&wanted),
+        part_validator(&stored).map(HeaderValue::from_bytes),
+    ) {
+        fields.insert(header::RANGE, wanted);
+        fields.insert(header::IF_RANGE, tag);
+    }
+    let asking = Asking::new(&asked, false);
+    let ask = Arc::new(Ask::new(
+        proxy.tier().hops(&asked.service, asked.key.hash64()),
+        asked.service.timeouts,
+        ATTEMPTS_MAX,
+        Box::new(Hook {
+            asked: asked.clone(),
+            asking: asking.clone(),
+            proxy: proxy.clone(),
+            validates: None,
+            answer: None,
+        }),
+    ));
+    let request = message::request(&Method::GET, &asked.target, &fields);
+    let sink = PartSink {
+        addrs: (
+            SocketAddr::Inet(asked.info.peer),
+            SocketAddr::Inet(asked.info.local),
+        ),
+        proxy: proxy.clone(),
+        asking,
+        ask: ask.clone(),
+        head,
+        stored,
+        range,
+        fetch,
+        next: run.start,
+        chunk: BytesMut::new(),
+        state: State::Asked,
+    };
+    let Some(request) = request else {
+        // a head that pingora refuses was refused to the client before; the sink ends the fetch when it is dropped
+        return;
+    };
+    let slot = Slot::default();
+    let session = ClientSession::new(sink, slot.clone(), request, false);
+    let exchange = proxy.upstream().exchange(session, ask, stop);
+    let _ = pingora_timeout::timeout(FETCH_MAX, exchange).await;
+    // and with the slot the sink: what has not come by now does not
+    drop(slot);
+}
+
+/// Whether a part with this label may be older than the copy, as far as can be told.
+fn is_older(part: Label, copy: Label) -> bool {
+    let order = part.0.cmp_within(copy.0);
+    !matches!(order, Some(Ordering::Equal | Ordering::Greater))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Asked,
+    /// The head was taken; the body follows.
+    Comes,
+    Ended,
+}
+
+/// The client side of the exchange: it judges the answer and brings the chunks.
+struct PartSink {
+    proxy: Arc<CacheProxy>,
+    asking: Arc<Asking>,
+    ask: Arc<Ask>,
+    head: Arc<Head>,
+    /// The fields of `head`.
+    stored: HeaderMap,
+    range: Range<u64>,
+    fetch: Fetch,
+    /// The chunk that comes next, and what has come of it.
+    next: u32,
+    chunk: BytesMut,
+    state: State,
+    addrs: (SocketAddr, SocketAddr),
+}
+
+impl PartSink {
+    /// Why the answer with this head is not taken.
+    fn judge(&self, response: &ResponseHeader) -> std::result::Result<(), NoPart> {
+        let status = response.status;
+        if self.ask.failure().is_some() || matches!(status.as_u16(), 429 | 502 | 503 | 504) {
+            // whoever is asked has trouble of its own: that says nothing about the version
+            return Err(NoPart::Unavailable);
+        }
+        let range = ByteRange {
+            start: self.range.start,
+            end: self.range.end,
+        };
+        let length = self.head.length;
+        if let Err(why) = is_part(&self.stored, status, &response.headers, range, length) {
+            tracing::debug!(
+                status = status.as_u16(),
+                why = why.as_str(),
+                "a part was refused"
+            );
+            return Err(NoPart::Lost);
+        }
+        if is_older(self.asking.learned().label(), self.head.label) {
+            // it may be from before a purge that the copy is from after
+            return Err(NoPart::Lost);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, why: Option<NoPart>) {
+        if std::mem::replace(&mut self.state, State::Ended) == State::Ended {
+            return;
+        }
+        let counters = &self.proxy.metrics().parts;
+        match why {
+            None => counters.fetched.inc(),
+            Some(why) => {
+                match why {
+                    NoPart::Lost => counters.refused.inc(),
+                    NoPart::Unavailable => counters.failed.inc(),
+                }
+                self.fetch.fail(why);
+            }
+        }
+    }
+
+    /// It broke off. A body that did is no better the next time, as far as can be known; no answer may be.
+    fn broke_off(&mut self) {
+        let why = match self.state {
+            State::Comes => NoPart::Lost,
+            State::Asked | State::Ended => NoPart::Unavailable,
+        };
+        self.finish(Some(why));
+    }
+
+    fn not_needed<T>() -> Result<T> {
+        Error::e_explain(ErrorType::ConnectionClosed, "the answer is not needed")
+    }
+}
+
+impl Drop for PartSink {
+    fn drop(&mut self) {
+        self.broke_off();
+    }
+}
+
+impl Wire for PartSink {
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    /// What is under way is stored, also when its readers have left.
+    async fn idle(&mut self) -> Result<()> {
+        std::future::pending().await
+    }
+
+    fn body_done(&mut self) -> bool {
+        true
+    }
+
+    async fn head(&mut self, response: &ResponseHeader, _end: bool) -> Result<()> {
+        if response.status.is_informational() || self.state != State::Asked {
+            return Ok(());
+        }
+        match self.judge(response) {
+            Ok(()) => {
+                self.state = State::Comes;
+                Ok(())
+            }
+            Err(why) => {
+                self.finish(Some(why));
+                Self::not_needed()
+            }
+        }
+    }
+
+    async fn data(&mut self, mut data: Bytes, _end: bool) -> Result<()> {
+        while !data.is_empty() {
+            if self.state != State::Comes {
+                return Self::not_needed();
+            }
+            let bytes = bytes_of(&self.head, self.next..self.next + 1);
+            let length = (bytes.end - bytes.start) as usize;
+            if self.chunk.capacity() == 0 {
+                self.chunk = BytesMut::with_capacity(length);
+            }
+            let more = data.split_to(data.len().min(length - self.chunk.len()));
+            self.chunk.extend_from_slice(&more);
+            if self.chunk.len() < length {
+                continue;
+            }
+            let chunk = std::mem::take(&mut self.chunk).freeze();
+            let store = self.proxy.store();
+            if !store.restore_chunk(&self.head, self.next, chunk.clone()) {
+                // the tag is the same and the bytes are not
+                self.finish(Some(NoPart::Lost));
+                return Self::not_needed();
+            }
+            self.fetch.bring(chunk);
+            self.next += 1;
+            if self.next == self.fetch.run().end {
+                self.finish(None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end(&mut self, _trailers: Option<HeaderMap>) -> Result<()> {
+        self.broke_off();
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.broke_off();
+    }
+
+    fn peer(&self) -> &SocketAddr {
+        &self.addrs.0
+    }
+
+    fn local(&self) -> &SocketAddr {
+        &self.addrs.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_purge::{Epoch, PurgeSeq};
+
+    #[test]
+    fn a_part_is_not_older_than_its_copy_and_of_the_same_epoch() {
+        let label = |epoch, n| Label(PurgeSeq::new(Epoch(epoch), n));
+        let copy = label(1, 5);
+        assert!(is_older(label(1, 4), copy));
+        assert!(!is_older(label(1, 5), copy) && !is_older(label(1, 6), copy));
+        assert!(is_older(label(2, 9), copy));
+    }
+}
