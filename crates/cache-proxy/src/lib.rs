@@ -8,7 +8,7 @@
 //! In the order of an exchange:
 //! - `quick`: the plain fresh hit, without anything allocated
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
-//! - `fill`, `fills`, `sink`, `growing`: one fetch, one copy, many readers; `unstorable`: keys not worth waiting for
+//! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
