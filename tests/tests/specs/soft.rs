@@ -4,7 +4,8 @@ use seawall_tests::client::get;
 use seawall_tests::{Fleet, FleetSpec, Gate, Origin, eventually};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const URL: &str = "http://www.example/";
 const CLIENTS: usize = 50;
@@ -49,6 +50,27 @@ fn a_softly_purged_copy_answers_on_error_for_all_who_wait() {
             assert_eq!(good, CLIENTS, "{shields} {edge}");
         }
     }
+}
+
+#[test]
+fn a_second_soft_purge_opens_no_second_window() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_, reply| {
+        let n = count.fetch_add(1, Ordering::AcqRel);
+        let control = "max-age=3600, stale-while-revalidate=1";
+        reply.answer(200, &[("cache-control", control)], n.to_string().as_bytes())
+    });
+    let fleet = Fleet::of(&origin);
+    let soft = || fleet.purge_everywhere(json!({ "urls": [URL], "soft": true }));
+    assert_eq!(get(fleet.edge(0), "/", &[]).text(), "0");
+    let first = Instant::now();
+    soft();
+    // nobody asks for it until its window is over; the last purge is a moment old
+    eventually("the window is over", || {
+        soft();
+        first.elapsed() > Duration::from_secs(2)
+    });
+    assert_eq!(get(fleet.edge(0), "/", &[]).text(), "1");
 }
 
 #[test]
