@@ -6,7 +6,7 @@
 
 use crate::minima::Tables;
 use crate::minimum::Version;
-use crate::replace::{ReplaceError, replace};
+use crate::replace::{ReplaceError, put_new, write_new};
 use bytes::{Buf, BufMut};
 use parking_lot::{Condvar, Mutex};
 use seawall_purge::{BootId, Generation};
@@ -31,6 +31,8 @@ const RECORD_BYTES: usize = 1 + 16 + 4 + 8 + 4 + 8;
 const COMPACT_BYTES_MIN: u64 = 16 << 20;
 /// A log that cannot be written anew grows no further.
 const COMPACT_BYTES_MAX: u64 = FILE_BYTES_MAX - 2 * COMPACT_BYTES_MIN;
+/// More than this is not kept while the log is written anew, which is then tried again later.
+const TAIL_BYTES_MAX: usize = 32 << 20;
 /// A longer file is none of ours: twice the tables' capacity, after growing threefold, is less (2 * 2^20 * 41 * 3).
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
@@ -87,6 +89,8 @@ struct Writing {
     bytes: u64,
     compact_at: u64,
     unsynced: bool,
+    /// While the log is written anew: what was appended since.
+    tail: Option<Vec<u8>>,
     /// Why the log is broken.
     failure: Option<String>,
     stop: bool,
@@ -157,7 +161,8 @@ impl MinimaLog {
         id: u128,
     ) -> io::Result<Self> {
         let opened = File::open(directory)?;
-        let (file, bytes) = rewrite(&opened, directory, id, boot, &tables)?;
+        let (file, bytes) = write_anew(directory, id, boot, &tables)?;
+        put_new(&opened, directory, FILE)?;
         let shared = Arc::new(Shared {
             path: directory.to_owned(),
             directory: opened,
@@ -169,6 +174,7 @@ impl MinimaLog {
                 bytes,
                 compact_at: compact_at(bytes),
                 unsynced: false,
+                tail: None,
                 failure: None,
                 stop: false,
             }),
@@ -209,6 +215,11 @@ impl MinimaLog {
         if let Err(error) = (&*writing.file).write_all(&record) {
             self.shared.fail(&mut writing, &error);
             return;
+        }
+        match &mut writing.tail {
+            Some(tail) if tail.len() > TAIL_BYTES_MAX => writing.tail = None,
+            Some(tail) => tail.extend_from_slice(&record),
+            None => {}
         }
         writing.bytes += RECORD_BYTES as u64;
         writing.unsynced |= urgency == Urgency::Sync;
@@ -285,17 +296,33 @@ impl Shared {
         }
     }
 
+    /// Appends go on meanwhile: to the old file, and to a tail that the new one gets behind what the tables held.
     fn compact(&self) {
-        // appends wait meanwhile (some tens of milliseconds for a million keys): none may miss the new file
-        let mut writing = self.file.lock();
-        let new = rewrite(
-            &self.directory,
-            &self.path,
-            self.id,
-            self.boot,
-            &self.tables,
+        // before the tables are read: what is in neither was not appended yet
+        self.file.lock().tail = Some(Vec::new());
+        let new = write_anew(&self.path, self.id, self.boot, &self.tables).and_then(
+            |(mut file, mut bytes)| {
+                // most of the tail goes to the device while appends go on
+                let tail = self.file.lock().tail.as_mut().map(std::mem::take);
+                let tail = tail.ok_or_else(overrun)?;
+                file.write_all(&tail)?;
+                file.sync_data()?;
+                bytes += tail.len() as u64;
+                Ok((file, bytes))
+            },
         );
-        match new {
+        let mut writing = self.file.lock();
+        let tail = writing.tail.take();
+        let put = new
+            .and_then(|(mut file, bytes)| {
+                let tail = tail.ok_or_else(overrun)?;
+                file.write_all(&tail)?;
+                file.sync_data()?;
+                Ok((file, bytes + tail.len() as u64))
+            })
+            .map_err(ReplaceError::Before)
+            .and_then(|new| put_new(&self.directory, &self.path, FILE).map(|()| new));
+        match put {
             Ok((file, bytes)) => {
                 writing.file = Arc::new(file);
                 writing.bytes = bytes;
@@ -339,6 +366,10 @@ impl Shared {
 
 fn compact_at(bytes: u64) -> u64 {
     bytes.saturating_mul(3).max(COMPACT_BYTES_MIN)
+}
+
+fn overrun() -> io::Error {
+    io::Error::other("more was appended meanwhile than is kept")
 }
 
 fn random() -> io::Result<u128> {
@@ -397,16 +428,10 @@ fn apply(fact: Fact, tables: &Tables) {
     }
 }
 
-/// Writes what is in force to a new file and puts it in the old one's place. Returns it, ready for more, and its length.
-fn rewrite(
-    directory: &File,
-    path: &Path,
-    id: u128,
-    boot: BootId,
-    tables: &Tables,
-) -> Result<(File, u64), ReplaceError> {
+/// Writes what is in force to a new file beside the log. Returns it, ready for more, and its length.
+fn write_anew(path: &Path, id: u128, boot: BootId, tables: &Tables) -> io::Result<(File, u64)> {
     let mut bytes = HEADER_BYTES as u64;
-    let file = replace(directory, path, FILE, |file| {
+    let file = write_new(path, FILE, |file| {
         let mut out = io::BufWriter::with_capacity(1 << 20, file);
         out.write_all(&encode_header(id, boot))?;
         for table in [Table::Keys, Table::Slots] {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why a file was not replaced, and which one lies there now.
 #[derive(Debug)]
@@ -29,20 +29,34 @@ pub(crate) fn replace(
     name: &str,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<File, ReplaceError> {
-    let new = path.join(format!("{name}.new"));
-    let file = File::options()
+    let file = write_new(path, name, write).map_err(ReplaceError::Before)?;
+    put_new(directory, path, name)?;
+    Ok(file)
+}
+
+/// The first half: the new file is on the device, beside the old one.
+pub(crate) fn write_new(
+    path: &Path,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
+    let mut file = File::options()
         .create(true)
         .write(true)
         .truncate(true)
         .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| {
-            write(&mut file)?;
-            file.sync_all()?;
-            Ok(file)
-        })
-        .and_then(|file| std::fs::rename(&new, path.join(name)).map(|()| file))
-        .map_err(ReplaceError::Before)?;
-    directory.sync_all().map_err(ReplaceError::After)?;
+        .open(new(path, name))?;
+    write(&mut file)?;
+    file.sync_all()?;
     Ok(file)
+}
+
+/// The second half: the new file takes the old one's place.
+pub(crate) fn put_new(directory: &File, path: &Path, name: &str) -> Result<(), ReplaceError> {
+    std::fs::rename(new(path, name), path.join(name)).map_err(ReplaceError::Before)?;
+    directory.sync_all().map_err(ReplaceError::After)
+}
+
+fn new(path: &Path, name: &str) -> PathBuf {
+    path.join(format!("{name}.new"))
 }

@@ -12,6 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
+/// A look that takes longer shows a disk that hangs: it syncs all that waits in the page cache, which on a slow disk with
+/// much memory before it takes minutes.
+const LOOK_WAIT: Duration = Duration::from_secs(300);
+
 /// Whether a drive is used. Off is for good: what it missed meanwhile nobody has written down.
 pub(crate) struct Health {
     pub(crate) directory: Directory,
@@ -166,7 +170,7 @@ impl Drive {
         let health = self.health.clone();
         // what was written goes to the device: this may block, also for good where the disk is in trouble
         let looked = tokio::task::spawn_blocking(move || health.directory.trouble());
-        match tokio::time::timeout(Duration::from_secs(30), looked).await {
+        match tokio::time::timeout(LOOK_WAIT, looked).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(missing))) => return Err(missing),
             Ok(Err(error)) => return Err(format!("its files could not be looked at: {error}")),

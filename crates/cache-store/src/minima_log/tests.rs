@@ -175,3 +175,27 @@ fn a_log_that_broke_is_told_once_and_gone_before_a_sync_returns() {
     // another identity even where no stamp could be deleted
     assert_ne!(open(dir.path(), 2).0.id(), id);
 }
+
+#[test]
+fn what_is_appended_while_the_log_is_written_anew_is_in_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tables) = open(dir.path(), 1);
+    let key = |n: u64| u128::from(n % 64) << 64 | u128::from(n);
+    let appended = std::thread::scope(|scope| {
+        let compacting = scope.spawn(|| (0..20).for_each(|_| log.shared.compact()));
+        // until the last one is over, so that nothing but itself can have brought its tail
+        let mut n = 0;
+        while !compacting.is_finished() && n < 500_000 {
+            n += 1;
+            let fact = fact(key(n), version(1, n));
+            apply(fact, &tables);
+            log.append(fact, Urgency::Lazy);
+        }
+        n
+    });
+    drop(log);
+    let (_, tables) = open(dir.path(), 2);
+    for n in 1..=appended {
+        assert!(!tables.keys.alive(key(n), version(1, n - 1)), "{n}");
+    }
+}
