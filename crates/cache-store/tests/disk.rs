@@ -497,7 +497,13 @@ fn a_disk_that_goes_while_it_is_used_is_turned_off_and_what_it_held_stays_dead()
         until("its stamp is deleted, wherever the directory is", || {
             !node.disk(0).join("stamp").exists() && !away.join("stamp").exists()
         });
-        put(&store, 1, b"new");
+        // nothing there can come back, so nothing has to be written down, once that is certain
+        let log = node.data.path().join("minima/minima.log");
+        until(what, || {
+            let before = fs::metadata(&log).unwrap().len();
+            put(&store, 1, b"new");
+            fs::metadata(&log).unwrap().len() == before
+        });
         put(&store, 2, b"more");
         assert_eq!(ask(&store, 1).as_deref(), Some(&b"new"[..]), "{what}");
         assert_eq!(ask(&store, 2).as_deref(), Some(&b"more"[..]), "{what}");
@@ -596,4 +602,26 @@ fn a_key_is_known_where_something_may_lie_under_it() {
     end(store);
     let store = node.start();
     assert!(store.knows(1) && !store.knows(2));
+}
+
+#[test]
+fn a_directory_of_another_version_or_with_a_damaged_stamp_starts_empty() {
+    // the version, and the checksum
+    for at in [8, 70] {
+        let mut node = Node::new(1);
+        let store = node.start();
+        put(&store, 1, b"body");
+        flush(&store);
+        end(store);
+        let stamp = node.disk(0).join("stamp");
+        let mut bytes = fs::read(&stamp).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&stamp, bytes).unwrap();
+        let store = node.start();
+        assert_eq!(ask(&store, 1), None);
+        put(&store, 2, b"body");
+        flush(&store);
+        end(store);
+        assert!(ask(&node.start(), 2).is_some());
+    }
 }

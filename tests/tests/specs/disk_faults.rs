@@ -220,3 +220,33 @@ fn what_is_not_stored_costs_no_entry_when_it_is_invalidated() {
     assert!(length() > before);
     assert!(!get(fleet.edge(0), "/a-1", &[]).is_hit());
 }
+
+#[test]
+fn a_disk_that_stops_to_answer_is_turned_off_and_the_node_serves_on() {
+    let origin = origin();
+    let spec = FleetSpec { edges: 1, ..spec() };
+    let mut fleet = Fleet::start(spec, &origin);
+    let targets: Vec<String> = (0..40).map(|i| format!("/a{i}-1000")).collect();
+    for target in &targets {
+        get(fleet.edge(0), target, &[]);
+    }
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    for file in fs::read_dir(fleet.disk("edge-0").join("heads")).unwrap() {
+        let file = fs::File::options()
+            .write(true)
+            .open(file.unwrap().path())
+            .unwrap();
+        file.set_len(0).unwrap();
+    }
+    for _ in 0..2 {
+        for target in &targets {
+            let answer = get(fleet.edge(0), target, &[]);
+            assert!(answer.status == 200 && answer.body == body(target));
+        }
+    }
+    eventually("it is off", || {
+        metric(&fleet.metrics(0), "seawall_disk_up", &[]) == 0
+    });
+    assert!(get(fleet.edge(0), &targets[0], &[]).is_hit());
+}
