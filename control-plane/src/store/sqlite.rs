@@ -79,6 +79,7 @@ pub struct SqliteStore {
     path: PathBuf,
     /// `None` once the store is closing: this is what ends the threads.
     queues: Option<Queues>,
+    /// The writer's first.
     threads: Vec<JoinHandle<()>>,
     /// Room in the queue of changes, in KiB.
     room: Arc<Semaphore>,
@@ -178,10 +179,18 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.queues = None;
-        for thread in self.threads.drain(..) {
-            // one that panicked has nothing left to close
-            let _ = thread.join();
+        let Some(Queues { changes, questions }) = self.queues.take() else {
+            return;
+        };
+        // One that panicked has nothing left to close. Readers may not write, so that the writer closes last and leaves
+        // one file: what its journal holds is in it.
+        drop(questions);
+        for reader in self.threads.drain(1..) {
+            let _ = reader.join();
+        }
+        drop(changes);
+        for writer in self.threads.drain(..) {
+            let _ = writer.join();
         }
     }
 }

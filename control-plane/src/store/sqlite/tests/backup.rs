@@ -170,3 +170,16 @@ fn flip(path: &Path, text: &[u8]) {
     bytes[at + 3] ^= 1;
     fs::write(path, bytes).unwrap();
 }
+
+#[tokio::test]
+async fn a_store_that_was_closed_is_one_file() {
+    for _ in 0..20 {
+        let (dir, store) = begin();
+        append(&store, 1, &["a"]).await.unwrap();
+        store.get("x").await.unwrap();
+        drop(store);
+        for journal in file::JOURNALS {
+            assert!(!file::beside(&file_in(dir.path()), journal).exists());
+        }
+    }
+}
