@@ -5,13 +5,27 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+/// Connections at a time; further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 64;
+/// A head that takes longer ends its connection.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+/// A connection is kept this long: whoever reads metrics every minute connects again.
+const CONNECTION_MAX: Duration = Duration::from_mins(5);
+/// After an accept that failed, as without a free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the listener tells, implemented by edge and shield.
 pub trait AdminState: Send + Sync + 'static {
@@ -70,8 +84,7 @@ impl AdminServer {
                         return;
                     };
                     tokio::select! {
-                        // an accept error is retried inside; this ends only with the runtime
-                        _ = axum::serve(listener, router(state)) => {}
+                        () = serve(listener, router(state)) => {}
                         _ = stopped => {}
                     }
                 });
@@ -97,6 +110,32 @@ impl Drop for AdminServer {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Serves until it is dropped.
+async fn serve(listener: tokio::net::TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let service = TowerToHyperService::new(router);
+    let mut connections = JoinSet::new();
+    while let Ok(permit) = room.clone().acquire_owned().await {
+        while connections.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "an admin connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        connections.spawn(async move {
+            // an error is the client's: it hung up, or sent what is no request
+            let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
+            drop(permit);
+        });
     }
 }
 
@@ -195,6 +234,28 @@ mod tests {
         assert!(ask(&server, "GET /readyz").starts_with("HTTP/1.1 503"));
         assert!(ask(&server, "GET /nothing").contains("there is nothing at /nothing"));
         assert!(ask(&server, "DELETE /metrics").starts_with("HTTP/1.1 405"));
+    }
+
+    #[test]
+    fn connections_that_say_nothing_are_bounded_and_their_places_come_back() {
+        let server = start(true);
+        let silent: Vec<TcpStream> = (0..CONNECTIONS_MAX)
+            .map(|_| TcpStream::connect(server.address()).unwrap())
+            .collect();
+        let mut further = TcpStream::connect(server.address()).unwrap();
+        further
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        further
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let mut byte = [0];
+        assert!(further.read(&mut byte).is_err(), "it waits");
+        drop(silent);
+        further.set_read_timeout(None).unwrap();
+        let mut answer = String::new();
+        further.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     #[test]
