@@ -1,9 +1,10 @@
 //! A running edge.
 
 use crate::follow::{EdgeFollower, MakeMap};
-use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap};
+use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap, Shields};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use parking_lot::Mutex;
 use seawall_cache_proxy::{CacheProxy, ProxyConfig, ProxyParts};
 use seawall_cache_store::{CacheStore, DiskConfig, JournalError, OpenError, Purges, StoreConfig};
 use seawall_client_conn::{Server, ServerSpec, start};
@@ -83,8 +84,13 @@ impl Edge {
         let (listening, listens) = Listening::bind(&model.node)?;
         let upstream = Upstream::new(metrics.clone());
         upstream.prepare(services.services().iter())?;
+        let of_file = Arc::new(shield_map(&upstream, &model.node, &model.shields)?);
         let tier = Arc::new(EdgeTier {
-            map: ArcSwap::from_pointee(shield_map(&upstream, &model.node, &model.shields)?),
+            map: ArcSwap::new(of_file.clone()),
+            shields: Mutex::new(Shields {
+                of_file,
+                are_told: false,
+            }),
             upstream: upstream.clone(),
             fleet_id: model.node.fleet.id.clone(),
             secret: secret(&model.node)?,
@@ -218,8 +224,8 @@ impl Edge {
         // the last thing that can fail
         self.listening.reload(&model.node)?;
         // what the control plane tells stays in force
+        self.tier.reread(map);
         if self.sync.is_none() {
-            self.tier.map.store(Arc::new(map));
             self.proxy.install_services(services);
         }
         let node = &model.node;

@@ -48,9 +48,7 @@ impl Follower for EdgeFollower {
         let prepared = self.upstream.prepare(pushed.services.services().iter());
         prepared.map_err(|error| error.to_string())?;
         let map = pushed.shields.as_deref().map(&self.make_map).transpose()?;
-        if let Some(map) = map {
-            self.tier.map.store(Arc::new(map));
-        }
+        self.tier.told(map);
         self.proxy.install_services(pushed.services);
         self.node.informed();
         Ok(())

@@ -3,6 +3,7 @@
 use crate::purge;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
+use parking_lot::Mutex;
 use seawall_cache_proxy::{Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
 use seawall_client_conn::ConnInfo;
 use seawall_config::IpNet;
@@ -42,9 +43,17 @@ impl ShieldMap {
     }
 }
 
+/// Two say which shields there are: the control plane, and where it tells of none, the edge's own file.
+pub(crate) struct Shields {
+    pub(crate) of_file: Arc<ShieldMap>,
+    pub(crate) are_told: bool,
+}
+
 /// What is only true before clients.
 pub(crate) struct EdgeTier {
     pub(crate) map: ArcSwap<ShieldMap>,
+    /// Where the map comes from.
+    pub(crate) shields: Mutex<Shields>,
     pub(crate) upstream: Arc<seawall_upstream::Upstream>,
     pub(crate) fleet_id: String,
     /// Sent on links without mutual TLS, which are loopback links.
@@ -54,6 +63,25 @@ pub(crate) struct EdgeTier {
     pub(crate) purge_allow: ArcSwap<Vec<IpNet>>,
     /// Who carries purges to the control plane; empty where this edge follows none.
     pub(crate) purger: OnceLock<Purger>,
+}
+
+impl EdgeTier {
+    /// The control plane tells of these shields, or of none any more.
+    pub(crate) fn told(&self, map: Option<ShieldMap>) {
+        let mut shields = self.shields.lock();
+        shields.are_told = map.is_some();
+        let map = map.map_or_else(|| shields.of_file.clone(), Arc::new);
+        self.map.store(map);
+    }
+
+    /// The edge's file says so.
+    pub(crate) fn reread(&self, map: ShieldMap) {
+        let mut shields = self.shields.lock();
+        shields.of_file = Arc::new(map);
+        if !shields.are_told {
+            self.map.store(shields.of_file.clone());
+        }
+    }
 }
 
 /// Shields asked for one request, the owner included, before it has failed.
