@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 
 /// The document that describes the API.
@@ -133,7 +134,11 @@ fn members(body: &[u8], known: &[&str]) -> Result<Value, Refused> {
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
-    let (ready, word) = api.host.ready();
+    let (ready, word) = if api.plane.damaged.load(Ordering::Relaxed) {
+        (false, "the store is damaged")
+    } else {
+        api.host.ready()
+    };
     let status = if ready {
         StatusCode::OK
     } else {

@@ -17,6 +17,7 @@ use seawall_telemetry::ControlPlaneMetrics;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 
@@ -36,12 +37,14 @@ pub struct Plane {
     pub metrics: Arc<ControlPlaneMetrics>,
     /// The shields that edges are told of; `None`: their own files say.
     shields: Option<Document>,
+    /// A node could not be told its purges because the store is damaged: the control plane is not ready then.
+    pub(crate) damaged: AtomicBool,
     /// Room for changes under way.
     changes: Arc<Semaphore>,
     /// Streams end when this says so.
     pub(crate) ending: watch::Sender<bool>,
     /// Numbers of streams.
-    pub(crate) streams: std::sync::atomic::AtomicU64,
+    pub(crate) streams: AtomicU64,
 }
 
 impl Plane {
@@ -63,9 +66,10 @@ impl Plane {
             questions: Questions::default(),
             metrics: ControlPlaneMetrics::new(),
             shields,
+            damaged: AtomicBool::new(false),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             ending: watch::Sender::new(false),
-            streams: std::sync::atomic::AtomicU64::new(1),
+            streams: AtomicU64::new(1),
         })
     }
 

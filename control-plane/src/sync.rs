@@ -258,7 +258,12 @@ impl Session {
                 Err(StoreError::OtherEpoch { .. } | StoreError::Trimmed { .. }) => {
                     return Err(Status::aborted("say hello again"));
                 }
-                Err(error) => return Err(away(error)),
+                Err(error) => {
+                    if matches!(error, StoreError::Corrupt(_)) {
+                        self.plane.damaged.store(true, Ordering::Relaxed);
+                    }
+                    return Err(away(error));
+                }
             };
             let purges = &purges[..fitting(&purges)];
             if let Some(last) = purges.last() {
