@@ -187,6 +187,13 @@ impl Fleet {
         self.edges[index] = Some(edge);
     }
 
+    /// Has an edge take its file anew, as SIGHUP does.
+    pub fn reload_edge(&self, index: usize, model: &EdgeModel) {
+        let edge = self.edges[index].as_ref().expect("it runs");
+        edge.reload(model, ServiceSet::default())
+            .expect("a good file");
+    }
+
     pub fn start_shield(&mut self, index: usize) {
         let follows = self.spec.shields_follow;
         let id = format!("shield-{index}");
@@ -244,6 +251,11 @@ impl Fleet {
 
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where nodes connect.
+    pub fn sync(&self) -> SocketAddr {
+        self.sync
     }
 
     pub fn token(&self) -> &str {

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod gate;
 pub mod origin;
+pub mod plane_process;
 pub mod process;
 
 pub use client::{Client, Response};

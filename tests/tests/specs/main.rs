@@ -10,6 +10,7 @@ mod disks;
 mod faults;
 mod framing;
 mod holes;
+mod kills;
 mod membership;
 mod operating;
 mod passing;

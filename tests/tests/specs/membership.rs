@@ -1,10 +1,13 @@
 //! Nodes that come, go, lag and come back, and a control plane whose store was rolled back below them.
 
+use seawall_edge::Edge;
+use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
 use seawall_tests::fleet::service;
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
 use serde_json::{Value, json};
 use std::fs;
+use std::time::Duration;
 
 fn origin() -> Origin {
     Origin::start(|_, reply| {
@@ -94,9 +97,13 @@ fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold()
     // no purge is lost, only this
     let text = service("site", "*", &second, "");
     assert_eq!(fleet.put_service("site", &text, &[]).0, 200);
-    eventually("it is in force", || {
-        get(fleet.edge(0), "/new", &[]).text() == "second"
-    });
+    // each time another path: what was answered meanwhile is stored
+    let mut asked = 0;
+    let mut answers = |fleet: &Fleet, text: &str| {
+        asked += 1;
+        get(fleet.edge(0), &format!("/{asked}"), &[]).text() == text
+    };
+    eventually("it is in force", || answers(&fleet, "second"));
     fleet.stop_control_plane();
     fs::write(fleet.store(), &image).unwrap();
     for suffix in ["-wal", "-shm"] {
@@ -107,7 +114,7 @@ fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold()
     fleet.start_control_plane();
     eventually("it follows again", || fleet.is_up_to_date("edge-0"));
     eventually("the service of the store is in force", || {
-        get(fleet.edge(0), "/other", &[]).text() == "body"
+        answers(&fleet, "body")
     });
     assert_eq!(node(&fleet, "edge-0")["refused"], Value::Null);
     fleet.purge_everywhere(json!({ "tags": ["t"] }));
@@ -188,4 +195,71 @@ fn what_was_stored_for_a_deleted_service_can_be_purged_and_comes_back_purged() {
         });
         assert!(!is_hit(&fleet));
     }
+}
+
+#[test]
+fn a_node_that_refuses_a_document_serves_on_the_one_before_and_says_why() {
+    let origin = origin();
+    let fleet = Fleet::start(one_edge(), &origin);
+    warm(&fleet, 0);
+    // the control plane reads it, and only who asks the origin uses it
+    let wrong = fleet.dir("no-authority.pem");
+    fs::write(&wrong, "no certificate").unwrap();
+    let text = format!(
+        "[service]\nid = \"site\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"https://127.0.0.1:1\"\nca = {wrong:?}\n"
+    );
+    let (status, told) = fleet.put_service("site", &text, &[]);
+    assert_eq!(status, 200, "{told}");
+    eventually("the node has refused it", || {
+        node(&fleet, "edge-0")["refused"]["services/site"].is_string()
+    });
+    assert!(is_hit(&fleet, 0));
+    assert_eq!(get(fleet.edge(0), "/another", &[]).text(), "body");
+    // the next one is taken again
+    let text = service("site", "*", &origin, "# next\n");
+    assert_eq!(fleet.put_service("site", &text, &[]).0, 200);
+    eventually("it is in force", || {
+        node(&fleet, "edge-0")["refused"].is_null()
+    });
+    fleet.purge_everywhere(json!({ "tags": ["t"] }));
+}
+
+#[test]
+fn a_node_with_another_secret_is_no_member() {
+    let origin = origin();
+    let mut fleet = Fleet::start(one_edge(), &origin);
+    let index = fleet.another_edge();
+    let mut model = fleet.edge_model(index);
+    model.node.fleet.secret_file = Some(fleet.dir("another-secret"));
+    let stranger = Edge::start(&model, ServiceSet::default()).unwrap();
+    assert!(node(&fleet, "edge-1").is_null());
+    let (_, told) = fleet.get("/v1/nodes");
+    assert_eq!(told["nodes"].as_array().unwrap().len(), 1);
+    stranger.drain(Duration::ZERO);
+}
+
+#[test]
+fn an_edge_takes_its_shields_from_its_file_anew_where_the_control_plane_tells_of_none() {
+    let origin = origin();
+    let fleet = Fleet::of(&origin);
+    let asks_shield = |path: &str| {
+        let answer = get(fleet.edge(0), path, &[]);
+        let status = answer.field("cache-status").unwrap_or_default();
+        status.contains("seawall-shield")
+    };
+    assert!(asks_shield("/a"));
+    let mut model = fleet.edge_model(0);
+    let shields = std::mem::take(&mut model.shields);
+    fleet.reload_edge(0, &model);
+    assert!(!asks_shield("/b"));
+    // services that are told say nothing of shields
+    let text = service("other", "other.example", &origin, "");
+    assert_eq!(fleet.put_service("other", &text, &[]).0, 201);
+    eventually("it is in force", || {
+        node(&fleet, "edge-0")["documents"]["services/other"].is_number()
+    });
+    assert!(!asks_shield("/c"));
+    model.shields = shields;
+    fleet.reload_edge(0, &model);
+    assert!(asks_shield("/d"));
 }
