@@ -62,7 +62,9 @@ impl Follower for EdgeFollower {
                     one_in: count.one_in,
                     objects: count.objects,
                     bytes: count.bytes,
+                    bytes_squared: count.bytes_squared,
                     sampled: count.sampled,
+                    partial: count.partial,
                 }))
             }
         }

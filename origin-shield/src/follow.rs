@@ -52,7 +52,9 @@ impl Follower for ShieldFollower {
                     one_in: count.one_in,
                     objects: count.objects,
                     bytes: count.bytes,
+                    bytes_squared: count.bytes_squared,
                     sampled: count.sampled,
+                    partial: count.partial,
                 }))
             }
         }

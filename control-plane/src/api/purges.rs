@@ -295,14 +295,24 @@ impl Requested {
                 } else {
                     spread
                 };
-                json!({
+                let mut told = json!({
                     "node": node,
                     "objects": estimate.objects * u64::from(estimate.one_in),
                     "bytes": estimate.bytes * u64::from(estimate.one_in),
                     "objects_error": (spread * factor).ceil() as u64,
                     "sampled": estimate.sampled,
                     "one_in": estimate.one_in,
-                })
+                });
+                if estimate.objects > 0 {
+                    // of a total over such a sample (Horvitz and Thompson)
+                    let variance = estimate.bytes_squared * (1.0 - 1.0 / factor);
+                    let error = DEVIATIONS * variance.max(0.0).sqrt() * factor;
+                    told["bytes_error"] = json!(error.ceil() as u64);
+                }
+                if estimate.partial {
+                    told["partial"] = json!(true);
+                }
+                told
             }
             Err(reason) => json!({ "node": node, "error": reason }),
         };

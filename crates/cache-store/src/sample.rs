@@ -11,14 +11,18 @@ pub(crate) const ONE_IN: u32 = 64;
 const REMEMBERED_MAX: usize = 65_536;
 
 /// What a purge would take away, in the sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SampleCount {
     pub one_in: u32,
     /// Copies that would go, and the bytes of their bodies.
     pub objects: u64,
     pub bytes: u64,
+    /// The sum of the squares of these bodies' bytes, which tells how far `bytes` may be from the truth.
+    pub bytes_squared: f64,
     /// Copies in the sample.
     pub sampled: u64,
+    /// There may be copies on disk from before this start that nobody asked for since: the sample lacks those.
+    pub partial: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,7 @@ impl Sample {
             if noted.scopes.iter().any(|scope| named.contains(scope)) {
                 count.objects += 1;
                 count.bytes += noted.bytes;
+                count.bytes_squared += (noted.bytes as f64).powi(2);
             }
         }
         count

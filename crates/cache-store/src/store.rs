@@ -453,14 +453,16 @@ impl CacheStore {
 
     /// What a purge of `scopes` would take away, counted in a sample of the keys.
     pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
-        self.sample.count(scopes, |key, variant| {
+        let mut count = self.sample.count(scopes, |key, variant| {
             let slot = HeadKey {
                 primary: key,
                 variant,
             };
             let on_disk = self.disk.as_ref().is_some_and(|d| d.may_hold_head(&slot));
             self.heads.contains(&slot) || on_disk
-        })
+        });
+        count.partial = self.disk.is_some() && self.boot.0 > 1;
+        count
     }
 
     /// This start's boot id.
@@ -621,6 +623,7 @@ impl CacheStore {
                 if !self.minima.alive(key, head.generation) {
                     return false;
                 }
+                self.sample.note(key, VARIANT_NONE, &head);
                 self.recall_gzip(disk, key, VARIANT_NONE, &head).await;
                 return true;
             }
@@ -633,6 +636,7 @@ impl CacheStore {
                 return true;
             }
             if let Some(Entry::Head(head)) = self.recall_slot(disk, key, variant).await {
+                self.sample.note(key, variant, &head);
                 self.recall_gzip(disk, key, variant, &head).await;
                 return true;
             }

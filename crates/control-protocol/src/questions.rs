@@ -21,7 +21,7 @@ pub enum About {
 }
 
 /// A node's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub id: u64,
     /// Or why the node cannot tell.
@@ -29,21 +29,25 @@ pub struct Answer {
 }
 
 /// What a node tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Estimate(Estimate),
 }
 
 /// What a purge would take away, counted in a sample of keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// One key in so many is in the sample; at least 1.
     pub one_in: u32,
     /// Objects of the sample that would go, and their bytes.
     pub objects: u64,
     pub bytes: u64,
+    /// The sum of the squares of these objects' bytes.
+    pub bytes_squared: f64,
     /// Objects in the sample.
     pub sampled: u64,
+    /// The node has objects from before its start that the sample may lack.
+    pub partial: bool,
 }
 
 impl TryFrom<wire::Question> for Question {
@@ -84,7 +88,9 @@ impl TryFrom<wire::Answer> for Answer {
                 one_in: estimate.one_in.max(1),
                 objects: estimate.objects,
                 bytes: estimate.bytes,
+                bytes_squared: estimate.bytes_squared,
                 sampled: estimate.sampled,
+                partial: estimate.partial,
             })),
         };
         let id = wire.id;
@@ -100,7 +106,9 @@ impl From<&Answer> for wire::Answer {
                 one_in: estimate.one_in,
                 objects: estimate.objects,
                 bytes: estimate.bytes,
+                bytes_squared: estimate.bytes_squared,
                 sampled: estimate.sampled,
+                partial: estimate.partial,
             }),
         };
         Self {
@@ -128,7 +136,9 @@ mod tests {
             one_in: 64,
             objects: 3,
             bytes: 4096,
+            bytes_squared: 6e6,
             sampled: 12,
+            partial: true,
         };
         for outcome in [Ok(Told::Estimate(estimate)), Err("no sample".to_owned())] {
             let answer = Answer { id: 9, outcome };

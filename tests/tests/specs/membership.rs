@@ -4,7 +4,7 @@ use seawall_edge::Edge;
 use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
 use seawall_tests::fleet::service;
-use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
+use seawall_tests::{Client, Fleet, FleetSpec, Origin, eventually};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -262,4 +262,40 @@ fn an_edge_takes_its_shields_from_its_file_anew_where_the_control_plane_tells_of
     model.shields = shields;
     fleet.reload_edge(0, &model);
     assert!(asks_shield("/d"));
+}
+
+#[test]
+fn a_dry_run_after_a_restart_says_that_its_sample_lacks_what_lies_on_disk() {
+    let origin = origin();
+    let spec = FleetSpec {
+        disk: Some(64 << 20),
+        ..one_edge()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    let estimate = |fleet: &Fleet| {
+        let (_, told) = fleet.purge(json!({ "everything": true, "dry_run": true }));
+        told["nodes"][0].clone()
+    };
+    let ask_all = |fleet: &Fleet| {
+        let mut client = Client::connect(fleet.edge(0));
+        for i in 0..1000 {
+            client.get(&format!("/{i}"), &[]);
+        }
+    };
+    ask_all(&fleet);
+    let before = estimate(&fleet);
+    assert_eq!(before["partial"], Value::Null);
+    assert!(before["bytes_error"].as_u64().unwrap() > 0, "{before}");
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    eventually("it is back", || fleet.is_up_to_date("edge-0"));
+    let after = estimate(&fleet);
+    assert_eq!(
+        (&after["partial"], &after["objects"]),
+        (&json!(true), &json!(0))
+    );
+    // what is read from the disk is in the sample again
+    ask_all(&fleet);
+    let again = estimate(&fleet);
+    assert_eq!(again["objects"], before["objects"]);
 }

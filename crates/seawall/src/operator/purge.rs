@@ -202,6 +202,11 @@ fn estimate(body: &Value) -> String {
             let number = |name: &str| node[name].as_u64().unwrap_or_default();
             let told = match node["error"].as_str() {
                 Some(reason) => reason.to_owned(),
+                None if node["partial"] == json!(true) => format!(
+                    "{} +- {}, and what lies on disk from before its start",
+                    number("objects"),
+                    number("objects_error")
+                ),
                 None => format!("{} +- {}", number("objects"), number("objects_error")),
             };
             let size = bytes(number("bytes"));
