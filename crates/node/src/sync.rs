@@ -99,7 +99,7 @@ pub enum SyncError {
 #[derive(Debug)]
 pub struct SyncClient {
     contact: watch::Receiver<Contact>,
-    channel: Channel,
+    channel: watch::Receiver<Channel>,
     secret: Option<String>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -120,11 +120,12 @@ impl SyncClient {
             let _inside = runtime.enter();
             endpoint.connect_lazy()
         };
+        let (channel, channel_seen) = watch::channel(channel);
         let secret = spec.link.secret.clone();
         let following = Following {
             spec,
             follower,
-            channel: channel.clone(),
+            channel,
             last_good,
             documents,
             contact: contact_tx,
@@ -135,7 +136,7 @@ impl SyncClient {
             .spawn(move || runtime.block_on(following.run()))?;
         Ok(Self {
             contact,
-            channel,
+            channel: channel_seen,
             secret,
             stop,
             thread: Some(thread),
@@ -186,7 +187,7 @@ impl Drop for SyncClient {
 /// Carries purges that clients ask of this node to the control plane.
 #[derive(Clone, Debug)]
 pub struct Purger {
-    channel: Channel,
+    channel: watch::Receiver<Channel>,
     secret: Option<String>,
 }
 
@@ -204,7 +205,8 @@ impl Purger {
             token: token.to_owned(),
         });
         sign(&mut request, self.secret.as_deref());
-        let mut client = NodeControlClient::new(self.channel.clone());
+        let channel = self.channel.borrow().clone();
+        let mut client = NodeControlClient::new(channel);
         let reply = tokio::time::timeout(timeout, client.request_purge(request)).await;
         let reply = reply
             .map_err(|_| "the control plane does not answer".to_owned())?
@@ -275,7 +277,7 @@ fn endpoint(link: &ControlPlaneLink) -> Result<Endpoint, SyncError> {
 struct Following {
     spec: SyncSpec,
     follower: Arc<dyn Follower>,
-    channel: Channel,
+    channel: watch::Sender<Channel>,
     last_good: LastGood,
     /// In force.
     documents: BTreeMap<String, Document>,
@@ -323,6 +325,22 @@ impl Following {
             if *self.contact.borrow() == Contact::Waiting && started.elapsed() >= first_contact_max
             {
                 self.say(Contact::Away);
+            }
+            self.read_certificates();
+        }
+    }
+
+    /// Certificates may have been replaced since: each connection is made with those that the files hold then.
+    fn read_certificates(&self) {
+        if self.spec.link.tls.is_none() {
+            return;
+        }
+        match endpoint(&self.spec.link) {
+            Ok(endpoint) => {
+                self.channel.send_replace(endpoint.connect_lazy());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the certificates cannot be read anew: those from before are used");
             }
         }
     }

@@ -299,3 +299,20 @@ fn a_dry_run_after_a_restart_says_that_its_sample_lacks_what_lies_on_disk() {
     let again = estimate(&fleet);
     assert_eq!(again["objects"], before["objects"]);
 }
+
+#[test]
+fn a_node_connects_again_with_the_certificates_that_its_files_hold_by_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = origin();
+    let spec = FleetSpec {
+        tls: Some((crate::secure::fleet(dir.path()), "shield.fleet".into())),
+        ..one_edge()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    fleet.stop_control_plane();
+    // another authority, and of it all of the fleet's
+    crate::secure::fleet(dir.path());
+    fleet.start_control_plane();
+    eventually("it follows again", || fleet.is_up_to_date("edge-0"));
+    fleet.purge_everywhere(json!({ "tags": ["t"] }));
+}

@@ -66,8 +66,9 @@ impl Following {
         send(&up, wire::from_node::Message::Hello((&hello).into())).await?;
         let mut request = tonic::Request::new(ReceiverStream::new(queue));
         sign(&mut request, self.spec.link.secret.as_deref());
-        let mut client = NodeControlClient::new(self.channel.clone())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let channel = self.channel.borrow().clone();
+        let mut client =
+            NodeControlClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut down = client.sync(request).await?.into_inner();
 
         let Some(Message::Welcome(welcome)) = down.message().await?.and_then(|m| m.message) else {
