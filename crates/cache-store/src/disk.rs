@@ -12,6 +12,7 @@
 //!
 //! - `codec`: records as bytes
 //! - `directory`: one disk's directory: lock, stamp, space
+//! - `stamp`: what its files may be used with, as bytes
 //! - `shelf`: one foyer store with its queue
 //! - `flights`: one read for all who ask for the same record
 //! - `drive`: the pair of one disk, and its health
@@ -24,6 +25,7 @@ pub(crate) mod drive;
 pub(crate) mod error;
 pub(crate) mod flights;
 pub(crate) mod shelf;
+pub(crate) mod stamp;
 pub(crate) mod tier;
 pub(crate) mod turn;
 

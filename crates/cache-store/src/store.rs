@@ -39,7 +39,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// Memory for heads, small bodies and chunks together, in bytes. Half is for heads with small bodies, half for
-    /// chunks. The disk tier needs some more: about 150 bytes a record on disk, and up to 200 MiB a disk for writing.
+    /// chunks. The disk tier needs some more: about 150 bytes a record on disk, and up to
+    /// 180 MiB a disk for writing and 90 MiB for reading.
     pub memory_bytes: u64,
     /// Persisted and never used twice, so that generations are not either. A disk tier that was written by this or a
     /// later boot is discarded.

@@ -2,9 +2,9 @@
 
 use super::DISK_BYTES_MIN;
 use super::error::OpenError;
+use super::stamp::{Stamp, encode_stamp, read_stamp};
 use crate::minima_log;
 use crate::replace::replace;
-use bytes::{Buf, BufMut};
 use rustix::fs::{AtFlags, FallocateFlags};
 use rustix::io::Errno;
 use seawall_purge::BootId;
@@ -13,10 +13,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use xxhash_rust::xxh3::xxh3_64;
 
 const LOCK: &str = "lock";
-const STAMP: &str = "stamp";
+pub(crate) const STAMP: &str = "stamp";
 const STAMP_NEW: &str = "stamp.new";
 pub(crate) const HEADS: &str = "heads";
 pub(crate) const CHUNKS: &str = "chunks";
@@ -28,26 +27,8 @@ const PAGE: usize = 4096;
 /// Descriptors for all else that a node has open.
 const FILES_SPARE: u64 = 100;
 
-const MAGIC: &[u8; 8] = b"SEAWDISK";
-const FORMAT: u32 = 1;
-const STAMP_BYTES: usize = 8 + 4 + 16 + 16 + 8 + 8 + 4 + 8;
-
 /// Smaller blocks are not worth a file each.
 const BLOCK_BYTES_SMALL: u64 = 64 << 20;
-
-/// What the files in a directory were written under. Files under any other stamp are never read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    /// The purge log that the copies are judged by.
-    pub(crate) lineage: u128,
-    /// The minima log that knows which heads are dead. It tells this node's directories from another's, too.
-    pub(crate) minima: u128,
-    /// Which keys lie on this disk rather than on another one.
-    pub(crate) placement: u64,
-    pub(crate) bytes: u64,
-    /// The last run that had the disk in use.
-    pub(crate) boot: BootId,
-}
 
 /// What a run found that opens a disk: files under another stamp are void.
 #[derive(Clone, Copy, Debug)]
@@ -490,80 +471,9 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn encode_stamp(stamp: Stamp) -> Vec<u8> {
-    let mut out = Vec::with_capacity(STAMP_BYTES);
-    out.put_slice(MAGIC);
-    out.put_u32_le(FORMAT);
-    out.put_u128_le(stamp.lineage);
-    out.put_u128_le(stamp.minima);
-    out.put_u64_le(stamp.placement);
-    out.put_u64_le(stamp.bytes);
-    out.put_u32_le(stamp.boot.0);
-    let sum = xxh3_64(&out);
-    out.put_u64_le(sum);
-    out
-}
-
-fn read_stamp(directory: &Path) -> Result<Option<Stamp>, &'static str> {
-    let file = match File::open(directory.join(STAMP)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(_) => return Err("their stamp cannot be read"),
-    };
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(file, 4096), &mut bytes)
-        .map_err(|_| "their stamp cannot be read")?;
-    decode_stamp(&bytes).map(Some)
-}
-
-fn decode_stamp(bytes: &[u8]) -> Result<Stamp, &'static str> {
-    const DAMAGED: &str = "their stamp is damaged";
-    let rest = bytes.strip_prefix(MAGIC).ok_or(DAMAGED)?;
-    if rest.get(..4).ok_or(DAMAGED)? != FORMAT.to_le_bytes() {
-        return Err("they are of another version");
-    }
-    if bytes.len() != STAMP_BYTES {
-        return Err(DAMAGED);
-    }
-    let (signed, mut sum) = bytes.split_at(STAMP_BYTES - 8);
-    let mut rest = &signed[12..];
-    let mut read = || -> Option<Stamp> {
-        (sum.try_get_u64_le().ok()? == xxh3_64(signed)).then_some(())?;
-        Some(Stamp {
-            lineage: rest.try_get_u128_le().ok()?,
-            minima: rest.try_get_u128_le().ok()?,
-            placement: rest.try_get_u64_le().ok()?,
-            bytes: rest.try_get_u64_le().ok()?,
-            boot: BootId(rest.try_get_u32_le().ok()?),
-        })
-    };
-    read().ok_or(DAMAGED)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stamp_is_read_as_it_was_written_and_any_changed_bit_is_noticed() {
-        let stamp = Stamp {
-            lineage: 1 << 100,
-            minima: 5,
-            placement: 6,
-            bytes: 1 << 40,
-            boot: BootId(7),
-        };
-        let bytes = encode_stamp(stamp);
-        assert_eq!(decode_stamp(&bytes), Ok(stamp));
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode_stamp(&changed).is_err(), "bit {bit}");
-        }
-        for cut in 0..bytes.len() {
-            assert!(decode_stamp(&bytes[..cut]).is_err(), "cut at {cut}");
-        }
-    }
 
     #[test]
     fn blocks_fill_the_space_and_hold_the_longest_records() {
