@@ -7,6 +7,7 @@ mod nodes;
 pub mod purges;
 mod refused;
 mod services;
+mod time;
 mod tokens;
 
 pub use refused::Refused;

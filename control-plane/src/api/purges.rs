@@ -1,7 +1,11 @@
 //! Purges: asked for, shown, listed.
 
+mod reader;
+
+use self::reader::{Reader, only_service, wrong};
 use super::auth::{Purges, Reads};
 use super::extract::{Body, Id, Parameters};
+use super::time::rfc3339;
 use super::{Api, Refused};
 use crate::members::{Members, Receipt};
 use crate::plane::{Plane, random_key};
@@ -18,7 +22,7 @@ use seawall_purge::{Epoch, PurgeSeq, Scope, ScopeId};
 use seawall_service_model::named::{
     parse_host, parse_prefix, parse_tag, parse_url, prefix_scope, url_scopes,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -322,65 +326,6 @@ impl Requested {
     }
 }
 
-struct Reader {
-    members: Map<String, Value>,
-    /// Things that may still be named.
-    left: usize,
-}
-
-impl Reader {
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.members.remove(name)
-    }
-
-    fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Refused> {
-        match self.take(name) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => {
-                if items.is_empty() {
-                    return Err(Refused::field(name, "an empty list names nothing"));
-                }
-                // before any of them is looked at
-                let Some(left) = self.left.checked_sub(items.len()) else {
-                    let reason = format!("a purge names at most {ITEMS_MAX} things");
-                    return Err(Refused::field(name, reason));
-                };
-                self.left = left;
-                let items = items.into_iter().enumerate();
-                let text = |(at, item)| match item {
-                    Value::String(text) => Ok(text),
-                    _ => Err(Refused::field(
-                        format!("{name}[{at}]"),
-                        "a text is wanted here",
-                    )),
-                };
-                items.map(text).collect()
-            }
-            Some(_) => Err(Refused::field(name, "a list of texts is wanted here")),
-        }
-    }
-}
-
-fn wrong(name: &str, at: usize, text: &str, why: &str) -> Refused {
-    let shown: String = text.chars().take(80).collect();
-    Refused::field(format!("{name}[{at}]"), format!("{shown:?}: {why}"))
-}
-
-fn only_service<'a>(ids: impl ExactSizeIterator<Item = &'a String>) -> Result<String, Refused> {
-    let ids: Vec<&String> = ids.collect();
-    match ids.as_slice() {
-        [only] => Ok((*only).clone()),
-        [] => Err(Refused::field(
-            "tags",
-            "there is no service that could have tags",
-        )),
-        several => {
-            let reason = "tags are a service's own: say which service";
-            Err(Refused::field("service", reason).with("services", json!(several)))
-        }
-    }
-}
-
 fn word(state: Stands) -> &'static str {
     match state {
         Stands::Applied => "applied",
@@ -417,24 +362,6 @@ fn summary(id: &str, receipts: Vec<Receipt>, all: bool) -> (Value, bool) {
         "receipts": told.map(receipt).collect::<Vec<_>>(),
     });
     (summary, tally.is_complete())
-}
-
-/// A time in UTC with milliseconds (RFC 3339).
-pub(crate) fn rfc3339(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    // days since the epoch as a date of the Gregorian calendar, whose years begin in March here
-    let shifted = days as i64 + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
-    let (second, ms) = (ms / 1000 % 60, ms % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 /// Ends the part of a query that says how much is told.
@@ -640,12 +567,5 @@ mod tests {
         ] {
             assert_eq!(PurgeId::parse(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn times_are_told_in_utc() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(951_782_400_123), "2000-02-29T00:00:00.123Z");
-        assert_eq!(rfc3339(1_795_485_599_999), "2026-11-24T01:59:59.999Z");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::auth::{Administers, Reads};
 use super::extract::{Body, Id};
-use super::purges::rfc3339;
+use super::time::rfc3339;
 use super::{Api, Refused, members};
 use crate::plane::{Plane, unix_ms};
 use crate::services::{ChangeError, Condition, Maker, Version};

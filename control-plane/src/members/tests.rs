@@ -1,0 +1,212 @@
+use super::*;
+use crate::store::MemoryStore;
+use seawall_purge::lineage::Held;
+use std::collections::HashMap;
+
+fn seq(epoch: u64, n: u64) -> PurgeSeq {
+    PurgeSeq::new(Epoch(epoch), n)
+}
+
+fn hello(id: &str, at: PurgeSeq) -> Hello {
+    Hello {
+        node_id: id.into(),
+        version: 1,
+        held: Held { at, term: 0 },
+        documents: HashMap::new(),
+        kind: "edge".into(),
+        software: String::new(),
+    }
+}
+
+fn ack(purged: PurgeSeq) -> Ack {
+    Ack {
+        purged,
+        documents: Vec::new(),
+    }
+}
+
+fn received(at: PurgeSeq) -> Received {
+    Received {
+        applied: at,
+        head: at,
+        starts_empty: false,
+    }
+}
+
+async fn members(store: &Arc<dyn Store>) -> Members {
+    let members = Members::open(store.clone()).await.unwrap();
+    for (stream, (id, at)) in [("a", seq(1, 5)), ("b", seq(1, 7))].into_iter().enumerate() {
+        let stream = stream as u64;
+        let received = received(at);
+        members
+            .join(&hello(id, at), received, stream, 10)
+            .await
+            .unwrap();
+    }
+    members
+}
+
+fn store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new(Epoch(1)))
+}
+
+fn pending(members: &Members, purge: PurgeSeq) -> Vec<String> {
+    let receipts = members.receipts(purge, 0).into_iter();
+    receipts
+        .filter(|receipt| receipt.state == State::Pending)
+        .map(|receipt| receipt.node)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_purge_is_pending_on_nodes_that_are_behind_or_of_another_epoch() {
+    let members = members(&store()).await;
+    assert_eq!(pending(&members, seq(1, 6)), ["a"]);
+    assert_eq!(pending(&members, seq(2, 1)), ["a", "b"]);
+    assert!(!members.tally(seq(1, 6)).is_complete());
+    assert!(members.tally(seq(1, 5)).is_complete());
+}
+
+#[tokio::test]
+async fn acknowledgements_are_cumulative_and_never_go_back() {
+    let members = members(&store()).await;
+    members.acknowledge("a", 0, &ack(seq(1, 8)), 30);
+    members.acknowledge("a", 0, &ack(seq(1, 3)), 40);
+    members.acknowledge("a", 0, &ack(seq(2, 100)), 40);
+    members.acknowledge("stranger", 0, &ack(seq(1, 100)), 40);
+    // of a stream that is no longer b's
+    members.acknowledge("b", 9, &ack(seq(1, 100)), 40);
+    assert_eq!(pending(&members, seq(1, 8)), ["b"]);
+    let receipts = members.receipts(seq(1, 6), 20);
+    assert_eq!(receipts[0].took_ms, Some(10));
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_node_that_was_removed_and_it_is_told_as_removed() {
+    let store = store();
+    let members = members(&store).await;
+    assert!(members.remove("a", seq(1, 6), 50).await.unwrap());
+    assert!(!members.remove("a", seq(1, 6), 50).await.unwrap());
+    for members in [&members, &Members::open(store.clone()).await.unwrap()] {
+        assert_eq!(members.receipts(seq(1, 6), 0)[0].state, State::Removed);
+        assert!(members.receipts(seq(1, 7), 0).iter().all(|r| r.node != "a"));
+        assert!(members.must_start_empty("a", seq(1, 5)));
+        assert!(!members.must_start_empty("b", seq(1, 7)));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_while_the_control_plane_restarts_stays_pending() {
+    let store = store();
+    let first = members(&store).await;
+    first.acknowledge("a", 0, &ack(seq(1, 9)), 30);
+    let again = Members::open(store).await.unwrap();
+    // its last acknowledgement was not kept: that makes receipts wait, never claim
+    assert_eq!(pending(&again, seq(1, 9)), ["a", "b"]);
+    assert_eq!(pending(&again, seq(1, 5)), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_stream_that_came_last_is_the_nodes_own() {
+    let store = store();
+    let members = members(&store).await;
+    let at = seq(1, 6);
+    members
+        .join(&hello("a", at), received(at), 7, 60)
+        .await
+        .unwrap();
+    assert!(
+        !members.leave("a", 0, 61).await,
+        "the old stream ended late"
+    );
+    assert!(members.is_current("a", 7));
+    assert!(members.leave("a", 7, 62).await);
+}
+
+#[tokio::test]
+async fn a_removed_node_starts_empty_until_it_has_said_that_it_has() {
+    let store = store();
+    let members = members(&store).await;
+    members.remove("a", seq(1, 7), 20).await.unwrap();
+    let emptied = Received {
+        applied: seq(1, 0),
+        head: seq(1, 7),
+        starts_empty: true,
+    };
+    let at = seq(1, 5);
+    members.join(&hello("a", at), emptied, 3, 30).await.unwrap();
+    // the stream was cut before its first word: it may hold its copies still
+    members.leave("a", 3, 31).await;
+    for members in [&members, &Members::open(store.clone()).await.unwrap()] {
+        assert!(members.must_start_empty("a", at));
+    }
+    members.join(&hello("a", at), emptied, 4, 32).await.unwrap();
+    members.acknowledge("a", 4, &ack(seq(1, 7)), 40);
+    members.keep_positions().await.unwrap();
+    for members in [&members, &Members::open(store).await.unwrap()] {
+        assert!(!members.must_start_empty("a", seq(1, 7)));
+    }
+    // what it never applied by itself took no time that anybody knows
+    assert_eq!(members.receipts(seq(1, 6), 20)[0].took_ms, None);
+}
+
+#[tokio::test]
+async fn a_receipt_tells_no_time_of_what_was_applied_before_the_node_joined() {
+    let store = store();
+    let members = members(&store).await;
+    members.acknowledge("a", 0, &ack(seq(1, 8)), 7_200_000);
+    let took = |n, appended_ms| members.receipts(seq(1, n), appended_ms)[0].took_ms;
+    assert_eq!(took(5, 10), None);
+    assert_eq!(took(6, 7_199_990), Some(10));
+}
+
+#[tokio::test]
+async fn positions_that_were_kept_are_known_after_a_restart() {
+    let store = store();
+    let first = members(&store).await;
+    first.acknowledge("a", 0, &ack(seq(1, 9)), 30);
+    first.keep_positions().await.unwrap();
+    let again = Members::open(store).await.unwrap();
+    assert_eq!(pending(&again, seq(1, 9)), ["b"]);
+}
+
+#[tokio::test]
+async fn a_member_that_was_removed_longest_ago_makes_room_and_stays_a_stranger() {
+    let store = store();
+    let members = Members::open(store.clone()).await.unwrap();
+    let at = seq(1, 1);
+    for i in 0..MEMBERS_MAX {
+        let (id, now) = (format!("n{i}"), i as u64);
+        let hello = hello(&id, at);
+        let joined = members.join(&hello, received(at), now, now).await;
+        joined.unwrap();
+    }
+    let more = hello("more", at);
+    let full = members.join(&more, received(at), 9_000, 9_000).await;
+    assert!(matches!(full, Err(JoinError::Full)));
+    members.remove("n7", at, 9_001).await.unwrap();
+    members.remove("n3", at, 9_002).await.unwrap();
+    members
+        .join(&more, received(at), 9_003, 9_003)
+        .await
+        .unwrap();
+    assert_eq!(members.by_id.lock().len(), MEMBERS_MAX);
+    assert!(store.get("nodes/n7").await.unwrap().is_none());
+    assert!(store.get("nodes/n3").await.unwrap().is_some());
+    assert!(members.must_start_empty("n7", at));
+    assert!(!members.must_start_empty("n7", PurgeSeq::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_were_not_heard_of_since_a_start_are_worth_waiting_for_a_while() {
+    let store = store();
+    let first = members(&store).await;
+    first.leave("a", 0, 11).await;
+    assert!(!first.waits_for_the_away_alone(seq(1, 9)), "b is here");
+    first.leave("b", 1, 12).await;
+    assert!(first.waits_for_the_away_alone(seq(1, 9)));
+    let again = Members::open(store).await.unwrap();
+    assert!(!again.waits_for_the_away_alone(seq(1, 9)));
+    tokio::time::advance(RETURN_MAX).await;
+    assert!(again.waits_for_the_away_alone(seq(1, 9)));
+}
