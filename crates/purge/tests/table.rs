@@ -107,6 +107,27 @@ fn a_second_soft_purge_opens_no_second_window() {
 }
 
 #[test]
+fn a_million_scopes_are_told_apart() {
+    const SCOPES: u64 = 1_000_000;
+    // spread as digests are: the steps of splitmix64 (Steele, Lea, Flood, 2014)
+    let scope = |n: u64| {
+        let z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let table = Table::new(at(0));
+    for n in 1..=SCOPES {
+        table.apply(&purge(n, Strength::Hard, &[scope(n)])).unwrap();
+    }
+    assert_eq!(table.records() as u64, SCOPES);
+    let judge = |n| table.judge(label(1), &[ScopeId(scope(n))]);
+    assert_eq!(judge(1), Verdict::Live);
+    assert_eq!(judge(2), Verdict::Gone);
+    assert_eq!(judge(SCOPES + 1), Verdict::Live);
+}
+
+#[test]
 fn a_copy_of_another_epoch_is_gone_whatever_its_number() {
     let table = table(&[purge(1, Strength::Hard, &[1])]);
     for n in [0, 1, u64::MAX] {
