@@ -27,6 +27,39 @@ pub(crate) struct Fill {
     pub(crate) request: Arc<http::HeaderMap>,
     /// Counted while it runs.
     _slot: Slot,
+    /// Of a fill that nobody can join: known by its key while it runs.
+    _mark: Option<Mark>,
+}
+
+/// Keys of fills that nobody can join, and how many of each are running; no more than there are fills.
+type Alone = Mutex<HashMap<u128, usize>>;
+
+#[derive(Debug)]
+struct Mark {
+    alone: Arc<Alone>,
+    key: u128,
+}
+
+impl Mark {
+    fn new(alone: &Arc<Alone>, key: u128) -> Self {
+        *alone.lock().entry(key).or_default() += 1;
+        Self {
+            alone: alone.clone(),
+            key,
+        }
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let mut alone = self.alone.lock();
+        if let Entry::Occupied(mut running) = alone.entry(self.key) {
+            *running.get_mut() -= 1;
+            if *running.get() == 0 {
+                running.remove();
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -42,6 +75,7 @@ impl Drop for Slot {
 #[derive(Debug)]
 pub(crate) struct Fills {
     shards: Vec<Mutex<HashMap<FillKey, Arc<Fill>>>>,
+    alone: Arc<Alone>,
     running: Arc<AtomicUsize>,
     max: usize,
     budget: Arc<Budget>,
@@ -63,6 +97,7 @@ impl Fills {
     pub(crate) fn new(max: usize, budget: Arc<Budget>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            alone: Arc::default(),
             running: Arc::default(),
             max,
             budget,
@@ -83,7 +118,12 @@ impl Fills {
         &self.shards[key.key as usize % SHARDS]
     }
 
-    fn make(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Option<Arc<Fill>> {
+    fn make(
+        &self,
+        key: FillKey,
+        request: &Arc<http::HeaderMap>,
+        mark: Option<Mark>,
+    ) -> Option<Arc<Fill>> {
         if self.running.fetch_add(1, Ordering::AcqRel) >= self.max {
             self.running.fetch_sub(1, Ordering::AcqRel);
             return None;
@@ -93,6 +133,7 @@ impl Fills {
             growing: Growing::new(self.budget.clone()),
             request: request.clone(),
             _slot: Slot(self.running.clone()),
+            _mark: mark,
         }))
     }
 
@@ -114,7 +155,7 @@ impl Fills {
                 if changed() {
                     return Join::Again;
                 }
-                let Some(fill) = self.make(key, request) else {
+                let Some(fill) = self.make(key, request, None) else {
                     return Join::Full;
                 };
                 place.insert(fill.clone());
@@ -125,7 +166,8 @@ impl Fills {
 
     /// A fill that nobody can join: for answers that may not be shared.
     pub(crate) fn alone(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Join {
-        match self.make(key, request) {
+        let mark = Mark::new(&self.alone, key.key);
+        match self.make(key, request, Some(mark)) {
             Some(fill) => Join::Lead(fill.growing.reader(), fill),
             None => Join::Full,
         }
@@ -137,17 +179,19 @@ impl Fills {
         match shard.entry(key) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                let fill = self.make(key, request)?;
+                let fill = self.make(key, request, None)?;
                 place.insert(fill.clone());
                 Some(fill)
             }
         }
     }
 
-    /// Whether a fill of anything under `key` is running that can be joined.
+    /// Whether a fill of anything under `key` is running, one that can be joined or not.
     pub(crate) fn knows(&self, key: u128) -> bool {
         let shard = self.shards[key as usize % SHARDS].lock();
-        shard.keys().any(|fill| fill.key == key)
+        let joinable = shard.keys().any(|fill| fill.key == key);
+        drop(shard);
+        joinable || self.alone.lock().contains_key(&key)
     }
 
     /// No further request joins `fill`.

@@ -125,12 +125,7 @@ pub(crate) async fn pass<W: Wire>(
 /// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success. What is not stored, and
 /// is not being fetched, needs no entry: there are more URLs than entries.
 fn invalidate(proxy: &CacheProxy, key: u128) {
-    let now = seawall_client_conn::now();
-    if proxy.store().knows(key)
-        || proxy.fills().knows(key)
-        // one that nobody can join may be running
-        || proxy.unstorable().contains(key, now)
-    {
+    if proxy.store().knows(key) || proxy.fills().knows(key) {
         proxy.store().invalidate(key);
     }
 }

@@ -129,3 +129,42 @@ fn early_hints_reach_the_client_also_on_a_cacheable_miss() {
     );
     assert!(hit.is_hit() && hit.interim.is_empty());
 }
+
+#[test]
+fn a_change_also_ends_what_is_fetched_meanwhile_by_one_whom_nobody_joins() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |request, reply| {
+        let field = |name| request.field(name).is_some();
+        if request.method == "POST" {
+            return reply.answer(200, &[], b"changed");
+        }
+        if field("x-first") {
+            return reply.answer(200, &[("cache-control", "no-store")], b"own");
+        }
+        reply
+            .raw(b"HTTP/1.1 200 OK\r\ncache-control: max-age=3600\r\ncontent-length: 6\r\n\r\nbef");
+        if field("x-slow") {
+            held.pass();
+        }
+        reply.raw(b"ore");
+        Then::Keep
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    // from now on each asks for itself
+    get(cluster.edge(0), "/", &[("x-first", "1")]);
+    let mut slow = Client::connect(cluster.edge(0));
+    slow.request("GET", "/", &[("x-slow", "1")], b"");
+    assert_eq!(slow.head().unwrap().0, 200);
+
+    let mut changes = Client::connect(cluster.edge(0));
+    changes.request("POST", "/", &[], b"new");
+    assert_eq!(changes.response("POST").unwrap().text(), "changed");
+    gate.open();
+    assert_eq!(slow.bytes(6).unwrap(), b"before");
+
+    // what was asked for before the change is not what the next one gets from the cache
+    let next = get(cluster.edge(0), "/", &[]);
+    assert!(!next.is_hit(), "{next:?}");
+    assert_eq!(origin.count("/"), 4);
+}
