@@ -178,7 +178,10 @@ impl PartSink {
     /// Why the answer with this head is not taken.
     fn judge(&self, response: &ResponseHeader) -> std::result::Result<(), NoPart> {
         let status = response.status;
-        if self.ask.failure().is_some() || matches!(status.as_u16(), 429 | 502 | 503 | 504) {
+        if self.ask.failure().is_some()
+            || status.is_server_error()
+            || matches!(status.as_u16(), 408 | 429)
+        {
             // whoever is asked has trouble of its own: that says nothing about the version
             return Err(NoPart::Unavailable);
         }
