@@ -5,9 +5,11 @@ use super::error::OpenError;
 use super::stamp::{Stamp, encode_stamp, read_stamp};
 use crate::minima_log;
 use crate::replace::replace;
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, FallocateFlags};
 use rustix::io::Errno;
 use seawall_purge::BootId;
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -95,6 +97,8 @@ pub(crate) struct Directory {
     opened: File,
     /// Held as long as anything may be written here.
     lock: File,
+    /// When each file was written last, as of the last look at it: who was not written since needs no sync.
+    looked_at: Mutex<HashMap<PathBuf, SystemTime>>,
 }
 
 impl Directory {
@@ -120,6 +124,7 @@ impl Directory {
             bytes,
             opened,
             lock,
+            looked_at: Mutex::default(),
         })
     }
 
@@ -326,7 +331,14 @@ impl Directory {
             }
             match allocate(&file, bytes) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(no_space()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                    ) =>
+                {
+                    return Err(no_space());
+                }
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(
                         disk = %self.path.display(),
@@ -371,11 +383,16 @@ impl Directory {
             Ok(false) => return Some("the directory was replaced".into()),
             Err(error) => return Some(format!("the directory is gone: {error}")),
         }
-        let length = |file: &Path| -> io::Result<u64> {
-            // an error of writing back that nobody was told of yet is told to whoever syncs next
-            let file = File::open(file)?;
-            file.sync_data()?;
-            Ok(file.metadata()?.len())
+        let mut looked_at = self.looked_at.lock();
+        let mut length = |path: &Path| -> io::Result<u64> {
+            let found = std::fs::metadata(path)?;
+            let written = found.modified()?;
+            if looked_at.get(path) != Some(&written) {
+                // an error of writing back that nobody was told of yet is told to whoever syncs next
+                File::open(path)?.sync_data()?;
+                looked_at.insert(path.to_owned(), written);
+            }
+            Ok(found.len())
         };
         layouts(self.bytes).iter().find_map(|layout| {
             layout
