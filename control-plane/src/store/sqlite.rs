@@ -62,7 +62,9 @@ pub enum OpenError {
     Locked { path: PathBuf },
     #[error("{path} is damaged: {reason}; restore it with `seawall control-plane restore`")]
     Damaged { path: PathBuf, reason: String },
-    #[error("{path} is in format {found}, and this version knows only format {known}")]
+    #[error(
+        "{path} is in format {found}, and this version knows only format {known}: start the version that wrote it, or use another data directory"
+    )]
     Format {
         path: PathBuf,
         found: i64,

@@ -26,7 +26,7 @@ use seawall_node::sync::NOWHERE;
 use seawall_origin_shield::Shield;
 use seawall_service_model::ServiceSet;
 use site::{put_service, service_text};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,6 +61,13 @@ impl Up {
             parse_origin_url(url).map_err(|why| Usage(format!("--origin {url}: {why}")))?;
         }
         let addresses = edge_addresses(args)?;
+        for &address in &addresses {
+            // before anything is made: disks take their space up front
+            drop(
+                TcpListener::bind(address)
+                    .with_context(|| format!("cannot listen on {address}"))?,
+            );
+        }
         if !args.admin.ip().is_loopback() {
             let why = format!(
                 "--admin {} is not loopback: that needs TLS, which it does not speak yet",
