@@ -84,6 +84,57 @@ fn a_node_is_told_services_that_are_larger_together_than_a_message() {
     assert_eq!(node(&fleet, "edge-1")["refused"], Value::Null);
 }
 
+/// Puts an older image of the store in the place of the one there is. The control plane is stopped by this.
+fn roll_back(fleet: &mut Fleet, image: &[u8]) {
+    fleet.stop_control_plane();
+    fs::write(fleet.store(), image).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let mut journal = fleet.store().into_os_string();
+        journal.push(suffix);
+        let _ = fs::remove_file(journal);
+    }
+}
+
+#[test]
+fn a_log_rolled_back_behind_its_nodes_begins_a_new_epoch_and_what_was_purged_stays_so() {
+    let origin = origin();
+    let spec = FleetSpec {
+        disk: Some(64 << 20),
+        ..one_edge()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    fleet.purge_everywhere(json!({ "tags": ["other"] }));
+    warm(&fleet, 0);
+    fleet.stop_control_plane();
+    let image = fs::read(fleet.store()).unwrap();
+    fleet.start_control_plane();
+    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    let lost = fleet.purge_everywhere(json!({ "tags": ["t"] }));
+    assert!(!is_hit(&fleet, 0) && is_hit(&fleet, 0));
+
+    // the purge is lost, and another one takes its number before the node is back
+    fleet.stop_edge(0);
+    roll_back(&mut fleet, &image);
+    fleet.start_control_plane();
+    let next = fleet.purge(json!({ "tags": ["elsewhere"], "wait_ms": 0 }));
+    assert_eq!((next.0, &next.1["id"]), (202, &lost["id"]));
+    fleet.start_edge(0);
+    eventually("it follows again", || fleet.is_up_to_date("edge-0"));
+    // what it has stored cannot be judged by this log
+    assert!(!is_hit(&fleet, 0) && is_hit(&fleet, 0));
+    let told = fleet.purge_everywhere(json!({ "tags": ["t"] }));
+    let epoch = |told: &Value| {
+        told["id"]
+            .as_str()
+            .unwrap()
+            .split('-')
+            .next()
+            .map(str::to_owned)
+    };
+    assert_ne!(epoch(&told), epoch(&lost));
+    assert!(!is_hit(&fleet, 0));
+}
+
 #[test]
 fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold() {
     let origin = origin();
@@ -104,13 +155,7 @@ fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold()
         get(fleet.edge(0), &format!("/{asked}"), &[]).text() == text
     };
     eventually("it is in force", || answers(&fleet, "second"));
-    fleet.stop_control_plane();
-    fs::write(fleet.store(), &image).unwrap();
-    for suffix in ["-wal", "-shm"] {
-        let mut journal = fleet.store().into_os_string();
-        journal.push(suffix);
-        let _ = fs::remove_file(journal);
-    }
+    roll_back(&mut fleet, &image);
     fleet.start_control_plane();
     eventually("it follows again", || fleet.is_up_to_date("edge-0"));
     eventually("the service of the store is in force", || {
