@@ -197,7 +197,7 @@ impl ControlPlane {
 }
 
 impl Drop for ControlPlane {
-    /// Answers under way get [`STOP_MAX`]; then positions are kept.
+    /// Answers under way get `STOP_MAX`; then positions are kept.
     fn drop(&mut self) {
         let _ = self.plane.ending.send(true);
         let Some(runtime) = self.runtime.take() else {
