@@ -84,6 +84,15 @@ fn a_node_is_told_services_that_are_larger_together_than_a_message() {
     assert_eq!(node(&fleet, "edge-1")["refused"], Value::Null);
 }
 
+/// The store as it is now. The control plane is stopped for it.
+fn image(fleet: &mut Fleet) -> Vec<u8> {
+    fleet.stop_control_plane();
+    let image = fs::read(fleet.store()).unwrap();
+    fleet.start_control_plane();
+    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    image
+}
+
 /// Puts an older image of the store in the place of the one there is. The control plane is stopped by this.
 fn roll_back(fleet: &mut Fleet, image: &[u8]) {
     fleet.stop_control_plane();
@@ -105,10 +114,7 @@ fn a_log_rolled_back_behind_its_nodes_begins_a_new_epoch_and_what_was_purged_sta
     let mut fleet = Fleet::start(spec, &origin);
     fleet.purge_everywhere(json!({ "tags": ["other"] }));
     warm(&fleet, 0);
-    fleet.stop_control_plane();
-    let image = fs::read(fleet.store()).unwrap();
-    fleet.start_control_plane();
-    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    let image = image(&mut fleet);
     let lost = fleet.purge_everywhere(json!({ "tags": ["t"] }));
     assert!(!is_hit(&fleet, 0) && is_hit(&fleet, 0));
 
@@ -141,10 +147,7 @@ fn a_store_rolled_back_by_its_file_is_noticed_by_the_documents_that_nodes_hold()
     let second = Origin::start(|_, reply| reply.fresh(b"second"));
     let mut fleet = Fleet::start(one_edge(), &origin);
     fleet.purge_everywhere(json!({ "tags": ["t"] }));
-    fleet.stop_control_plane();
-    let image = fs::read(fleet.store()).unwrap();
-    fleet.start_control_plane();
-    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    let image = image(&mut fleet);
     // no purge is lost, only this
     let text = service("site", "*", &second, "");
     assert_eq!(fleet.put_service("site", &text, &[]).0, 200);
