@@ -1,28 +1,34 @@
 //! The store: heads, variants and chunks in memory, each bounded, and under them the disk tier where there is one.
+//!
+//! - `chunks`: bodies in chunks
+//! - `recall`: what a disk has of a key comes to memory
+//! - `evictions`: evictions are counted
 
+mod chunks;
+mod evictions;
+mod recall;
+
+use self::evictions::CountEvictions;
+use crate::INLINE_MAX;
 use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
-use crate::disk::{DiskConfig, Missing, OpenError};
-use crate::head::{Body, Coding, Head};
+use crate::disk::{DiskConfig, OpenError};
+use crate::head::{Coding, Head};
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::Minima;
 use crate::minimum::Version;
 use crate::sample::{Sample, SampleCount};
 use crate::variants::{DIGEST_UNVARIED, Variants, digest_of};
-use crate::{CHUNK_BYTES, INLINE_MAX};
-use bytes::Bytes;
-use foyer::{Cache, CacheBuilder, Event, EventListener, S3FifoConfig};
+use foyer::{Cache, CacheBuilder, S3FifoConfig};
 use http::HeaderName;
 use parking_lot::Mutex;
 use seawall_http_cache::Fields;
 use seawall_purge::{BootId, Generation, ScopeId};
 use seawall_telemetry::Metrics;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The variant digest of keys whose responses do not vary: found by one look.
 pub const VARIANT_NONE: u64 = 0;
@@ -103,35 +109,6 @@ impl std::fmt::Debug for CacheStore {
             .field("boot", &self.boot)
             .finish_non_exhaustive()
     }
-}
-
-struct CountEvictions<K> {
-    metrics: Arc<Metrics>,
-    key: std::marker::PhantomData<fn(K)>,
-}
-
-impl<K: foyer::Key> EventListener for CountEvictions<K>
-where
-    Self: Counts,
-{
-    type Key = K;
-    type Value = <Self as Counts>::Value;
-    fn on_leave(&self, reason: Event, _key: &K, _value: &Self::Value) {
-        if matches!(reason, Event::Evict) {
-            self.metrics.cache_evictions.inc();
-        }
-    }
-}
-
-/// Ties a key's type to its value's, so that one listener serves both caches.
-trait Counts {
-    type Value: foyer::Value;
-}
-impl Counts for CountEvictions<HeadKey> {
-    type Value = Entry;
-}
-impl Counts for CountEvictions<ChunkKey> {
-    type Value = Chunk;
 }
 
 /// A body lies on one disk, whichever its key says: a quarter of the chunks' room on the smallest.
@@ -510,210 +487,6 @@ impl CacheStore {
         {
             self.heads.remove(&slot);
         }
-    }
-
-    /// Stores chunk `index` of the body of (`object`, `generation`). Returns its checksum, for [`HeadParts::sums`].
-    ///
-    /// [`HeadParts::sums`]: crate::HeadParts::sums
-    pub fn put_chunk(&self, object: u128, generation: Generation, index: u32, chunk: Bytes) -> u64 {
-        let sum = xxh3_64(&chunk);
-        let key = ChunkKey {
-            object,
-            generation,
-            index,
-        };
-        let entry = self.chunks.insert(key, Chunk(chunk));
-        if let Some(disk) = &self.disk {
-            disk.offer_chunk(entry);
-        }
-        sum
-    }
-
-    /// The bytes `range` of the body of `head`, in order. `None`: a chunk is gone, and with it this generation.
-    pub fn body(&self, head: &Head, range: Range<u64>) -> Option<Vec<Bytes>> {
-        let range = range.start.min(head.length)..range.end.min(head.length);
-        if range.is_empty() {
-            return Some(Vec::new());
-        }
-        match &head.body {
-            Body::Inline => Some(vec![
-                head.inline_body()
-                    .slice(range.start as usize..range.end as usize),
-            ]),
-            Body::Chunks { object, .. } => {
-                let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
-                (first..=last)
-                    .map(|index| {
-                        let key = ChunkKey {
-                            object: *object,
-                            generation: head.generation,
-                            index: index as u32,
-                        };
-                        let chunk = self.chunks.get(&key)?.value().0.clone();
-                        let base = index * CHUNK_BYTES;
-                        let from = range.start.saturating_sub(base) as usize;
-                        let to = (range.end - base).min(chunk.len() as u64) as usize;
-                        // a chunk of the wrong length is as good as none
-                        let whole = CHUNK_BYTES.min(head.length - base);
-                        (chunk.len() as u64 == whole).then(|| chunk.slice(from..to))
-                    })
-                    .collect()
-            }
-        }
-    }
-
-    /// Whether the bytes `range` of the body of `head` are in memory or, as far as is known without reading, on a disk.
-    pub fn holds(&self, head: &Head, range: Range<u64>) -> bool {
-        let range = range.start.min(head.length)..range.end.min(head.length);
-        range.is_empty()
-            || (range.start / CHUNK_BYTES..=(range.end - 1) / CHUNK_BYTES)
-                .all(|index| self.holds_chunk(head, index as u32))
-    }
-
-    /// The same for chunk `index`.
-    pub fn holds_chunk(&self, head: &Head, index: u32) -> bool {
-        let Body::Chunks { object, .. } = &head.body else {
-            return true;
-        };
-        let key = ChunkKey {
-            object: *object,
-            generation: head.generation,
-            index,
-        };
-        let on_disk = || self.disk.as_ref().is_some_and(|d| d.may_load_chunk(&key));
-        self.chunks.contains(&key) || on_disk()
-    }
-
-    /// Puts chunk `index` of the body of `head` back, which was lost and fetched again. `false`: these are not its bytes.
-    pub fn restore_chunk(&self, head: &Head, index: u32, chunk: Bytes) -> bool {
-        let Body::Chunks { object, sums, .. } = &head.body else {
-            return false;
-        };
-        let base = u64::from(index) * CHUNK_BYTES;
-        let whole = CHUNK_BYTES.min(head.length.saturating_sub(base));
-        let same =
-            chunk.len() as u64 == whole && sums.get(index as usize) == Some(&xxh3_64(&chunk));
-        if same {
-            self.put_chunk(*object, head.generation, index, chunk);
-        }
-        same
-    }
-
-    /// Whether there is a disk tier that [`Self::recall`] could find something on.
-    pub fn has_disk(&self) -> bool {
-        self.disk.is_some()
-    }
-
-    /// After a [`Self::lookup`] that found nothing for `request`: brings what the disk has of `key` to memory, so that
-    /// another lookup may find a copy. Returns whether anything came. A key that no disk knows costs no I/O and no wait.
-    ///
-    /// May be awaited on any runtime and dropped at any time. Who asks for the same record meanwhile shares the read.
-    pub async fn recall(&self, key: u128, request: &(dyn Fields + Sync)) -> bool {
-        let Some(disk) = &self.disk else {
-            return false;
-        };
-        let first = match self.entry(key, VARIANT_NONE) {
-            None => match self.recall_slot(disk, key, VARIANT_NONE).await {
-                Some(entry) => entry,
-                None => return false,
-            },
-            Some(entry) => entry,
-        };
-        let variants = match first {
-            Entry::Head(head) => {
-                if !self.minima.alive(key, head.generation) {
-                    return false;
-                }
-                self.sample.note(key, VARIANT_NONE, &head);
-                self.recall_gzip(disk, key, VARIANT_NONE, &head).await;
-                return true;
-            }
-            Entry::Variants(variants) => variants,
-        };
-        let candidates: Vec<u64> = variants.candidates(request).collect();
-        for variant in candidates {
-            if let Some(head) = self.exact(key, variant) {
-                self.recall_gzip(disk, key, variant, &head).await;
-                return true;
-            }
-            if let Some(Entry::Head(head)) = self.recall_slot(disk, key, variant).await {
-                self.sample.note(key, variant, &head);
-                self.recall_gzip(disk, key, variant, &head).await;
-                return true;
-            }
-        }
-        false
-    }
-
-    /// The coding beside a copy comes along, or it would be coded again.
-    async fn recall_gzip(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
-        let coded = gzip_variant(variant);
-        if head.coding == Coding::Negotiable && self.entry(key, coded).is_none() {
-            self.recall_slot(disk, key, coded).await;
-        }
-    }
-
-    /// Brings one slot to memory. `None`: the disk has nothing there that may be used.
-    async fn recall_slot(&self, disk: &Tier, key: u128, variant: u64) -> Option<Entry> {
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        if !disk.may_load_head(&slot) {
-            return None;
-        }
-        let loaded = disk.load_head(slot).await.ok()?;
-        // From here on nothing else is put under the key: what memory holds by now is newer, and what was replaced since
-        // has its minimum. A head that is older than the one last put here is below that minimum, whether it was read
-        // just before it was replaced or foyer brought it back after a restart.
-        let _one = self.lock(key).lock();
-        if let Some(entry) = self.entry(key, variant) {
-            return Some(entry);
-        }
-        if let Entry::Head(head) = &loaded.value
-            && !(self.minima.alive(key, head.generation)
-                && self.minima.current(slot, version_of(head)))
-        {
-            return None;
-        }
-        let entry = self.heads.insert(slot, loaded.value.clone());
-        if loaded.leaving {
-            disk.offer_head(entry);
-        }
-        Some(loaded.value)
-    }
-
-    /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. Waits some seconds
-    /// for a busy disk. Never bytes of another length or checksum than `head` says.
-    pub async fn recall_chunk(&self, head: &Head, index: u32) -> Result<Bytes, Missing> {
-        let Body::Chunks { object, sums, .. } = &head.body else {
-            return Err(Missing::Gone);
-        };
-        let key = ChunkKey {
-            object: *object,
-            generation: head.generation,
-            index,
-        };
-        let base = u64::from(index) * CHUNK_BYTES;
-        let rest = head.length.checked_sub(base).ok_or(Missing::Gone)?;
-        let length = CHUNK_BYTES.min(rest);
-        if let Some(chunk) = self.chunks.get(&key) {
-            let bytes = chunk.value().0.clone();
-            return if bytes.len() as u64 == length {
-                Ok(bytes)
-            } else {
-                Err(Missing::Gone)
-            };
-        }
-        let disk = self.disk.as_ref().ok_or(Missing::Gone)?;
-        let sum = *sums.get(index as usize).ok_or(Missing::Gone)?;
-        let loaded = disk.load_chunk(key, length, sum).await?;
-        let bytes = loaded.value.0.clone();
-        let entry = self.chunks.insert(key, loaded.value);
-        if loaded.leaving {
-            disk.offer_chunk(entry);
-        }
-        Ok(bytes)
     }
 
     /// Waits until everything offered to the disks is written or given up, at most `wait`. Blocks.

@@ -1,0 +1,93 @@
+//! What a disk has of a key comes to memory, where lookups find it.
+
+use super::{CacheStore, VARIANT_NONE, gzip_variant, version_of};
+use crate::disk::tier::Tier;
+use crate::head::{Coding, Head};
+use crate::key::{Entry, HeadKey};
+use seawall_http_cache::Fields;
+
+impl CacheStore {
+    /// Whether there is a disk tier that [`Self::recall`] could find something on.
+    pub fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// After a [`Self::lookup`] that found nothing for `request`: brings what the disk has of `key` to memory, so that
+    /// another lookup may find a copy. Returns whether anything came. A key that no disk knows costs no I/O and no wait.
+    ///
+    /// May be awaited on any runtime and dropped at any time. Who asks for the same record meanwhile shares the read.
+    pub async fn recall(&self, key: u128, request: &(dyn Fields + Sync)) -> bool {
+        let Some(disk) = &self.disk else {
+            return false;
+        };
+        let first = match self.entry(key, VARIANT_NONE) {
+            None => match self.recall_slot(disk, key, VARIANT_NONE).await {
+                Some(entry) => entry,
+                None => return false,
+            },
+            Some(entry) => entry,
+        };
+        let variants = match first {
+            Entry::Head(head) => {
+                if !self.minima.alive(key, head.generation) {
+                    return false;
+                }
+                self.sample.note(key, VARIANT_NONE, &head);
+                self.recall_gzip(disk, key, VARIANT_NONE, &head).await;
+                return true;
+            }
+            Entry::Variants(variants) => variants,
+        };
+        let candidates: Vec<u64> = variants.candidates(request).collect();
+        for variant in candidates {
+            if let Some(head) = self.exact(key, variant) {
+                self.recall_gzip(disk, key, variant, &head).await;
+                return true;
+            }
+            if let Some(Entry::Head(head)) = self.recall_slot(disk, key, variant).await {
+                self.sample.note(key, variant, &head);
+                self.recall_gzip(disk, key, variant, &head).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The coding beside a copy comes along, or it would be coded again.
+    async fn recall_gzip(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
+        let coded = gzip_variant(variant);
+        if head.coding == Coding::Negotiable && self.entry(key, coded).is_none() {
+            self.recall_slot(disk, key, coded).await;
+        }
+    }
+
+    /// Brings one slot to memory. `None`: the disk has nothing there that may be used.
+    async fn recall_slot(&self, disk: &Tier, key: u128, variant: u64) -> Option<Entry> {
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        if !disk.may_load_head(&slot) {
+            return None;
+        }
+        let loaded = disk.load_head(slot).await.ok()?;
+        // From here on nothing else is put under the key: what memory holds by now is newer, and what was replaced since
+        // has its minimum. A head that is older than the one last put here is below that minimum, whether it was read
+        // just before it was replaced or foyer brought it back after a restart.
+        let _one = self.lock(key).lock();
+        if let Some(entry) = self.entry(key, variant) {
+            return Some(entry);
+        }
+        if let Entry::Head(head) = &loaded.value
+            && !(self.minima.alive(key, head.generation)
+                && self.minima.current(slot, version_of(head)))
+        {
+            return None;
+        }
+        let entry = self.heads.insert(slot, loaded.value.clone());
+        if loaded.leaving {
+            disk.offer_head(entry);
+        }
+        Some(loaded.value)
+    }
+}
