@@ -106,6 +106,8 @@ pub struct Received {
     pub head: PurgeSeq,
     /// It was told to let go of all copies.
     pub starts_empty: bool,
+    /// It was, and its position will not tell whether it has: see [`Members::must_start_empty`].
+    pub owes_empty: bool,
 }
 
 /// Members by id.
@@ -180,7 +182,7 @@ impl Members {
             last_seen_ms: now_ms,
             applied: received.applied,
             removed_at: None,
-            empties: received.starts_empty,
+            empties: received.owes_empty,
             stream: Some(stream),
             heard: true,
             unseen: if received.starts_empty {
@@ -224,16 +226,17 @@ impl Members {
     }
 
     /// A node acknowledges, on its stream `stream`; one of an older stream changes nothing. An acknowledgement that is
-    /// older than one before it changes no position.
-    pub fn acknowledge(&self, id: &str, stream: u64, ack: &Ack, now_ms: u64) {
+    /// older than one before it changes no position. Returns whether it has just started empty as it owed, which is to
+    /// be kept soon ([`Self::keep_positions`]): forgotten, it would lose its copies once more.
+    pub fn acknowledge(&self, id: &str, stream: u64, ack: &Ack, now_ms: u64) -> bool {
         let mut members = self.by_id.lock();
         let Some(member) = members.get_mut(id).filter(|m| m.stream == Some(stream)) else {
-            return;
+            return false;
         };
         member.last_seen_ms = now_ms;
         // the first word on a stream comes after it has let go of its copies
-        member.unkept |= member.empties;
-        member.empties = false;
+        let settled = std::mem::take(&mut member.empties);
+        member.unkept |= settled;
         for document in &ack.documents {
             match &document.result {
                 Ok(()) => {
@@ -266,6 +269,7 @@ impl Members {
         if moved || !ack.documents.is_empty() {
             self.changed();
         }
+        settled
     }
 
     /// A node's stream has ended. Returns whether it was its last one.

@@ -159,6 +159,7 @@ impl Session {
             },
             head: head.at,
             starts_empty: start_empty,
+            owes_empty: removed,
         };
         let joined = plane.members.join(hello, received, stream, unix_ms()).await;
         joined.map_err(|error| match error {
@@ -342,7 +343,10 @@ async fn listen(
                         let (name, reason) = (&document.name, document.result.as_ref().err());
                         tracing::error!(node, name, ?reason, "a node refuses a document");
                     }
-                    plane.members.acknowledge(&node, stream, &ack, unix_ms());
+                    let settled = plane.members.acknowledge(&node, stream, &ack, unix_ms());
+                    if settled && let Err(error) = plane.members.keep_positions().await {
+                        tracing::warn!(%error, node, "that a node has started empty could not be kept");
+                    }
                 }
                 Err(error) => return Status::invalid_argument(error.to_string()),
             },

@@ -30,6 +30,7 @@ fn received(at: PurgeSeq) -> Received {
         applied: at,
         head: at,
         starts_empty: false,
+        owes_empty: false,
     }
 }
 
@@ -132,6 +133,7 @@ async fn a_removed_node_starts_empty_until_it_has_said_that_it_has() {
         applied: seq(1, 0),
         head: seq(1, 7),
         starts_empty: true,
+        owes_empty: true,
     };
     let at = seq(1, 5);
     members.join(&hello("a", at), emptied, 3, 30).await.unwrap();
@@ -141,13 +143,32 @@ async fn a_removed_node_starts_empty_until_it_has_said_that_it_has() {
         assert!(members.must_start_empty("a", at));
     }
     members.join(&hello("a", at), emptied, 4, 32).await.unwrap();
-    members.acknowledge("a", 4, &ack(seq(1, 7)), 40);
+    assert!(members.acknowledge("a", 4, &ack(seq(1, 7)), 40));
     members.keep_positions().await.unwrap();
     for members in [&members, &Members::open(store).await.unwrap()] {
         assert!(!members.must_start_empty("a", seq(1, 7)));
     }
     // what it never applied by itself took no time that anybody knows
     assert_eq!(members.receipts(seq(1, 6), 20)[0].took_ms, None);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_empty_by_its_position_owes_nothing_whenever_the_control_plane_is_killed()
+ {
+    let store = store();
+    let members = members(&store).await;
+    let emptied = Received {
+        applied: seq(1, 0),
+        head: seq(1, 7),
+        starts_empty: true,
+        owes_empty: false,
+    };
+    let new = hello("new", PurgeSeq::default());
+    members.join(&new, emptied, 3, 30).await.unwrap();
+    assert!(!members.acknowledge("new", 3, &ack(seq(1, 7)), 31));
+    // nothing was kept since it joined
+    let again = Members::open(store).await.unwrap();
+    assert!(!again.must_start_empty("new", seq(1, 7)));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn what_is_cached_is_there_after_a_restart_however_it_ended() {
         origin,
         dir,
     } = cdn;
-    for (count, signal) in ["-TERM", "-KILL"].into_iter().enumerate() {
+    for (count, signal) in ["-KILL", "-TERM", "-KILL"].into_iter().enumerate() {
         let path = format!("/{count}");
         let written = || metric(&running, "seawall_disk_records_written_total");
         let before = written();
