@@ -1,4 +1,6 @@
 //! What the store promises with a disk under it: warm after a restart, and nothing dead comes back.
+//!
+//! Longer than most: what is one promise to an operator (a disk costs hits, never a wrong answer) is read in one place.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};

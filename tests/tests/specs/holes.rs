@@ -1,4 +1,6 @@
 //! Stored copies that have lost a part of their body: completed from the next server by Range, or let go, never mixed.
+//!
+//! Longer than most: every spec needs the same origin, and the same two ways to lose a chunk.
 
 mod harness;
 
