@@ -10,7 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
 use seawall_http_cache::Timestamp;
 use seawall_purge::{Label, ScopeId};
-use seawall_upstream::{Attempt, Hop, Role};
+use seawall_upstream::{Attempt, Hop, Role, Settling};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -187,7 +187,8 @@ pub(crate) struct Hook {
     pub(crate) answer: Option<AnswerHook>,
 }
 
-pub(crate) type AnswerHook = Box<dyn Fn(&Asked, &mut ResponseHeader) + Send + Sync>;
+pub(crate) type AnswerHook =
+    Box<dyn Fn(&Asked, &mut ResponseHeader) -> Option<Settling> + Send + Sync>;
 
 impl Attempt for Hook {
     fn before(&self, hop: &Hop, request: &mut RequestHeader) {
@@ -229,7 +230,7 @@ impl Attempt for Hook {
         crate::message::replace_request_fields(request, &fields);
     }
 
-    fn head(&self, _hop: &Hop, response: &mut ResponseHeader) {
+    fn head(&self, _hop: &Hop, response: &mut ResponseHeader) -> Option<Settling> {
         let mut fields = response.headers.clone();
         let scopes = link::read_scopes(&fields);
         let stated = link::take_answer(&mut fields);
@@ -251,8 +252,8 @@ impl Attempt for Hook {
         if fields.len() != response.headers.len() {
             crate::message::replace_response_fields(response, fields);
         }
-        if let Some(answer) = &self.answer {
-            answer(&self.asked, response);
-        }
+        self.answer
+            .as_ref()
+            .and_then(|answer| answer(&self.asked, response))
     }
 }

@@ -12,8 +12,12 @@ use crate::tier::TierKind;
 use http::{HeaderValue, header};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{CacheStatus, Forward, Outcome, is_unsafe_method};
-use seawall_upstream::Ask;
+use seawall_upstream::{Ask, Settling};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
+const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// Lets the exchange pass. `insists`: a purge may cover what neighbours have, and nobody here judges their answer.
 pub(crate) async fn pass<W: Wire>(
@@ -50,11 +54,10 @@ pub(crate) async fn pass<W: Wire>(
             proxy: proxy.clone(),
             validates: None,
             answer: Some(Box::new(move |asked, response| {
-                if is_unsafe_method(&asked.method)
-                    && (response.status.is_success() || response.status.is_redirection())
-                {
-                    invalidate(&store_of, asked.key.0);
-                }
+                let succeeded = response.status.is_success() || response.status.is_redirection();
+                let settling = (is_unsafe_method(&asked.method) && succeeded)
+                    .then(|| invalidate(&store_of, asked.key.0))
+                    .flatten();
                 let mut fields = response.headers.clone();
                 let mut status = take_cache_status(&mut fields);
                 if shown {
@@ -90,6 +93,7 @@ pub(crate) async fn pass<W: Wire>(
                     crate::link::write_answer(&mut fields, learned.stated());
                 }
                 message::replace_response_fields(response, fields);
+                settling
             })),
         }),
     ));
@@ -122,10 +126,17 @@ pub(crate) async fn pass<W: Wire>(
     );
 }
 
-/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success. What is not stored, and
-/// is not being fetched, needs no entry: there are more URLs than entries.
-fn invalidate(proxy: &CacheProxy, key: u128) {
-    if proxy.store().knows(key) || proxy.fills().knows(key) {
-        proxy.store().invalidate(key);
+/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success: the answer waits until
+/// no loss of power can undo it. What is not stored, and is not being fetched, needs no entry: there are more URLs than
+/// entries.
+fn invalidate(proxy: &CacheProxy, key: u128) -> Option<Settling> {
+    if !proxy.store().knows(key) && !proxy.fills().knows(key) {
+        return None;
     }
+    let durability = proxy.store().invalidate(key)?;
+    Some(Box::pin(async move {
+        if !durability.reached(DURABLE_WAIT).await {
+            tracing::warn!("an invalidation is not on the disk yet: a loss of power could undo it");
+        }
+    }))
 }

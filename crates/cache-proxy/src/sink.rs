@@ -168,8 +168,8 @@ impl FillSink {
             Err(_) => None,
         };
         if detail == Some(TOO_MANY) {
-            // errors take over more and more: the next one begins anew
-            self.proxy.store().invalidate(self.asked.key.0);
+            // errors take over more and more: the next one begins anew. Nobody was promised anything
+            drop(self.proxy.store().invalidate(self.asked.key.0));
         }
         let limit = self
             .asked

@@ -16,6 +16,7 @@
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
 pub mod disk;
+mod durability;
 pub mod head;
 mod key;
 pub mod memo;
@@ -29,6 +30,7 @@ pub mod store;
 pub mod variants;
 
 pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
+pub use durability::Durability;
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;

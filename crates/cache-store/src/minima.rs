@@ -1,5 +1,6 @@
 //! The minima of one store: what was invalidated, and what was replaced while an older head may lie on a disk.
 
+use crate::durability::Durability;
 use crate::key::HeadKey;
 use crate::minima_log::{Fact, MinimaLog, Table, Urgency};
 use crate::minimum::{Minimums, Version};
@@ -58,15 +59,15 @@ impl Minima {
     }
 
     /// Every head of `key` with a generation below `minimum` is dead, at once in memory. It is in the log when this
-    /// returns (so a killed process does not forget it) and on the device shortly after (the log's thread groups the
-    /// fsyncs): only a power failure within that moment can lose it.
-    pub(crate) fn invalidate(&self, key: u128, minimum: Generation) {
-        self.raise(Table::Keys, key, minimum.into(), Urgency::Sync);
+    /// returns (so a killed process does not forget it), and on the device once what is returned has been waited for
+    /// (the log's thread groups the fsyncs). `None`: nothing outlives the process.
+    pub(crate) fn invalidate(&self, key: u128, minimum: Generation) -> Option<Durability> {
+        self.raise(Table::Keys, key, minimum.into(), Urgency::Sync)
     }
 
     /// Heads in `slot` below `minimum` that come from a disk are dead.
     pub(crate) fn supersede(&self, slot: HeadKey, minimum: Version) {
-        self.raise(Table::Slots, slot_id(slot), minimum, Urgency::Lazy);
+        drop(self.raise(Table::Slots, slot_id(slot), minimum, Urgency::Lazy));
     }
 
     /// Nothing is left on the disks of what was replaced before the last turn.
@@ -92,26 +93,27 @@ impl Minima {
                 key,
                 version,
             };
-            log.append(fact, Urgency::Lazy);
+            drop(log.append(fact, Urgency::Lazy));
         }
         log.sync();
     }
 
-    fn raise(&self, table: Table, key: u128, version: Version, urgency: Urgency) {
+    fn raise(
+        &self,
+        table: Table,
+        key: u128,
+        version: Version,
+        urgency: Urgency,
+    ) -> Option<Durability> {
         // memory first: a log that is written anew in between then has it already
         self.tables.of(table).raise(key, version);
-        if let Some(log) = &self.log {
-            let floor = false;
-            log.append(
-                Fact {
-                    table,
-                    floor,
-                    key,
-                    version,
-                },
-                urgency,
-            );
-        }
+        let fact = Fact {
+            table,
+            floor: false,
+            key,
+            version,
+        };
+        self.log.as_ref().map(|log| log.append(fact, urgency))
     }
 
     /// Whether a head of `key` may be used.

@@ -4,6 +4,7 @@
 //! grown much beyond what is in force. It has a random identity that the disks' stamps repeat: copies on a disk are
 //! used only together with the log that knows what became of them.
 
+use crate::durability::{Durability, Position};
 use crate::minima::Tables;
 use crate::minimum::Version;
 use crate::replace::{ReplaceError, put_new, write_new};
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(crate) const FILE: &str = "minima.log";
@@ -78,6 +80,8 @@ struct Shared {
     tables: Arc<Tables>,
     file: Mutex<Writing>,
     wake: Condvar,
+    /// How much of what was appended is on the device.
+    durable: watch::Sender<Position>,
     broken: AtomicBool,
     /// Whether what follows from that was done.
     given_up: Mutex<bool>,
@@ -87,6 +91,8 @@ struct Shared {
 struct Writing {
     file: Arc<File>,
     bytes: u64,
+    /// Records appended since the log was opened, in whatever file they are now.
+    appended: Position,
     compact_at: u64,
     unsynced: bool,
     /// While the log is written anew: what was appended since.
@@ -172,6 +178,7 @@ impl MinimaLog {
             file: Mutex::new(Writing {
                 file: Arc::new(file),
                 bytes,
+                appended: 0,
                 compact_at: compact_at(bytes),
                 unsynced: false,
                 tail: None,
@@ -179,6 +186,7 @@ impl MinimaLog {
                 stop: false,
             }),
             wake: Condvar::new(),
+            durable: watch::Sender::new(0),
             broken: AtomicBool::new(false),
             given_up: Mutex::new(false),
             on_failure: OnceLock::new(),
@@ -205,16 +213,19 @@ impl MinimaLog {
         let _ = self.shared.on_failure.set(f);
     }
 
-    /// Writes one record; it survives the process from here on.
-    pub(crate) fn append(&self, fact: Fact, urgency: Urgency) {
-        if self.shared.broken.load(Ordering::Acquire) {
-            return;
-        }
+    /// Writes one record; it survives the process from here on. What is returned waits for the device; it is worth
+    /// waiting for where the record is for [`Urgency::Sync`].
+    pub(crate) fn append(&self, fact: Fact, urgency: Urgency) -> Durability {
         let record = encode(fact, self.shared.id);
         let mut writing = self.shared.file.lock();
+        writing.appended += 1;
+        let durability = Durability::new(&self.shared.durable, writing.appended);
+        if self.shared.broken.load(Ordering::Acquire) {
+            return durability;
+        }
         if let Err(error) = (&*writing.file).write_all(&record) {
             self.shared.fail(&mut writing, &error);
-            return;
+            return durability;
         }
         match &mut writing.tail {
             Some(tail) if tail.len() > TAIL_BYTES_MAX => writing.tail = None,
@@ -226,6 +237,7 @@ impl MinimaLog {
         if urgency == Urgency::Sync || writing.bytes > writing.compact_at {
             self.shared.wake.notify_one();
         }
+        durability
     }
 
     /// Writes the log anew, soon: what was let go of is not to be read back.
@@ -271,7 +283,7 @@ impl Shared {
                     drop(writing);
                     return self.give_up();
                 }
-                if writing.stop {
+                if writing.stop && !writing.unsynced {
                     return;
                 }
                 (writing.unsynced, writing.bytes > writing.compact_at)
@@ -286,13 +298,14 @@ impl Shared {
     }
 
     fn sync_now(&self) {
-        let file = {
+        let (file, position) = {
             let mut writing = self.file.lock();
             writing.unsynced = false;
-            writing.file.clone()
+            (writing.file.clone(), writing.appended)
         };
-        if let Err(error) = file.sync_data() {
-            self.fail(&mut self.file.lock(), &error);
+        match file.sync_data() {
+            Ok(()) => self.reached(position),
+            Err(error) => self.fail(&mut self.file.lock(), &error),
         }
     }
 
@@ -328,6 +341,7 @@ impl Shared {
                 writing.bytes = bytes;
                 writing.compact_at = compact_at(bytes);
                 writing.unsynced = false;
+                self.reached(writing.appended);
             }
             Err(ReplaceError::Before(error)) if writing.bytes < COMPACT_BYTES_MAX => {
                 // the old one goes on, and can be read back whole
@@ -336,6 +350,15 @@ impl Shared {
             }
             Err(error) => self.fail(&mut writing, &error.into()),
         }
+    }
+
+    /// What was appended up to `position` is on the device, in a file that counts.
+    fn reached(&self, position: Position) {
+        self.durable.send_if_modified(|reached| {
+            let further = *reached < position;
+            *reached = position.max(*reached);
+            further
+        });
     }
 
     /// The log is not written any more; its thread does what follows.
@@ -361,6 +384,8 @@ impl Shared {
             Some(tell) => tell(&reason),
             None => tracing::error!(reason, "what is invalidated may come back"),
         }
+        // nobody waits for this log any more
+        self.reached(Position::MAX);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::INLINE_MAX;
 use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
 use crate::disk::{DiskConfig, OpenError};
+use crate::durability::Durability;
 use crate::head::{Coding, Head};
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::Minima;
@@ -458,10 +459,10 @@ impl CacheStore {
     }
 
     /// Makes every head stored under `key` up to now a miss. With a disk tier that is written to `minima.log` when this
-    /// returns, and on the device a moment later: a killed process does not forget it, a power failure within that
-    /// moment may.
-    pub fn invalidate(&self, key: u128) {
-        self.minima.invalidate(key, self.next_generation());
+    /// returns, so that a killed process does not forget it; who promises more than that to somebody waits for what is
+    /// returned first. `None`: there is no disk tier to bring anything back.
+    pub fn invalidate(&self, key: u128) -> Option<Durability> {
+        self.minima.invalidate(key, self.next_generation())
     }
 
     /// Makes the head in the slot of `variant` a miss for good if it is of `generation` or an older one: a part of that

@@ -234,7 +234,7 @@ fn an_older_head_stays_dead_after_it_was_replaced_refreshed_or_invalidated() {
     for key in KEYS {
         match key % 3 {
             0 => drop(put(&store, key, b"new")),
-            1 => store.invalidate(key),
+            1 => drop(store.invalidate(key)),
             _ => {}
         }
     }

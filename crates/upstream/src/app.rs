@@ -283,7 +283,9 @@ impl ProxyHttp for App {
             return Ok(());
         };
         ask.clear_failure();
-        ask.attempt.head(hop, response);
+        if let Some(settling) = ask.attempt.head(hop, response) {
+            settling.await;
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_service_model::{Service, Timeouts};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// What a server is to the one who asks.
@@ -38,12 +39,16 @@ pub trait NextHop: Send + Sync + 'static {
     fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop>;
 }
 
+/// What has to come to its end before an answer goes on.
+pub type Settling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Called around each attempt.
 pub trait Attempt: Send + Sync + 'static {
     /// Before the request's head is sent to `hop`; may change it.
     fn before(&self, hop: &Hop, request: &mut RequestHeader);
-    /// With each final head, before it goes on; may change it.
-    fn head(&self, hop: &Hop, response: &mut ResponseHeader);
+    /// With each final head, before it goes on; may change it. It does not go on before what is returned has ended,
+    /// which has to be soon in any case.
+    fn head(&self, hop: &Hop, response: &mut ResponseHeader) -> Option<Settling>;
 }
 
 /// Where an exchange failed.

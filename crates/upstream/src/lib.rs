@@ -17,6 +17,6 @@ pub mod target;
 mod tls;
 pub mod upstream;
 
-pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role};
+pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role, Settling};
 pub use target::{Target, TargetError, TargetSpec, TargetTls};
 pub use upstream::{Upstream, UpstreamError, origin_hops};

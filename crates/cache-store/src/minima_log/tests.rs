@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 const KEY: u128 = 7 << 64 | 9;
 
@@ -197,5 +198,70 @@ fn what_is_appended_while_the_log_is_written_anew_is_in_the_new_one() {
     let (_, tables) = open(dir.path(), 2);
     for n in 1..=appended {
         assert!(!tables.keys.alive(key(n), version(1, n - 1)), "{n}");
+    }
+}
+
+/// Waits as a node does, though not as long.
+fn reached(durability: Durability, wait: Duration) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(durability.reached(wait))
+}
+
+const SOON: Duration = Duration::from_secs(60);
+const AT_ONCE: Duration = Duration::from_millis(20);
+
+#[test]
+fn a_record_is_durable_once_it_was_synced_and_no_sooner() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tables) = open(dir.path(), 1);
+    // nobody asks for these to be synced
+    let lazy = |key: u128| log.append(fact(key << 64, version(1, 50)), Urgency::Lazy);
+    assert!(!reached(lazy(1), AT_ONCE));
+    let first = lazy(2);
+    log.sync();
+    assert!(reached(first, AT_ONCE));
+    assert!(!reached(lazy(3), AT_ONCE), "it came after the sync");
+
+    tables.keys.raise(4 << 64, version(1, 50));
+    let anew = lazy(4);
+    log.shared.compact();
+    assert!(
+        reached(anew, AT_ONCE),
+        "it is in the new file, on the device"
+    );
+
+    let (before, urgent) = (
+        lazy(5),
+        log.append(fact(KEY, version(1, 50)), Urgency::Sync),
+    );
+    assert!(reached(urgent, SOON));
+    assert!(reached(before, AT_ONCE));
+}
+
+#[test]
+fn nobody_waits_for_a_log_that_broke_and_whoever_waits_goes_on_when_the_disks_are_void() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    let (tell, told) = std::sync::mpsc::channel();
+    log.on_failure(Box::new(move |_| tell.send(()).unwrap()));
+    log.shared.file.lock().file = Arc::new(File::open(dir.path().join(FILE)).unwrap());
+    let lost = log.append(fact(KEY, version(1, 50)), Urgency::Sync);
+    assert!(reached(lost, SOON));
+    told.try_recv().expect("the disks are void by then");
+    let later = log.append(fact(KEY, version(1, 51)), Urgency::Sync);
+    assert!(reached(later, AT_ONCE));
+}
+
+#[test]
+fn an_orderly_end_syncs_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let (log, _) = open(dir.path(), 1);
+        let last = log.append(fact(KEY, version(1, 50)), Urgency::Sync);
+        drop(log);
+        assert!(reached(last, AT_ONCE));
     }
 }
