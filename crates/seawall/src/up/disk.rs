@@ -27,22 +27,24 @@ pub(super) struct Chosen {
 
 /// `given`: what the command line says, 0 for none. Otherwise by what is free for the disks of `nodes` below `data`.
 pub(super) fn choose(given: Option<ByteCount>, data: &Path, nodes: &[String]) -> Chosen {
+    let found = statfs(data);
+    let held: u64 = nodes
+        .iter()
+        .map(|id| allocated(&data.join(id).join("disk")))
+        .sum();
     if let Some(size) = given {
+        let room = found.map_or(u64::MAX, |found| free(&found).saturating_add(held));
         return Chosen {
             size: Some(size).filter(|size| size.0 > 0),
-            note: None,
+            note: too_large(size, nodes.len() as u64, room, data),
         };
     }
-    let Ok(found) = statfs(data) else {
+    let Ok(found) = found else {
         return memory_alone(&format!("the room at {} cannot be told", data.display()));
     };
     if IN_MEMORY.contains(&(found.f_type as u64 & 0xffff_ffff)) {
         return memory_alone(&format!("{} is in memory itself", data.display()));
     }
-    let held: u64 = nodes
-        .iter()
-        .map(|id| allocated(&data.join(id).join("disk")))
-        .sum();
     let free = free(&found);
     let taken_before = fs::read_to_string(data.join(TAKEN_FILE));
     let taken_before = taken_before.ok().and_then(|text| text.trim().parse().ok());
@@ -77,6 +79,18 @@ pub(super) fn remember(given: Option<ByteCount>, chosen: Option<ByteCount>, data
     {
         tracing::warn!(%error, "the size of the disk caches could not be noted");
     }
+}
+
+/// What the command line says is taken as it is; nodes for whose disks there is no room leave them out.
+fn too_large(size: ByteCount, nodes: u64, room: u64, data: &Path) -> Option<String> {
+    (size.0.saturating_mul(nodes) > room).then(|| {
+        format!(
+            "{} are free at {}, not {size} for each of {nodes} nodes: where the room does not suffice, copies are cached \
+             in memory alone, and gone after a restart",
+            rounded(room),
+            data.display()
+        )
+    })
 }
 
 /// What is cached does not outlast the process.
@@ -161,5 +175,17 @@ mod tests {
         let size = |given: u64| choose(Some(ByteCount(given)), nowhere, &[]).size;
         assert_eq!((size(0), size(1 << 40)), (None, Some(ByteCount(1 << 40))));
         assert!(choose(None, nowhere, &[]).note.is_some());
+    }
+
+    #[test]
+    fn it_is_said_where_the_command_line_asks_for_more_than_there_is() {
+        let note = |size, nodes| too_large(ByteCount(size), nodes, 10 * GIB, Path::new("/d"));
+        assert_eq!((note(5 * GIB, 2), note(0, 9)), (None, None));
+        assert_eq!(
+            note(6 * GIB, 2).unwrap(),
+            "10GiB are free at /d, not 6GiB for each of 2 nodes: where the room does not suffice, copies are cached in \
+             memory alone, and gone after a restart"
+        );
+        assert!(note(u64::MAX, 3).is_some());
     }
 }
