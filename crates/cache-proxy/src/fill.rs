@@ -2,9 +2,10 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::asking::{Asking, Hook};
 use crate::fills::Fill;
 use crate::message;
-use crate::outbound::{Asking, Hook, introduce};
+use crate::outbound::introduce;
 use crate::sink::FillSink;
 use http::{HeaderMap, Method, header};
 use seawall_cache_store::Head;

@@ -14,9 +14,11 @@
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
-//! - `outbound`, `link`, `message`: the request as it goes on, and what tiers tell each other
+//! - `asking`, `outbound`, `link`, `message`: the question to the next server, the request as it goes on, and what tiers
+//!   tell each other; `shown`: what clients get of an answer
 
 mod asked;
+mod asking;
 mod coder;
 mod copy;
 mod deliver;
@@ -36,6 +38,7 @@ mod purging;
 mod quick;
 mod refusal;
 mod scoped;
+mod shown;
 mod sink;
 mod snapshot;
 mod source;

@@ -6,9 +6,9 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::asking::{Asking, Hook};
 use crate::fill::{ATTEMPTS_MAX, request_fields};
 use crate::message;
-use crate::outbound::{Asking, Hook};
 use crate::parts::{FETCH_MAX, Fetch, Join, NoPart, PartKey, TURN_MAX};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};

@@ -1,23 +1,21 @@
 //! What is not cacheable passes through, streaming both ways, on the client's own session.
 
+mod answer;
+
+use self::answer::answered;
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::asking::{Asking, Hook};
 use crate::deliver::Delivered;
 use crate::fill::ATTEMPTS_MAX;
 use crate::message;
-use crate::outbound::{Asking, Hook, append_list, introduce};
+use crate::outbound::introduce;
 use crate::refusal::Refusal;
-use crate::sink::{take_cache_status, withhold};
-use crate::tier::TierKind;
-use http::{HeaderValue, header};
+use http::header;
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{CacheStatus, Forward, Outcome, is_unsafe_method};
-use seawall_upstream::{Ask, Settling};
+use seawall_http_cache::{Forward, Outcome};
+use seawall_upstream::Ask;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
-const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// Lets the exchange pass. `insists`: a purge may cover what neighbours have, and nobody here judges their answer.
 pub(crate) async fn pass<W: Wire>(
@@ -41,8 +39,6 @@ pub(crate) async fn pass<W: Wire>(
     }
     x.wire().limit_body(limit);
     let asking = Asking::new(&asked, insists);
-    let kind = proxy.tier().kind();
-    let shown = asked.service.response.cache_status || asked.is_from_fleet();
     let (answering, store_of) = (asking.clone(), proxy.clone());
     let ask = Arc::new(Ask::new(
         proxy.tier().hops(&asked.service, asked.key.hash64()),
@@ -54,46 +50,7 @@ pub(crate) async fn pass<W: Wire>(
             proxy: proxy.clone(),
             validates: None,
             answer: Some(Box::new(move |asked, response| {
-                let succeeded = response.status.is_success() || response.status.is_redirection();
-                let settling = (is_unsafe_method(&asked.method) && succeeded)
-                    .then(|| invalidate(&store_of, asked.key.0))
-                    .flatten();
-                let mut fields = response.headers.clone();
-                let mut status = take_cache_status(&mut fields);
-                if shown {
-                    let member = CacheStatus {
-                        cache: kind.cache_name(),
-                        hit: false,
-                        forward: Some(forward),
-                        forward_status: Some(response.status.as_u16()),
-                        ttl: None,
-                        stored: false,
-                        collapsed: false,
-                        key: None,
-                        detail: None,
-                    };
-                    if !status.is_empty() {
-                        status.extend_from_slice(b", ");
-                    }
-                    status.extend_from_slice(member.to_string().as_bytes());
-                    if let Ok(value) = HeaderValue::from_bytes(&status) {
-                        fields.insert("cache-status", value);
-                    }
-                }
-                append_list(
-                    &mut fields,
-                    &header::VIA,
-                    &format!("1.1 {}", kind.cache_name()),
-                );
-                if kind == TierKind::Edge {
-                    withhold(asked, &mut fields);
-                }
-                if asked.is_from_fleet() {
-                    let learned = answering.learned();
-                    crate::link::write_answer(&mut fields, learned.stated());
-                }
-                message::replace_response_fields(response, fields);
-                settling
+                answered(&store_of, asked, response, &answering, forward)
             })),
         }),
     ));
@@ -124,19 +81,4 @@ pub(crate) async fn pass<W: Wire>(
             bytes: tally.sent(),
         },
     );
-}
-
-/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success: the answer waits until
-/// no loss of power can undo it. What is not stored, and is not being fetched, needs no entry: there are more URLs than
-/// entries.
-fn invalidate(proxy: &CacheProxy, key: u128) -> Option<Settling> {
-    if !proxy.store().knows(key) && !proxy.fills().knows(key) {
-        return None;
-    }
-    let durability = proxy.store().invalidate(key)?;
-    Some(Box::pin(async move {
-        if !durability.reached(DURABLE_WAIT).await {
-            tracing::warn!("an invalidation is not on the disk yet: a loss of power could undo it");
-        }
-    }))
 }

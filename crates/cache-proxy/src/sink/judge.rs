@@ -1,8 +1,9 @@
 //! What an answer makes of the copy that lies under the key, and whether it may be used at all.
 
-use super::{Body, FillSink, take_cache_status};
+use super::{Body, FillSink};
 use crate::fill::Stored;
 use crate::growing::Answer;
+use crate::shown::take_cache_status;
 use crate::standing::Standing;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;

@@ -1,0 +1,201 @@
+//! One question to the next server: labelled and judged before each attempt, its answer read, and what is learned by it.
+
+use crate::asked::Asked;
+use crate::link;
+use crate::standing::Standing;
+use http::header;
+use parking_lot::Mutex;
+use pingora::http::{RequestHeader, ResponseHeader};
+use seawall_cache_store::Head;
+use seawall_http_cache::Timestamp;
+use seawall_purge::{Label, ScopeId};
+use seawall_upstream::{Attempt, Hop, Role, Settling};
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{self, AtomicBool};
+
+/// What an exchange learns about its question while it is asked: when, under which label, and what the answer states.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    inner: Mutex<Learned>,
+    /// Neighbours are told that nothing from before our S will do.
+    insists: bool,
+    /// The answer is none that may be used: a purge known here covers it.
+    covered: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Learned {
+    /// When the last attempt began.
+    pub(crate) at: Timestamp,
+    /// The label of this node when it asked.
+    pub(crate) own: Label,
+    /// What a neighbour stated of its answer; `None` for origins.
+    pub(crate) stated: Option<link::Stated>,
+    /// What a neighbour's answer can be purged by beyond what shows; `None`: it is not known in full.
+    pub(crate) scopes: Option<Arc<[ScopeId]>>,
+    pub(crate) role: Role,
+    /// The last attempt carried the validators of the copy that the exchange may validate.
+    pub(crate) conditional: bool,
+    /// Status of the final answer.
+    pub(crate) status: Option<u16>,
+    /// The answer's end can be told from a truncation, here and in all tiers behind.
+    pub(crate) framed: bool,
+}
+
+impl Learned {
+    /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one,
+    /// and never a later one than ours: what a neighbour knows of the log is not what is durable here.
+    pub(crate) fn label(&self) -> Label {
+        match self.stated {
+            Some(link::Stated {
+                label,
+                fetched: false,
+                ..
+            }) => match label.0.cmp_within(self.own.0) {
+                Some(Ordering::Greater) => self.own,
+                // one of another lineage covers nothing here: it stays as it is
+                _ => label,
+            },
+            _ => self.own,
+        }
+    }
+
+    /// What a neighbour has to know of this answer.
+    pub(crate) fn stated(&self) -> link::Stated {
+        link::Stated {
+            label: self.label(),
+            fetched: self.fetched(),
+            stale: self.stale(),
+            framed: self.framed,
+        }
+    }
+
+    /// Whether a neighbour says that its answer is stale.
+    pub(crate) fn stale(&self) -> bool {
+        self.stated.is_some_and(|s| s.stale)
+    }
+
+    /// Whether the origin itself was asked.
+    pub(crate) fn fetched(&self) -> bool {
+        self.role == Role::Origin || self.stated.is_some_and(|s| s.fetched)
+    }
+}
+
+impl Asking {
+    pub(crate) fn new(asked: &Asked, insists: bool) -> Arc<Self> {
+        Arc::new(Self {
+            insists: insists || asked.insists(),
+            covered: AtomicBool::new(false),
+            inner: Mutex::new(Learned {
+                at: asked.received_at,
+                own: asked.snapshot.label(),
+                stated: None,
+                scopes: Some(Arc::default()),
+                role: Role::Origin,
+                conditional: false,
+                status: None,
+                framed: false,
+            }),
+        })
+    }
+
+    pub(crate) fn insists(&self) -> bool {
+        self.insists
+    }
+
+    /// The answer was covered: it is asked for once more.
+    pub(crate) fn set_covered(&self) {
+        self.covered.store(true, atomic::Ordering::Release);
+    }
+
+    pub(crate) fn is_covered(&self) -> bool {
+        self.covered.load(atomic::Ordering::Acquire)
+    }
+
+    pub(crate) fn learned(&self) -> Learned {
+        self.inner.lock().clone()
+    }
+}
+
+/// The hook that upstream calls before and after each attempt.
+pub(crate) struct Hook {
+    pub(crate) asked: Arc<Asked>,
+    pub(crate) asking: Arc<Asking>,
+    pub(crate) proxy: Arc<crate::CacheProxy>,
+    /// The copy whose validators the request carries.
+    pub(crate) validates: Option<Arc<Head>>,
+    /// What else is done with a final head before it goes on to the client: passes have one, fills do it themselves.
+    pub(crate) answer: Option<AnswerHook>,
+}
+
+pub(crate) type AnswerHook =
+    Box<dyn Fn(&Asked, &mut ResponseHeader) -> Option<Settling> + Send + Sync>;
+
+impl Attempt for Hook {
+    fn before(&self, hop: &Hop, request: &mut RequestHeader) {
+        // S is picked up before the first byte of each attempt
+        let label = self.proxy.snapshot().label();
+        let learned_at = label.0;
+        let now = seawall_client_conn::now();
+        // Then the copy is judged: a purge may have come while we connected, or before this attempt. With the validators
+        // of a copy that it covers, a 304 would bring that copy back under a label from after the purge.
+        let conditional = self.validates.as_ref().is_some_and(|head| {
+            let standing = self.proxy.standing_now(&self.asked, head, now);
+            matches!(standing, Standing::Usable(_))
+        });
+        {
+            let mut learned = self.asking.inner.lock();
+            learned.at = now;
+            learned.own = label;
+            learned.stated = None;
+            learned.role = hop.role;
+            learned.conditional = conditional;
+        }
+        let mut fields = request.headers.clone();
+        link::strip(&mut fields);
+        if self.validates.is_some() && !conditional {
+            fields.remove(header::IF_NONE_MATCH);
+            fields.remove(header::IF_MODIFIED_SINCE);
+        }
+        match hop.role {
+            Role::Shield => {
+                let hops = self.asked.hops().saturating_add(1);
+                // what the sender of this request knows counts, should this node not know it yet
+                let sequence = self.asked.behind.unwrap_or(learned_at);
+                let insists = self.asking.insists;
+                link::write_request(&mut fields, self.asked.scheme, hops, sequence, insists);
+                self.proxy.tier().sign(hop, &mut fields);
+            }
+            Role::Origin => self.asked.policy().request_headers.apply(&mut fields),
+        }
+        crate::message::replace_request_fields(request, &fields);
+    }
+
+    fn head(&self, _hop: &Hop, response: &mut ResponseHeader) -> Option<Settling> {
+        let mut fields = response.headers.clone();
+        let scopes = link::read_scopes(&fields);
+        let stated = link::take_answer(&mut fields);
+        {
+            let mut learned = self.asking.inner.lock();
+            // an origin has no word in this
+            learned.stated = stated.filter(|_| learned.role == Role::Shield);
+            learned.scopes = match learned.role {
+                Role::Shield => scopes.map(Into::into),
+                Role::Origin => Some(Arc::default()),
+            };
+            learned.status = Some(response.status.as_u16());
+            // looked at here: pingora frames anew what it passes on
+            learned.framed = learned.stated.is_none_or(|s| s.framed)
+                && (fields.contains_key(header::CONTENT_LENGTH)
+                    || fields.contains_key(header::TRANSFER_ENCODING)
+                    || response.version == http::Version::HTTP_2);
+        }
+        if fields.len() != response.headers.len() {
+            crate::message::replace_response_fields(response, fields);
+        }
+        self.answer
+            .as_ref()
+            .and_then(|answer| answer(&self.asked, response))
+    }
+}

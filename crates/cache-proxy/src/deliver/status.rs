@@ -1,0 +1,47 @@
+//! This node's member of `Cache-Status` (RFC 9211).
+
+use super::Story;
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::copy::CopyHead;
+use http::{HeaderMap, HeaderValue};
+use seawall_http_cache::{CacheStatus, Timestamp};
+
+/// Puts this node's member behind those of the tiers behind it.
+pub(super) fn cache_status(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    fields: &mut HeaderMap,
+    head: &CopyHead,
+    story: &Story,
+    now: Timestamp,
+) {
+    if !asked.service.response.cache_status && !asked.is_from_fleet() {
+        return;
+    }
+    let name = proxy.tier().kind().cache_name();
+    let ttl = head
+        .freshness
+        .as_ref()
+        .filter(|_| head.stored)
+        .map(|f| f.ttl(now));
+    let member = CacheStatus {
+        cache: name,
+        hit: story.forward.is_none(),
+        forward: story.forward,
+        forward_status: story.forward_status,
+        ttl,
+        stored: head.stored && story.forward.is_some(),
+        collapsed: story.collapsed,
+        key: None,
+        detail: story.detail.or(head.detail),
+    };
+    let mut value = head.upstream_cache_status.to_vec();
+    if !value.is_empty() {
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(member.to_string().as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
+        fields.insert("cache-status", value);
+    }
+}

@@ -1,0 +1,121 @@
+//! A copy that was found answers, plain or coded for this client.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::coder;
+use crate::copy::CopyHead;
+use crate::deliver::{Delivered, Story, deliver};
+use crate::growing::Reader;
+use crate::source::{Broken, Held, Source};
+use crate::tier::TierKind;
+use http::header;
+use seawall_cache_store::{Coding, Head, gzip_variant};
+use seawall_client_conn::{Exchange, Wire};
+use seawall_http_cache::{Freshness, Outcome, accepts_gzip};
+use std::sync::Arc;
+
+/// A stored copy, and as how fresh it may be used.
+#[derive(Clone, Copy)]
+pub(super) struct Usable<'a> {
+    pub(super) head: &'a Arc<Head>,
+    pub(super) variant: u64,
+    pub(super) freshness: &'a Freshness,
+}
+
+/// Whether this client gets the gzip coding of `coding`'s copy.
+fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
+    coding == Coding::Negotiable
+        && proxy.tier().kind() == TierKind::Edge
+        && accepts_gzip(
+            asked
+                .fields
+                .get(header::ACCEPT_ENCODING)
+                .map(http::HeaderValue::as_bytes),
+        )
+}
+
+pub(super) async fn stored_copy<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    copy: Usable<'_>,
+    outcome: Outcome,
+) -> Option<Delivered> {
+    stored_story(proxy, x, asked, copy, Story::hit(outcome)).await
+}
+
+/// Delivers a stored copy. `None`: nothing was sent, since what is wanted of its body was lost and cannot be had now.
+pub(super) async fn stored_story<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    copy: Usable<'_>,
+    mut story: Story,
+) -> Option<Delivered> {
+    let Usable {
+        head,
+        variant,
+        freshness,
+    } = copy;
+    let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
+    let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
+    let plain = CopyHead::of_stored(head, freshness);
+    if !wants_gzip(proxy, asked, head.coding) {
+        return deliver(proxy, x.wire(), asked, &plain, source, story).await;
+    }
+    let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
+        let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
+        if current {
+            coded
+        } else {
+            coder::refresh(proxy, key, variant, head, &coded)
+        }
+    });
+    if let Some(coded) = coded {
+        let source = Source::stored(proxy, asked, &stop, (key, gzip_variant(variant)), &coded);
+        let coded = CopyHead::of_stored(&coded, freshness);
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        if delivered.is_some() {
+            return delivered;
+        }
+        // it has a hole, or its disk is busy: coded once more
+    }
+    let whole = 0..head.length;
+    match source.begin(x.wire(), std::slice::from_ref(&whole)).await {
+        Ok(Held::All) => {}
+        Ok(Held::Partial) => story = story.partial(),
+        Err(Broken::Client) => return Some(Delivered::nothing()),
+        Err(Broken::Fill | Broken::Gone) => return None,
+    }
+    let mut source = Some(source);
+    let taken = || source.take().unwrap_or_else(|| Source::ready(Vec::new()));
+    let (head, source) = match coder::follow(proxy, asked, &plain, taken) {
+        Some((head, reader)) => (head, Source::Following(reader)),
+        // nobody took it
+        None => (Arc::new(plain), source?),
+    };
+    deliver(proxy, x.wire(), asked, &head, source, story).await
+}
+
+/// Delivers a copy while it grows.
+pub(super) async fn growing<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    head: &Arc<CopyHead>,
+    reader: Reader,
+    story: Story,
+) -> Delivered {
+    if wants_gzip(proxy, asked, head.coding)
+        && let Some((coded, coded_reader)) =
+            coder::follow(proxy, asked, head, || Source::Following(reader.another()))
+    {
+        drop(reader);
+        let source = Source::Following(coded_reader);
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        return delivered.unwrap_or_else(Delivered::nothing);
+    }
+    let source = Source::Following(reader);
+    let delivered = deliver(proxy, x.wire(), asked, head, source, story).await;
+    delivered.unwrap_or_else(Delivered::nothing)
+}

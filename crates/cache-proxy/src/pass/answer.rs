@@ -1,0 +1,84 @@
+//! The head of an answer that passes, before it goes on to the client.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::asking::Asking;
+use crate::message;
+use crate::outbound::append_list;
+use crate::shown::{take_cache_status, withhold};
+use crate::tier::TierKind;
+use http::{HeaderValue, header};
+use pingora::http::ResponseHeader;
+use seawall_http_cache::{CacheStatus, Forward, is_unsafe_method};
+use seawall_upstream::Settling;
+use std::time::Duration;
+
+/// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
+const DURABLE_WAIT: Duration = Duration::from_secs(5);
+
+/// Changes the head to what the client gets. A change that it tells of ends what is stored, which is waited for.
+pub(super) fn answered(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    response: &mut ResponseHeader,
+    asking: &Asking,
+    forward: Forward,
+) -> Option<Settling> {
+    let succeeded = response.status.is_success() || response.status.is_redirection();
+    let settling = (is_unsafe_method(&asked.method) && succeeded)
+        .then(|| invalidate(proxy, asked.key.0))
+        .flatten();
+    let kind = proxy.tier().kind();
+    let shown = asked.service.response.cache_status || asked.is_from_fleet();
+    let mut fields = response.headers.clone();
+    let mut status = take_cache_status(&mut fields);
+    if shown {
+        let member = CacheStatus {
+            cache: kind.cache_name(),
+            hit: false,
+            forward: Some(forward),
+            forward_status: Some(response.status.as_u16()),
+            ttl: None,
+            stored: false,
+            collapsed: false,
+            key: None,
+            detail: None,
+        };
+        if !status.is_empty() {
+            status.extend_from_slice(b", ");
+        }
+        status.extend_from_slice(member.to_string().as_bytes());
+        if let Ok(value) = HeaderValue::from_bytes(&status) {
+            fields.insert("cache-status", value);
+        }
+    }
+    append_list(
+        &mut fields,
+        &header::VIA,
+        &format!("1.1 {}", kind.cache_name()),
+    );
+    if kind == TierKind::Edge {
+        withhold(asked, &mut fields);
+    }
+    if asked.is_from_fleet() {
+        let learned = asking.learned();
+        crate::link::write_answer(&mut fields, learned.stated());
+    }
+    message::replace_response_fields(response, fields);
+    settling
+}
+
+/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success: the answer waits until
+/// no loss of power can undo it. What is not stored, and is not being fetched, needs no entry: there are more URLs than
+/// entries.
+fn invalidate(proxy: &CacheProxy, key: u128) -> Option<Settling> {
+    if !proxy.store().knows(key) && !proxy.fills().knows(key) {
+        return None;
+    }
+    let durability = proxy.store().invalidate(key)?;
+    Some(Box::pin(async move {
+        if !durability.reached(DURABLE_WAIT).await {
+            tracing::warn!("an invalidation is not on the disk yet: a loss of power could undo it");
+        }
+    }))
+}
