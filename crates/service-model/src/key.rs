@@ -2,6 +2,7 @@
 
 use crate::host::canonical_host;
 use crate::service::{Scheme, Service};
+use crate::target::{canonical_target, split_target};
 use http::HeaderName;
 use seawall_http_cache::Fields;
 use std::borrow::Cow;
@@ -40,14 +41,6 @@ impl CacheKey {
     /// For placement.
     pub fn hash64(self) -> u64 {
         (self.0 >> 64) as u64 ^ self.0 as u64
-    }
-}
-
-/// Path and query of an origin-form target. A question mark alone is an empty query, which differs from none.
-pub(crate) fn split_target(target: &str) -> (&str, Option<&str>) {
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
     }
 }
 
@@ -143,7 +136,7 @@ impl Frames {
 }
 
 /// Computes the key of a request. `host` as sent, `target` in origin form. Nothing is allocated where the rules are
-/// the default ones.
+/// the default ones, unless the target has a percent-encoding in lower case.
 pub fn cache_key(
     service: &Service,
     scheme: Scheme,
@@ -152,7 +145,8 @@ pub fn cache_key(
     rules: &KeyRules,
     fields: &dyn Fields,
 ) -> CacheKey {
-    let (path, query) = split_target(target);
+    let target = canonical_target(target);
+    let (path, query) = split_target(&target);
     let query = key_query(query, rules);
     let host = canonical_host(host, scheme);
     let mut frames = Frames::new();

@@ -10,6 +10,7 @@
 //! - [`key`]: the cache key
 //! - [`scopes`]: scope ids and tags of copies
 //! - [`edit`]: fields to set and remove
+//! - `target`: what of a target's spelling does not count
 
 pub mod edit;
 pub mod host;
@@ -19,6 +20,7 @@ pub mod rule;
 pub mod scopes;
 pub mod service;
 pub mod set;
+mod target;
 
 pub use edit::FieldEdits;
 pub use host::{HostPattern, ParseHostError, canonical_host};

@@ -1,9 +1,10 @@
 //! What an operator names, as scopes: the other side of [`crate::scope_ids`].
 
 use crate::host::{HostPattern, canonical_host};
-use crate::key::{KeyRules, key_query, split_target};
+use crate::key::{KeyRules, key_query};
 use crate::scopes::{SEGMENTS_MAX, TAG_BYTES_MAX};
 use crate::service::Scheme;
+use crate::target::{canonical_target, split_target};
 use seawall_purge::{Scope, ScopeId};
 
 /// Bytes of a URL or prefix that can be purged: no longer target is served.
@@ -14,7 +15,7 @@ pub const URL_BYTES_MAX: usize = 16 * 1024;
 pub struct Location {
     /// Canonical: lower case, without a default port.
     pub host: String,
-    /// Origin form.
+    /// Origin form, percent-encodings in upper case.
     pub target: String,
 }
 
@@ -126,7 +127,7 @@ fn location(rest: &str) -> Result<Location, &'static str> {
     }
     Ok(Location {
         host,
-        target: encoded,
+        target: canonical_target(&encoded).into_owned(),
     })
 }
 
@@ -189,6 +190,13 @@ mod tests {
                 "{url}"
             );
         }
+        let encoded = copy("h", "/a%2fb%C3%a4", &rules);
+        for url in ["http://h/a%2Fb%c3%a4", "http://h/a%2fbä"] {
+            let purge = url_scopes(&parse_url(url).unwrap(), [&rules]);
+            assert!(covers(&purge, &encoded), "{url}");
+        }
+        let prefix = parse_prefix("h/a%2Fb%c3%A4").unwrap();
+        assert!(encoded.contains(&prefix_scope(&prefix)));
         let root = copy("h", "/", &rules);
         assert!(covers(
             &url_scopes(&parse_url("http://h").unwrap(), []),

@@ -1,8 +1,9 @@
 //! The scopes of a copy: what a purge may name to cover it.
 
 use crate::host::canonical_host;
-use crate::key::{KeyRules, key_query, split_target};
+use crate::key::{KeyRules, key_query};
 use crate::service::{Scheme, Service};
+use crate::target::{canonical_target, split_target};
 use http::HeaderMap;
 use seawall_http_cache::string_list;
 use seawall_purge::{Scope, ScopeId};
@@ -41,7 +42,8 @@ pub fn scope_ids(
     let host = canonical_host(host, Scheme::Http);
     let host = canonical_host(&host, Scheme::Https);
     let host = String::from_utf8_lossy(&host);
-    let (path, query) = split_target(target);
+    let target = canonical_target(target);
+    let (path, query) = split_target(&target);
     out.push(
         Scope::Url {
             host: &host,
@@ -100,7 +102,8 @@ pub fn any_query_scope(host: &[u8], target: &str) -> ScopeId {
     let host = canonical_host(host, Scheme::Http);
     let host = canonical_host(&host, Scheme::Https);
     let host = String::from_utf8_lossy(&host);
-    let (path, _) = split_target(target);
+    let target = canonical_target(target);
+    let (path, _) = split_target(&target);
     Scope::AnyQuery { host: &host, path }.id()
 }
 

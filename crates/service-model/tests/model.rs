@@ -177,7 +177,8 @@ fn keys_short_and_long_are_digests_of_the_same_frames() {
 fn what_the_origin_may_tell_apart_has_different_keys() {
     let plain = KeyRules::default();
     let targets = [
-        "/", "/?", "/?a", "/?a=", "/a", "/A", "/%61", "/a/", "/?a&b", "/?b&a",
+        "/", "/?", "/?a", "/?a=", "/a", "/A", "/%61", "/a/", "/?a&b", "/?b&a", "/a%2Fb", "/a/b",
+        "/a/../a", "/./a", "//a",
     ];
     let mut seen = std::collections::HashSet::new();
     for target in targets {
@@ -185,6 +186,9 @@ fn what_the_origin_may_tell_apart_has_different_keys() {
     }
     assert!(seen.insert(key(&plain, "h:8080", "/", &[])));
     assert_eq!(key(&plain, "H:80", "/", &[]), key(&plain, "h", "/", &[]));
+    // RFC 3986 §6.2.2.1: the one thing in a target that nobody may tell apart
+    let (lower, upper) = ("/a%2fb?c=%c3%A4", "/a%2Fb?c=%C3%A4");
+    assert_eq!(key(&plain, "h", lower, &[]), key(&plain, "h", upper, &[]));
     let https = cache_key(
         &service("s", &["*"]),
         Scheme::Https,
