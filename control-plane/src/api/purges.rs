@@ -1,5 +1,7 @@
 //! Purges: asked for, shown, listed.
 
+#[cfg(test)]
+mod answers;
 mod reader;
 
 use self::reader::{Reader, only_service, wrong};
