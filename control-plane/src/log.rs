@@ -16,12 +16,12 @@ use tokio::sync::RwLock;
 const TERMS: &str = "log/terms";
 /// Purges kept in memory for nodes that are nearly up to date.
 const TAIL_MAX: usize = 16_384;
-/// Records kept in the log: as many as a node's table can tell apart.
-pub const RECORDS_KEPT: u64 = 1_000_000;
-/// Whether it is to be trimmed is looked at once in so many records.
-const TRIM_EVERY: u64 = 1024;
-/// The log is trimmed when it is this much longer.
-const TRIM_SLACK: u64 = 10_000;
+/// What is kept of the log: as many records as a node's table can tell apart.
+const KEEPING: Keeping = Keeping {
+    records: 1_000_000,
+    every: 1024,
+    slack: 10_000,
+};
 /// Starts of writers that are remembered; more, and an epoch begins.
 const STARTS_MAX: usize = 10_000;
 
@@ -33,10 +33,21 @@ struct Terms {
     starts: Vec<(u64, u64)>,
 }
 
+/// How much of the log is kept.
+#[derive(Clone, Copy, Debug)]
+struct Keeping {
+    records: u64,
+    /// Whether it is to be trimmed is looked at once in so many records.
+    every: u64,
+    /// It is trimmed when it is this much longer.
+    slack: u64,
+}
+
 /// The log.
 pub struct PurgeLog {
     store: Arc<dyn Store>,
     term: Term,
+    keeping: Keeping,
     terms: Mutex<Terms>,
     /// Written while an epoch begins: what is appended then must find its writer noted.
     lineage: RwLock<()>,
@@ -63,6 +74,10 @@ pub struct Appended {
 impl PurgeLog {
     /// Opens the log for this writer. A log whose writers are not all known begins a new epoch.
     pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        Self::open_keeping(store, KEEPING).await
+    }
+
+    async fn open_keeping(store: Arc<dyn Store>, keeping: Keeping) -> Result<Self, StoreError> {
         let term = Term(random()?);
         let mut head = store.head().await?;
         let terms = match store.get(TERMS).await? {
@@ -76,6 +91,7 @@ impl PurgeLog {
         let log = Self {
             store,
             term,
+            keeping,
             terms: Mutex::new(terms),
             lineage: RwLock::default(),
             tail: Mutex::default(),
@@ -195,7 +211,8 @@ impl PurgeLog {
         }
         let again = given.last.epoch == head.epoch && given.last.n <= head.n;
         // an append of several records may pass over the multiple
-        if !again && (given.first.n - 1) / TRIM_EVERY < given.last.n / TRIM_EVERY {
+        let every = self.keeping.every;
+        if !again && (given.first.n - 1) / every < given.last.n / every {
             // the purge is in the log whatever becomes of the trimming
             if let Err(error) = self.trim().await {
                 tracing::warn!(%error, "the log of purges could not be trimmed");
@@ -211,8 +228,8 @@ impl PurgeLog {
 
     async fn trim(&self) -> Result<(), StoreError> {
         let head = self.store.head().await?;
-        let first = head.at.n.saturating_sub(RECORDS_KEPT) + 1;
-        if first > head.first + TRIM_SLACK {
+        let first = head.at.n.saturating_sub(self.keeping.records) + 1;
+        if first > head.first + self.keeping.slack {
             self.store.trim(PurgeSeq::new(head.at.epoch, first)).await?;
         }
         Ok(())
@@ -374,5 +391,83 @@ mod tests {
         store.delete(TERMS, Expect::Any).await.unwrap();
         let log = PurgeLog::open(store).await.unwrap();
         assert_ne!(log.head().await.unwrap().at.epoch, Epoch(5));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_log_that_is_trimmed_while_it_is_written_has_what_it_keeps_and_tells_who_is_behind() {
+        const WRITERS: u128 = 4;
+        const TURNS: u128 = 200;
+        let keeping = Keeping {
+            // more than the others write while one is held up: what it has just appended is there
+            records: ((WRITERS - 1) * TURNS) as u64 + 1,
+            every: 8,
+            slack: 10,
+        };
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
+        // two starts before this one, whose records are trimmed
+        let mut earlier = Vec::new();
+        for key in 1..=2 {
+            let log = PurgeLog::open_keeping(store.clone(), keeping)
+                .await
+                .unwrap();
+            append(&log, "before", key).await.unwrap();
+            earlier.push(held(&log).await);
+        }
+        let log = PurgeLog::open_keeping(store.clone(), keeping)
+            .await
+            .unwrap();
+        let log = Arc::new(log);
+        let writers: Vec<_> = (1..=WRITERS)
+            .map(|writer| {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    let mut given = Vec::new();
+                    for turn in 0..TURNS {
+                        let key = writer * 1000 + turn;
+                        let appended = append(&log, &key.to_string(), key).await.unwrap();
+                        assert_eq!(appended.first, appended.last);
+                        given.push(appended.last.n);
+                    }
+                    given
+                })
+            })
+            .collect();
+        let mut given = vec![1, 2];
+        for writer in writers {
+            given.extend(writer.await.unwrap());
+        }
+        given.sort_unstable();
+        let all = 2 + (WRITERS * TURNS) as u64;
+        assert_eq!(given, (1..=all).collect::<Vec<_>>());
+
+        let head = log.head().await.unwrap();
+        let kept = head.at.n - head.first + 1;
+        let most = keeping.records + keeping.slack + keeping.every;
+        assert!((keeping.records..=most).contains(&kept), "{kept}");
+        let at = |n| PurgeSeq::new(Epoch(5), n);
+        let told = log.purges(at(head.first - 1), 1000).await.unwrap();
+        assert!(
+            told.iter()
+                .map(|purge| purge.at)
+                .eq((head.first..=all).map(at))
+        );
+        assert!(told.iter().all(|purge| purge.term == log.term.0));
+        let behind = log.read(at(head.first - 2), 1).await;
+        assert_eq!(behind, Err(StoreError::Trimmed { first: head.first }));
+
+        // the writers of what is gone are known still: a node from then is behind, and none from a rolled back log
+        let reads_again = PurgeLog::open_keeping(store, keeping).await.unwrap();
+        let last = Held {
+            at: at(head.first - 1),
+            term: log.term.0,
+        };
+        for log in [&*log, &reads_again] {
+            for held in &earlier {
+                let (reception, head) = log.receive(held, false).await.unwrap();
+                assert_eq!((reception, head.at), (Reception::StartEmpty, at(all)));
+            }
+            let (reception, _) = log.receive(&last, false).await.unwrap();
+            assert_eq!(reception, Reception::Continue);
+        }
     }
 }

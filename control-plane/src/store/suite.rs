@@ -24,6 +24,7 @@ macro_rules! suite {
             appends_at_once_are_dense_and_each_stays_together
             positions_that_the_log_cannot_serve_are_told_apart
             a_trimmed_log_keeps_its_head_and_its_later_records
+            trims_and_appends_at_once_lose_no_later_record
             a_new_epoch_is_started_once_and_is_empty
             a_waiting_reader_is_told_of_an_append_and_of_a_new_epoch
             a_document_is_changed_only_where_it_is_as_expected
@@ -184,6 +185,124 @@ pub(crate) async fn a_trimmed_log_keeps_its_head_and_its_later_records(store: An
     let head = store.head().await.unwrap();
     assert_eq!((head.at, head.first, head.term), (at(4), 5, Term(1)));
     assert_eq!(append(&store, 3, &["d"]).await.unwrap().first, at(5));
+}
+
+/// Who wrote a record, told by its text `writer.turn.part`.
+fn writer_of(record: &Record) -> u64 {
+    let text = std::str::from_utf8(&record.body).unwrap();
+    text.split('.').next().unwrap().parse().unwrap()
+}
+
+/// Reads on until `last`, and jumps to what is kept where it is behind that. How many records it read, and how often it
+/// jumped.
+async fn follow(store: AnyStore, last: u64) -> (u64, u64) {
+    let (mut read, mut jumps, mut cursor) = (0, 0, 0);
+    while cursor < last {
+        store.moved(at(cursor)).await.unwrap();
+        match store.read(at(cursor), 7).await {
+            Ok(records) => {
+                for record in records {
+                    assert_eq!(record.at, at(cursor + 1));
+                    assert_eq!(record.term, Term(writer_of(&record)));
+                    cursor += 1;
+                    read += 1;
+                }
+            }
+            Err(StoreError::Trimmed { first }) => {
+                assert!(first > cursor + 1, "{first} is there, {cursor} asked");
+                cursor = first - 1;
+                jumps += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (read, jumps)
+}
+
+pub(crate) async fn trims_and_appends_at_once_lose_no_later_record(store: AnyStore) {
+    const WRITERS: u64 = 4;
+    const TURNS: u64 = 60;
+    const KEPT: u64 = 20;
+    // 1, 2 and 3 records in turn
+    const ALL: u64 = WRITERS * TURNS * 2;
+    let writers: Vec<_> = (1..=WRITERS)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut given = Vec::new();
+                for turn in 0..TURNS {
+                    let parts = (0..=turn % 3).map(|part| format!("{writer}.{turn}.{part}"));
+                    let bodies = parts.map(|text| text.into_bytes().into()).collect();
+                    let key = IdempotencyKey(u128::from(writer * 1000 + turn));
+                    let append = store.append(Term(writer), turn, bodies, key);
+                    given.push((key, append.await.unwrap()));
+                }
+                given
+            })
+        })
+        .collect();
+    let trimming = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            loop {
+                let head = store.head().await.unwrap();
+                store
+                    .trim(at(head.at.n.saturating_sub(KEPT) + 1))
+                    .await
+                    .unwrap();
+                if head.at.n == ALL {
+                    return;
+                }
+                store.moved(head.at).await.unwrap();
+            }
+        })
+    };
+    let reader = tokio::spawn(follow(store.clone(), ALL));
+    // its first question is behind what is kept
+    let late = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            while store.head().await.unwrap().first == 1 {
+                tokio::task::yield_now().await;
+            }
+            follow(store, ALL).await
+        })
+    };
+    let mut given = Vec::new();
+    for writer in writers {
+        given.extend(writer.await.unwrap());
+    }
+    trimming.await.unwrap();
+    assert!(reader.await.unwrap().0 >= KEPT);
+    let (read, jumps) = late.await.unwrap();
+    assert!(read >= KEPT && jumps >= 1, "{read} {jumps}");
+
+    // each append has positions of its own, and together they have all
+    let mut next = 1;
+    given.sort_by_key(|(_, given)| given.first.n);
+    for (_, given) in &given {
+        assert_eq!(given.first, at(next));
+        next = given.last.n + 1;
+    }
+    let head = store.head().await.unwrap();
+    assert_eq!(
+        (next - 1, head.at, head.first),
+        (ALL, at(ALL), ALL - KEPT + 1)
+    );
+    let before = store.read(at(head.first - 2), 1).await;
+    assert_eq!(before, Err(StoreError::Trimmed { first: head.first }));
+    let kept = store.read(at(head.first - 1), 1000).await.unwrap();
+    assert_eq!(kept.len() as u64, KEPT);
+    assert_eq!(kept.last().unwrap().term, head.term);
+    for (record, n) in kept.iter().zip(head.first..) {
+        assert_eq!((record.at, record.term), (at(n), Term(writer_of(record))));
+    }
+    // an append whose first record is kept is still known by its key
+    for (key, given) in given.into_iter().filter(|(_, g)| g.first.n >= head.first) {
+        let again = store.append(Term(9), 0, bodies(&["x"]), key).await;
+        assert_eq!(again, Ok(given));
+    }
+    assert_eq!(store.head().await.unwrap().at, at(ALL));
 }
 
 pub(crate) async fn a_new_epoch_is_started_once_and_is_empty(store: AnyStore) {
