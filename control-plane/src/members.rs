@@ -126,6 +126,9 @@ pub struct Members {
 pub enum JoinError {
     #[error("the fleet has {MEMBERS_MAX} members: remove some that are gone")]
     Full,
+    /// It was removed after it was looked up: it says hello again, and starts empty.
+    #[error("the node was removed meanwhile")]
+    Removed,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -162,7 +165,8 @@ impl Members {
     }
 
     /// A node was received, and its stream is `stream`. Durable when this returns: from then on receipts wait for it.
-    /// After an error nothing is changed.
+    /// After an error nothing is changed. Whether it has to start empty is looked at again: a receipt that told it as
+    /// removed must not wait for it again while it may answer with its old copies.
     pub async fn join(
         &self,
         hello: &Hello,
@@ -171,6 +175,9 @@ impl Members {
         now_ms: u64,
     ) -> Result<(), JoinError> {
         let _one = self.changing.lock().await;
+        if !received.owes_empty && self.must_start_empty(&hello.node_id, hello.held.at) {
+            return Err(JoinError::Removed);
+        }
         let before = self.by_id.lock().get(&hello.node_id).cloned();
         if before.is_none() {
             self.make_room().await?;

@@ -164,6 +164,7 @@ impl Session {
         let joined = plane.members.join(hello, received, stream, unix_ms()).await;
         joined.map_err(|error| match error {
             JoinError::Full => Status::resource_exhausted(error.to_string()),
+            JoinError::Removed => Status::aborted(error.to_string()),
             JoinError::Store(error) => away(error),
         })?;
         let questions = plane.questions.connect(&node, stream);

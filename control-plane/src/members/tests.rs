@@ -40,7 +40,7 @@ async fn members(store: &Arc<dyn Store>) -> Members {
         let stream = stream as u64;
         let received = received(at);
         members
-            .join(&hello(id, at), received, stream, 10)
+            .join(&hello(id, PurgeSeq::default()), received, stream, 10)
             .await
             .unwrap();
     }
@@ -93,6 +93,94 @@ async fn nothing_waits_for_a_node_that_was_removed_and_it_is_told_as_removed() {
         assert!(members.receipts(seq(1, 7), 0).iter().all(|r| r.node != "a"));
         assert!(members.must_start_empty("a", seq(1, 5)));
         assert!(!members.must_start_empty("b", seq(1, 7)));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_removed_while_it_says_hello_is_not_received_as_if_it_were_a_member() {
+    let store = store();
+    let members = members(&store).await;
+    members.leave("a", 0, 20).await;
+    let at = seq(1, 5);
+    assert!(!members.must_start_empty("a", at));
+    members.remove("a", seq(1, 7), 30).await.unwrap();
+    let late = members.join(&hello("a", at), received(at), 3, 31).await;
+    assert!(matches!(late, Err(JoinError::Removed)), "{late:?}");
+    // what was told of it stays so
+    assert_eq!(members.receipts(seq(1, 6), 0)[0].state, State::Removed);
+    assert!(members.must_start_empty("a", at));
+    // and one that was forgotten since, too
+    let stranger = members.join(&hello("c", at), received(at), 4, 32).await;
+    assert!(matches!(stranger, Err(JoinError::Removed)), "{stranger:?}");
+    assert!(members.receipts(seq(1, 6), 0).iter().all(|r| r.node != "c"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_among_acknowledgements_leavings_and_returns_ends_in_one_of_the_legal_states() {
+    let store = store();
+    let members = Arc::new(Members::open(store.clone()).await.unwrap());
+    let head = seq(1, 9);
+    for turn in 1..300 {
+        let stream = 2 * turn;
+        let emptied = move |owes_empty| Received {
+            applied: if owes_empty { seq(1, 0) } else { seq(1, 5) },
+            head,
+            starts_empty: owes_empty,
+            owes_empty,
+        };
+        // it is a member at position 5, whatever it was before
+        let owes = members.must_start_empty("a", seq(1, 5));
+        let comes = hello("a", seq(1, 5));
+        members
+            .join(&comes, emptied(owes), stream, turn)
+            .await
+            .unwrap();
+        members.acknowledge("a", stream, &ack(seq(1, 5)), turn);
+        let removing = {
+            let members = members.clone();
+            tokio::spawn(async move { members.remove("a", head, turn).await.unwrap() })
+        };
+        let node = {
+            let members = members.clone();
+            tokio::spawn(async move {
+                members.acknowledge("a", stream, &ack(seq(1, 8)), turn);
+                members.leave("a", stream, turn).await;
+                let owes = members.must_start_empty("a", seq(1, 8));
+                let back = hello("a", seq(1, 8));
+                let received = Received {
+                    applied: if owes { seq(1, 0) } else { seq(1, 8) },
+                    ..emptied(owes)
+                };
+                (owes, members.join(&back, received, stream + 1, turn).await)
+            })
+        };
+        assert!(removing.await.unwrap());
+        let (owed, joined) = node.await.unwrap();
+        let again = Members::open(store.clone()).await.unwrap();
+        let removed = !members.list(head).iter().any(|view| view.id == "a");
+        match joined {
+            // before its removal, or after it and told so
+            Ok(()) => assert!(owed || removed, "{turn}"),
+            // in the midst of it
+            Err(error) => assert!(matches!(error, JoinError::Removed) && !owed && removed),
+        }
+        // in memory and in the store
+        for members in [&*members, &again] {
+            assert!(members.must_start_empty("a", seq(1, 8)), "{turn}");
+            let of = |n| members.receipts(seq(1, n), 0).first().map(|r| r.state);
+            if removed {
+                assert_eq!(of(9), Some(State::Removed), "{turn}");
+                assert_ne!(of(8), Some(State::Pending), "{turn}");
+                assert_eq!(of(10), None, "{turn}");
+            } else {
+                assert_eq!((of(5), of(9)), (Some(State::Pending), Some(State::Pending)));
+            }
+        }
+        if !removed {
+            assert!(members.acknowledge("a", stream + 1, &ack(head), turn));
+            assert_eq!(pending(&members, head), Vec::<String>::new());
+            assert!(!members.must_start_empty("a", head));
+        }
     }
 }
 
@@ -198,11 +286,11 @@ async fn a_member_that_was_removed_longest_ago_makes_room_and_stays_a_stranger()
     let at = seq(1, 1);
     for i in 0..MEMBERS_MAX {
         let (id, now) = (format!("n{i}"), i as u64);
-        let hello = hello(&id, at);
+        let hello = hello(&id, PurgeSeq::default());
         let joined = members.join(&hello, received(at), now, now).await;
         joined.unwrap();
     }
-    let more = hello("more", at);
+    let more = hello("more", PurgeSeq::default());
     let full = members.join(&more, received(at), 9_000, 9_000).await;
     assert!(matches!(full, Err(JoinError::Full)));
     members.remove("n7", at, 9_001).await.unwrap();

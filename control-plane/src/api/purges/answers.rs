@@ -19,7 +19,7 @@ async fn plane_with_a_node() -> Arc<Plane> {
     let hello = Hello {
         node_id: "a".into(),
         version: 1,
-        held: Held { at, term: 0 },
+        held: Held::default(),
         documents: HashMap::new(),
         kind: "edge".into(),
         software: String::new(),
