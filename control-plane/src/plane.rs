@@ -6,6 +6,7 @@ use crate::log::{AppendError, Appended, PurgeLog};
 use crate::members::{Members, Receipt};
 use crate::questions::{Answers, Questions};
 use crate::record::{Item, Kind, PurgeRecord, pack};
+use crate::serve::ended;
 use crate::services::{InForce, Services, decode, encode};
 use crate::store::{Expect, IdempotencyKey, Store, StoreError};
 use crate::tokens::Tokens;
@@ -116,7 +117,7 @@ impl Plane {
     }
 
     /// Waits until no member is pending for the purge at `last`, or the wait is over; how it stands then. Without a wait
-    /// of the caller's own, members that are away are not waited for.
+    /// of the caller's own, members that are away are not waited for; when the control plane ends, nobody is.
     pub async fn wait(
         &self,
         last: PurgeSeq,
@@ -126,11 +127,13 @@ impl Plane {
         const DEFAULT: Duration = Duration::from_secs(5);
         let until = tokio::time::Instant::now() + wait.unwrap_or(DEFAULT);
         let mut changes = self.members.changes();
+        let mut ending = self.ending.subscribe();
         loop {
             changes.mark_unchanged();
             let hopeless = wait.is_none() && self.members.waits_for_the_away_alone(last);
             let now = tokio::time::Instant::now();
-            if self.members.tally(last).is_complete() || hopeless || now >= until {
+            let ends = *ending.borrow();
+            if self.members.tally(last).is_complete() || hopeless || ends || now >= until {
                 return self.members.receipts(last, appended_ms);
             }
             let returning = self.members.returning_until();
@@ -139,15 +142,20 @@ impl Plane {
             } else {
                 until
             };
-            // too late, or a change: both are seen above
-            let _ = tokio::time::timeout_at(look, changes.changed()).await;
+            // too late, a change, or the end: all are seen above
+            tokio::select! {
+                _ = tokio::time::timeout_at(look, changes.changed()) => {}
+                () = ended(&mut ending) => {}
+            }
         }
     }
 
     /// What all nodes would let go with these scopes; those that are away are silent.
     pub async fn estimate(&self, scopes: Vec<ScopeId>) -> Option<Answers> {
         let about = About::Estimate { scopes };
-        let mut answers = self.questions.ask(&about, PATIENCE).await?;
+        let mut ending = self.ending.subscribe();
+        let asked = self.questions.ask(&about, PATIENCE, ended(&mut ending));
+        let mut answers = asked.await?;
         let told = |id: &String| answers.told.iter().any(|(node, _)| node == id);
         let away = self.members.away().into_iter().filter(|id| !told(id));
         let away: Vec<String> = away.collect();

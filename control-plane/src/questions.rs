@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use seawall_control_protocol::{About, Answer, Question, Told};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -56,8 +57,14 @@ impl Questions {
         }
     }
 
-    /// Asks all connected nodes. `None`: too many questions are under way.
-    pub async fn ask(&self, about: &About, patience: Duration) -> Option<Answers> {
+    /// Asks all connected nodes; those that have not answered after `patience`, or when `ended` is ready, are silent.
+    /// `None`: too many questions are under way.
+    pub async fn ask(
+        &self,
+        about: &About,
+        patience: Duration,
+        ended: impl Future<Output = ()>,
+    ) -> Option<Answers> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let nodes: Vec<(String, mpsc::Sender<Question>)> = {
             let nodes = self.nodes.lock();
@@ -83,8 +90,13 @@ impl Questions {
             answers.silent.push(node);
         }
         let until = Instant::now() + patience;
+        let mut ended = pin!(ended);
         while !answers.silent.is_empty() {
-            let Ok(Some((node, answer))) = timeout_at(until, receiver.recv()).await else {
+            let told = tokio::select! {
+                told = timeout_at(until, receiver.recv()) => told,
+                () = ended.as_mut() => break,
+            };
+            let Ok(Some((node, answer))) = told else {
                 break;
             };
             answers.silent.retain(|silent| *silent != node);
@@ -112,6 +124,7 @@ impl Drop for UnderWay<'_> {
 mod tests {
     use super::*;
     use seawall_control_protocol::Estimate;
+    use std::future::{pending, ready};
 
     #[tokio::test(start_paused = true)]
     async fn nodes_that_do_not_answer_are_listed_and_late_answers_are_let_go() {
@@ -119,7 +132,7 @@ mod tests {
         let mut a = questions.connect("a", 1);
         let _b = questions.connect("b", 2);
         let about = About::Estimate { scopes: Vec::new() };
-        let asking = questions.ask(&about, Duration::from_secs(1));
+        let asking = questions.ask(&about, Duration::from_secs(1), pending());
         let answering = async {
             let id = a.recv().await.unwrap().id;
             let outcome = Ok(Told::Estimate(Estimate::default()));
@@ -132,6 +145,17 @@ mod tests {
         assert_eq!(answers.silent, ["b"]);
         let outcome = Err("late".into());
         questions.answered("b", Answer { id, outcome });
+        assert!(questions.asked.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_answers_when_the_control_plane_ends() {
+        let questions = Questions::default();
+        let _a = questions.connect("a", 1);
+        let about = About::Estimate { scopes: Vec::new() };
+        let patience = Duration::from_hours(1);
+        let answers = questions.ask(&about, patience, ready(())).await.unwrap();
+        assert_eq!(answers.silent, ["a"]);
         assert!(questions.asked.lock().is_empty());
     }
 

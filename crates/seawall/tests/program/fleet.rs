@@ -3,23 +3,18 @@
 use crate::cdn::{Origin, eventually, parse, tell_at};
 use crate::running::{Running, get};
 use std::fs;
+use std::path::Path;
 
-struct Fleet {
-    dir: tempfile::TempDir,
+pub(crate) struct Fleet {
+    pub(crate) dir: tempfile::TempDir,
     origin: Origin,
-    plane: Running,
+    pub(crate) plane: Running,
 }
 
 impl Fleet {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let at = dir.path().display();
-        let config = format!(
-            "role = \"control-plane\"\ndata = \"{at}/plane\"\n[fleet]\nid = \"f\"\nsecret_file = \"{at}/secret\"\n[sync]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n"
-        );
-        fs::write(dir.path().join("plane.toml"), config).unwrap();
-        let file = dir.path().join("plane.toml");
-        let plane = Running::start(&["control-plane", "--config", file.to_str().unwrap()]);
+        let plane = plane(dir.path(), "127.0.0.1:0");
         let origin = Origin::start();
         let fleet = Self { dir, origin, plane };
         let service = format!(
@@ -32,7 +27,12 @@ impl Fleet {
         fleet
     }
 
-    fn edge(&self) -> Running {
+    /// Starts the control plane where nodes look for it, after it has ended.
+    pub(crate) fn start_again(&mut self) {
+        self.plane = plane(self.dir.path(), &self.plane.address("sync"));
+    }
+
+    pub(crate) fn edge(&self) -> Running {
         let at = self.dir.path().display();
         let sync = self.plane.address("sync");
         let config = format!(
@@ -43,9 +43,19 @@ impl Fleet {
         Running::start(&["edge", "--config", file.to_str().unwrap()])
     }
 
-    fn tell(&self, args: &[&str], code: i32) -> String {
+    pub(crate) fn tell(&self, args: &[&str], code: i32) -> String {
         tell_at(&self.plane.address("admin"), args, code)
     }
+}
+
+fn plane(dir: &Path, sync: &str) -> Running {
+    let at = dir.display();
+    let config = format!(
+        "role = \"control-plane\"\ndata = \"{at}/plane\"\n[fleet]\nid = \"f\"\nsecret_file = \"{at}/secret\"\n[sync]\naddress = \"{sync}\"\n[admin]\naddress = \"127.0.0.1:0\"\n"
+    );
+    let file = dir.join("plane.toml");
+    fs::write(&file, config).unwrap();
+    Running::start(&["control-plane", "--config", file.to_str().unwrap()])
 }
 
 #[test]

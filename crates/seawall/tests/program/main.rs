@@ -2,6 +2,7 @@
 
 mod cdn;
 mod cli;
+mod ends;
 mod fleet;
 mod purging;
 mod restarts;
