@@ -20,7 +20,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 
 /// The document that describes the API.
@@ -135,10 +134,12 @@ fn members(body: &[u8], known: &[&str]) -> Result<Value, Refused> {
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
-    let (ready, word) = if api.plane.damaged.load(Ordering::Relaxed) {
-        (false, "the store is damaged")
-    } else {
-        api.host.ready()
+    let (ready, word) = match api.plane.damage.reason() {
+        Some(reason) => (false, format!("the store is damaged: {reason}")),
+        None => {
+            let (ready, word) = api.host.ready();
+            (ready, word.to_owned())
+        }
     };
     let status = if ready {
         StatusCode::OK

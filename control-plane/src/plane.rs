@@ -8,7 +8,7 @@ use crate::questions::{Answers, Questions};
 use crate::record::{Item, Kind, PurgeRecord, pack};
 use crate::serve::ended;
 use crate::services::{InForce, Services, decode, encode};
-use crate::store::{Expect, IdempotencyKey, Store, StoreError};
+use crate::store::{Damage, Expect, IdempotencyKey, Store, StoreError, Watched};
 use crate::tokens::Tokens;
 use seawall_control_protocol::documents::SERVICES;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
@@ -18,7 +18,7 @@ use seawall_telemetry::ControlPlaneMetrics;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 
@@ -38,8 +38,8 @@ pub struct Plane {
     pub metrics: Arc<ControlPlaneMetrics>,
     /// The shields that edges are told of; `None`: their own files say.
     shields: Option<Document>,
-    /// A node could not be told its purges because the store is damaged: the control plane is not ready then.
-    pub(crate) damaged: AtomicBool,
+    /// What of the store was found damaged since the start: the control plane is not ready then.
+    pub(crate) damage: Damage,
     /// Room for changes under way.
     changes: Arc<Semaphore>,
     /// Streams end when this says so.
@@ -54,6 +54,8 @@ impl Plane {
         store: Arc<dyn Store>,
         shields: Option<&[ShieldEntry]>,
     ) -> Result<Self, StoreError> {
+        let damage = Damage::default();
+        let store: Arc<dyn Store> = Arc::new(Watched::new(store, damage.clone()));
         let shields = match shields {
             Some(shields) => Some(put_shields(&store, shields).await?),
             None => None,
@@ -67,7 +69,7 @@ impl Plane {
             questions: Questions::default(),
             metrics: ControlPlaneMetrics::new(),
             shields,
-            damaged: AtomicBool::new(false),
+            damage,
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             ending: watch::Sender::new(false),
             streams: AtomicU64::new(1),

@@ -8,9 +8,11 @@ mod memory;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod watched;
 
 pub use memory::MemoryStore;
 pub use sqlite::{BackupError, OpenError, SqliteStore, backup, restore};
+pub use watched::{Damage, Watched};
 
 use seawall_purge::{Epoch, PurgeSeq};
 use std::pin::Pin;

@@ -261,9 +261,8 @@ impl Session {
                     return Err(Status::aborted("say hello again"));
                 }
                 Err(error) => {
-                    if matches!(error, StoreError::Corrupt(_)) {
-                        self.plane.damaged.store(true, Ordering::Relaxed);
-                    }
+                    // a record that cannot be read is damage that the store does not see
+                    self.plane.damage.note(&error);
                     return Err(away(error));
                 }
             };

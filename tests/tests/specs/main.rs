@@ -4,6 +4,7 @@
 mod api;
 mod caching;
 mod coalescing;
+mod damage;
 mod delivery;
 mod disk_faults;
 mod disks;
