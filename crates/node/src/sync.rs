@@ -1,10 +1,12 @@
 //! The node's stream to the control plane: what it tells comes into force here, and is acknowledged when it has.
 
+mod backoff;
 mod link;
 mod session;
 
 pub use link::{control_plane_link, follow};
 
+use self::backoff::Backoff;
 use crate::data_dir::DataDirError;
 use crate::last_good::LastGood;
 use seawall_control_protocol::wire;
@@ -27,8 +29,6 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 const FIRST_CONTACT_MAX: Duration = Duration::from_secs(3);
 /// The address of a control plane that is known to be away (nobody listens on RFC 863's port): it is not waited for.
 pub const NOWHERE: &str = "127.0.0.1:9";
-/// Between two attempts to connect: doubled from the first to the second, each with a random part.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The field of the fleet's secret, as on the links between tiers.
 pub(crate) const SECRET: &str = "seawall-fleet";
@@ -295,7 +295,7 @@ impl Following {
         };
         let away_at = started + first_contact_max;
         let mut stopped = self.stopped.clone();
-        let mut pause = BACKOFF.0;
+        let mut backoff = Backoff::new();
         loop {
             let ended = tokio::select! {
                 biased;
@@ -305,14 +305,12 @@ impl Following {
             self.spec.metrics.control_plane_connected.set(0);
             if *self.contact.borrow() == Contact::CaughtUp {
                 // it was reached: the next attempt comes soon
-                pause = BACKOFF.0;
+                backoff.reset();
             }
             self.lost();
             tracing::info!(reason = %ended, "the stream to the control plane ended");
-            let random = getrandom::u32().unwrap_or(0) % 1000;
-            let jittered = pause / 2 + pause * random / 1000;
-            pause = (pause * 2).min(BACKOFF.1);
-            let deadline = tokio::time::Instant::now() + jittered;
+            let wait = backoff.wait(getrandom::u32().unwrap_or(0));
+            let deadline = tokio::time::Instant::now() + wait;
             let deadline = if *self.contact.borrow() == Contact::Waiting {
                 deadline.min(away_at)
             } else {
