@@ -8,7 +8,7 @@ use seawall_config::{
     ShieldEntryModel, ShieldNodeModel,
 };
 use seawall_control_plane::server::{STORE_FILE, SyncTls, TOKEN_FILE};
-use seawall_control_plane::{Alone, ControlPlane, ControlPlaneSpec};
+use seawall_control_plane::{Alone, ControlPlane, ControlPlaneSpec, Plane};
 use seawall_edge::Edge;
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_origin_shield::Shield;
@@ -234,6 +234,11 @@ impl Fleet {
 
     pub fn start_control_plane(&mut self) {
         self.plane = Some(plane(&self.spec, self.data.path(), self.sync, self.admin));
+    }
+
+    /// The parts of the control plane, while it runs.
+    pub fn plane(&self) -> &Arc<Plane> {
+        self.plane.as_ref().expect("it runs").plane()
     }
 
     /// The file of the control plane's store.

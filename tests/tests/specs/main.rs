@@ -12,6 +12,7 @@ mod faults;
 mod framing;
 mod holes;
 mod kills;
+mod listeners;
 mod membership;
 mod operating;
 mod passing;
