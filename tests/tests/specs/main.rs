@@ -25,3 +25,4 @@ mod secure;
 mod site;
 mod soft;
 mod stale;
+mod strangers;
