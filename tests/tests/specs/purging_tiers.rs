@@ -372,3 +372,30 @@ fn a_shield_that_lags_answers_with_nothing_stale_and_validates_nothing() {
     // and for who knows no more than the shield the copy is as good as it was
     assert_eq!(as_an_edge_ahead(&fleet, 0, &here, "/").status, 200);
 }
+
+#[test]
+fn a_shield_that_catches_up_while_a_request_waits_answers_from_its_store_again() {
+    let other = json!({ "tags": ["other"] });
+    // a purge may take longer than the wait, which costs a fetch: that is not the rule here
+    for _ in 0..10 {
+        let origin = Origin::start(|_, reply| reply.answer(200, &[FRESH, ETAG], b"body"));
+        let fleet = Fleet::of(&origin);
+        get(fleet.edge(0), "/", &[]);
+        let told = fleet.purge_everywhere(other.clone());
+        let (epoch, n) = told["id"].as_str().unwrap().split_once('-').unwrap();
+        let here = format!("{}.{n}", u64::from_str_radix(epoch, 16).unwrap());
+        // who asks knows one purge more, and the shield hears of that while the request waits
+        let answer = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| as_an_edge_ahead(&fleet, 1, &here, "/"));
+            fleet.purge_everywhere(other.clone());
+            waiting.join().unwrap()
+        });
+        assert_eq!((answer.status, answer.text()), (200, "body".into()));
+        let fetched = answer.field("seawall-fetched").is_some();
+        assert_eq!(origin.count("/"), 1 + usize::from(fetched));
+        if !fetched {
+            return;
+        }
+    }
+    panic!("it never answered from its store");
+}
