@@ -21,6 +21,7 @@ mod purging;
 mod purging_fields;
 mod purging_tiers;
 mod races;
+mod removal;
 mod secure;
 mod site;
 mod soft;
