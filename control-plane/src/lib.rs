@@ -9,7 +9,7 @@
 //! - [`api`]: the admin API; [`sync`]: the nodes' streams
 //! - [`log`], [`record`]: the purge log: one writer, epochs, what was asked
 //! - [`members`]: what each node has acknowledged; every receipt is computed from it
-//! - [`services`]: versions of services; [`tokens`]: operators' tokens
+//! - [`services`]: versions of services; `shields`: the map of shields; [`tokens`]: operators' tokens
 //! - [`events`], [`questions`]: what happens, told; what nodes are asked
 //! - [`store`]: what an engine that keeps the state must do, and the engines: in memory, and on disk
 
@@ -23,6 +23,7 @@ pub mod record;
 mod serve;
 pub mod server;
 pub mod services;
+mod shields;
 pub mod store;
 pub mod sync;
 pub mod tokens;

@@ -7,8 +7,9 @@ use crate::members::{Members, Receipt};
 use crate::questions::{Answers, Questions};
 use crate::record::{Item, Kind, PurgeRecord, pack};
 use crate::serve::ended;
-use crate::services::{InForce, Services, decode, encode};
-use crate::store::{Damage, Expect, IdempotencyKey, Store, StoreError, Watched};
+use crate::services::{InForce, Services};
+use crate::shields::put_shields;
+use crate::store::{Damage, IdempotencyKey, Store, StoreError, Watched};
 use crate::tokens::Tokens;
 use seawall_control_protocol::documents::SERVICES;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
@@ -251,28 +252,6 @@ impl Plane {
         }
         self.metrics.gather()
     }
-}
-
-async fn put_shields(
-    store: &Arc<dyn Store>,
-    shields: &[ShieldEntry],
-) -> Result<Document, StoreError> {
-    const KEY: &str = "map/shields";
-    let body = encode(&shields);
-    let before = store.get(KEY).await?;
-    let same = match &before {
-        Some(document) => decode::<Vec<ShieldEntry>>(document)? == shields,
-        None => false,
-    };
-    let revision = match (same, before) {
-        (true, Some(document)) => document.revision,
-        _ => store.put(KEY, body.clone(), Expect::Any).await?,
-    };
-    Ok(Document {
-        name: SHIELDS.into(),
-        generation: revision.0,
-        body: Some(body.to_vec()),
-    })
 }
 
 /// For an append that nobody tries again.
