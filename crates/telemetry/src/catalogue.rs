@@ -85,7 +85,7 @@ pub const TLS_FAILURES: MetricInfo = metric(
     Counter,
     "handshakes",
     &[],
-    "TLS handshakes with clients that failed or took too long.",
+    "TLS handshakes with clients (control plane: with nodes) that failed or took too long.",
 );
 pub const REJECTED: MetricInfo = metric(
     "seawall_rejected_requests_total",

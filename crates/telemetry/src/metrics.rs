@@ -284,6 +284,9 @@ pub struct ControlPlaneMetrics {
     pub purge_append_seconds: Histogram,
     pub nodes_connected: Gauge,
     pub nodes_away: Gauge,
+    pub tls_failures: IntCounter,
+    pub reloads_ok: IntCounter,
+    pub reloads_refused: IntCounter,
 }
 
 impl ControlPlaneMetrics {
@@ -294,6 +297,7 @@ impl ControlPlaneMetrics {
             Registry::new_custom(None, Some(labels.into())).expect("constant labels are legal");
         let register = Register(&registry);
         let purges = register.counters(catalogue::PURGES);
+        let reloads = register.counters(catalogue::RELOADS);
         let info = catalogue::NODES;
         let nodes = register.put(IntGaugeVec::new(
             Opts::new(info.name, info.help),
@@ -308,6 +312,9 @@ impl ControlPlaneMetrics {
             purge_append_seconds: register.put(Histogram::with_opts(opts)),
             nodes_connected: Gauge(nodes.with_label_values(&["connected"])),
             nodes_away: Gauge(nodes.with_label_values(&["away"])),
+            tls_failures: register.counter(catalogue::TLS_FAILURES),
+            reloads_ok: reloads.with_label_values(&["ok"]),
+            reloads_refused: reloads.with_label_values(&["refused"]),
             registry,
         })
     }
