@@ -8,7 +8,7 @@ use crate::questions::{Answers, Questions};
 use crate::record::{Item, Kind, PurgeRecord, pack};
 use crate::serve::ended;
 use crate::services::{InForce, Services};
-use crate::shields::put_shields;
+use crate::shields::Shields;
 use crate::store::{Damage, IdempotencyKey, Store, StoreError, Watched};
 use crate::tokens::Tokens;
 use seawall_control_protocol::documents::SERVICES;
@@ -37,8 +37,7 @@ pub struct Plane {
     pub events: Events,
     pub questions: Questions,
     pub metrics: Arc<ControlPlaneMetrics>,
-    /// The shields that edges are told of; `None`: their own files say.
-    shields: Option<Document>,
+    pub(crate) shields: Shields,
     /// What of the store was found damaged since the start: the control plane is not ready then.
     pub(crate) damage: Damage,
     /// Room for changes under way.
@@ -57,10 +56,8 @@ impl Plane {
     ) -> Result<Self, StoreError> {
         let damage = Damage::default();
         let store: Arc<dyn Store> = Arc::new(Watched::new(store, damage.clone()));
-        let shields = match shields {
-            Some(shields) => Some(put_shields(&store, shields).await?),
-            None => None,
-        };
+        // before the services: their count of changes holds this one
+        let shields = Shields::open(store.clone(), shields).await?;
         Ok(Self {
             log: PurgeLog::open(store.clone()).await?,
             members: Members::open(store.clone()).await?,
@@ -197,11 +194,11 @@ impl Plane {
     ) -> (Vec<Document>, BTreeMap<String, u64>) {
         let mut documents = in_force.documents_for(held);
         let mut generations = in_force.generations();
-        if let Some(shields) = &self.shields {
-            if held.get(SHIELDS) != Some(&shields.generation) {
-                documents.push(shields.clone());
-            }
+        if let Some(shields) = self.shields.document() {
             generations.insert(SHIELDS.into(), shields.generation);
+            if held.get(SHIELDS) != Some(&shields.generation) {
+                documents.push(shields);
+            }
         }
         for (name, generation) in held {
             // what no part of this control plane knows
@@ -221,11 +218,10 @@ impl Plane {
     pub fn is_behind(&self, held: &HashMap<String, u64>) -> bool {
         let in_force = self.services.in_force();
         let mut now = in_force.generations();
-        if let Some(shields) = &self.shields {
-            now.insert(SHIELDS.into(), shields.generation);
-        }
+        now.extend(self.shields.document().map(|d| (d.name, d.generation)));
         let last = now.values().copied().max().unwrap_or(0);
-        let last = last.max(in_force.revision().0);
+        // a map of shields that was taken back since is not behind either
+        let last = last.max(in_force.revision().0).max(self.shields.last());
         held.iter()
             .any(|(name, held)| *held > now.get(name).copied().unwrap_or(last))
     }

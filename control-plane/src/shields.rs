@@ -5,13 +5,70 @@ use crate::store::{Expect, Store, StoreError};
 use seawall_control_protocol::Document;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
 use std::sync::Arc;
+use tokio::sync::watch;
+
+const KEY: &str = "map/shields";
+
+/// The map in force.
+pub(crate) struct Shields {
+    store: Arc<dyn Store>,
+    in_force: watch::Sender<InForce>,
+}
+
+#[derive(Clone, Default)]
+struct InForce {
+    /// `None`: edges go by their own files.
+    document: Option<Document>,
+    /// The last generation that any node was told since the start; it outlives its document.
+    last: u64,
+}
+
+impl Shields {
+    pub(crate) async fn open(
+        store: Arc<dyn Store>,
+        shields: Option<&[ShieldEntry]>,
+    ) -> Result<Self, StoreError> {
+        let opened = Self {
+            store,
+            in_force: watch::Sender::default(),
+        };
+        opened.set(shields).await?;
+        Ok(opened)
+    }
+
+    /// Puts a map in force, as a new generation where it is another one. An error leaves the old one in force.
+    pub(crate) async fn set(&self, shields: Option<&[ShieldEntry]>) -> Result<(), StoreError> {
+        let document = match shields {
+            Some(shields) => Some(put(&*self.store, shields).await?),
+            None => None,
+        };
+        self.in_force.send_if_modified(|in_force| {
+            let changed = in_force.document != document;
+            let generation = document.as_ref().map_or(0, |document| document.generation);
+            in_force.last = in_force.last.max(generation);
+            in_force.document = document;
+            changed
+        });
+        Ok(())
+    }
+
+    pub(crate) fn document(&self) -> Option<Document> {
+        self.in_force.borrow().document.clone()
+    }
+
+    /// The last generation that any node may have been told since the start, also of a map that is in force no more.
+    pub(crate) fn last(&self) -> u64 {
+        self.in_force.borrow().last
+    }
+
+    /// Says when another map is in force.
+    pub(crate) fn changes(&self) -> watch::Receiver<impl Sized> {
+        self.in_force.subscribe()
+    }
+}
 
 /// Puts the map in the store where it is another one than there; the document that edges are told.
-pub(crate) async fn put_shields(
-    store: &Arc<dyn Store>,
-    shields: &[ShieldEntry],
-) -> Result<Document, StoreError> {
-    const KEY: &str = "map/shields";
+async fn put(store: &dyn Store, shields: &[ShieldEntry]) -> Result<Document, StoreError> {
     let body = encode(&shields);
     let before = store.get(KEY).await?;
     let same = match &before {

@@ -233,6 +233,7 @@ impl Session {
         down: &mpsc::Sender<Result<wire::ToNode, Status>>,
     ) -> Result<std::convert::Infallible, Status> {
         let mut services = self.plane.services.changes();
+        let mut shields = self.plane.shields.changes();
         let mut ending = self.plane.ending.subscribe();
         send(down, to_node::Message::Welcome((&self.welcome).into())).await?;
         self.documents(held, down).await?;
@@ -246,8 +247,10 @@ impl Session {
                 ));
             }
             // a long way to catch up holds up neither documents nor questions
-            if services.has_changed().unwrap_or(false) {
+            let others = services.has_changed().unwrap_or(false);
+            if others || shields.has_changed().unwrap_or(false) {
                 services.mark_unchanged();
+                shields.mark_unchanged();
                 self.documents(held, down).await?;
             }
             while let Ok(question) = self.questions.try_recv() {
@@ -276,6 +279,10 @@ impl Session {
             tokio::select! {
                 moved = self.plane.log.moved(self.cursor) => moved.map_err(away)?,
                 changed = services.changed() => {
+                    changed.map_err(|_| Status::unavailable("the control plane ends"))?;
+                    self.documents(held, down).await?;
+                }
+                changed = shields.changed() => {
                     changed.map_err(|_| Status::unavailable("the control plane ends"))?;
                     self.documents(held, down).await?;
                 }
