@@ -3,7 +3,7 @@
 //! The data plane never depends on this crate: nodes serve on when it is away. It must never know how a request is
 //! answered.
 //!
-//! - `serve`: connections, how many and how long
+//! - `serve`: connections, how many and how long; `handshakes`, [`tls`]: how nodes prove themselves by certificates
 //! - [`server`]: a running control plane: its listeners, its thread, its first token
 //! - [`plane`]: the parts together, and what an operator can do with them
 //! - [`api`]: the admin API; [`sync`]: the nodes' streams
@@ -15,6 +15,7 @@
 
 pub mod api;
 pub mod events;
+mod handshakes;
 pub mod log;
 pub mod members;
 pub mod plane;
@@ -26,10 +27,12 @@ pub mod services;
 mod shields;
 pub mod store;
 pub mod sync;
+pub mod tls;
 pub mod tokens;
 
 pub use api::{Alone, Host};
 pub use plane::Plane;
 pub use seawall_control_protocol::map::ShieldEntry;
-pub use server::{ControlPlane, ControlPlaneSpec, StartError};
+pub use server::{ControlPlane, ControlPlaneSpec, Reload, ReloadError, StartError};
 pub use store::{MemoryStore, SqliteStore, Store, StoreError};
+pub use tls::SyncTls;

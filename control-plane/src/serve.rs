@@ -65,21 +65,20 @@ pub(crate) async fn ended(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|ends| *ends).await;
 }
 
-/// Connections of nodes, at most `max` at a time.
-pub(crate) fn nodes(listener: TcpListener, max: usize) -> impl Stream<Item = io::Result<Held>> {
+/// Connections of nodes without TLS, at most `max` at a time.
+pub(crate) fn plain(
+    listener: TcpListener,
+    max: usize,
+) -> impl Stream<Item = io::Result<Held<TcpStream>>> {
     let room = Arc::new(Semaphore::new(max));
     futures::stream::unfold((listener, room), |(listener, room)| async {
         let (stream, permit) = accept(&listener, &room).await?;
-        let held = Held {
-            stream,
-            _permit: permit,
-        };
-        Some((Ok(held), (listener, room)))
+        Some((Ok(Held::new(stream, permit)), (listener, room)))
     })
 }
 
-/// The next connection, once there is room. `None`: never.
-async fn accept(
+/// The next connection, once there is room. `None`: never. Cancel-safe.
+pub(crate) async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
@@ -100,18 +99,27 @@ async fn accept(
 
 /// A connection, and its place among all.
 #[derive(Debug)]
-pub(crate) struct Held {
-    stream: TcpStream,
+pub(crate) struct Held<S> {
+    stream: S,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connected for Held {
+impl<S> Held<S> {
+    pub(crate) fn new(stream: S, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream,
+            _permit: permit,
+        }
+    }
+}
+
+impl<S> Connected for Held<S> {
     type ConnectInfo = ();
 
     fn connect_info(&self) {}
 }
 
-impl AsyncRead for Held {
+impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -121,7 +129,7 @@ impl AsyncRead for Held {
     }
 }
 
-impl AsyncWrite for Held {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,13 +1,16 @@
 //! A running control plane.
 
 use crate::api::{Host, router};
+use crate::handshakes::{self, Bounds};
 use crate::members::MEMBERS_MAX;
 use crate::plane::{Plane, unix_ms};
-use crate::serve;
+use crate::serve::{self, Held};
 use crate::store::OpenError;
 use crate::store::{SqliteStore, Store, StoreError};
 use crate::sync::NodeService;
+use crate::tls::{self, SyncTls, TlsError, TlsSettings};
 use crate::tokens::{Role, TokenError};
+use futures::Stream;
 use seawall_control_protocol::MESSAGE_BYTES_MAX;
 use seawall_control_protocol::map::ShieldEntry;
 use seawall_control_protocol::wire::node_control_server::NodeControlServer;
@@ -19,16 +22,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 
 /// The store's file in the data directory.
 pub const STORE_FILE: &str = "control-plane.db";
 /// The first token's file there.
 pub const TOKEN_FILE: &str = "operator.token";
 const THREADS: usize = 2;
-/// Connections of nodes at a time: one for each member, and some that are on their way out.
+/// Connections of nodes at a time: one for each member, some that are on their way out, and handshakes of strangers.
 const NODES_MAX: usize = MEMBERS_MAX + 1024;
+/// TLS handshakes at a time: half of the room that members leave.
+const HANDSHAKES_MAX: usize = 512;
 /// A TLS handshake that takes longer ends its connection.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// How long answers under way may take when the control plane ends.
@@ -50,12 +57,22 @@ pub struct ControlPlaneSpec {
     pub host: Arc<dyn Host>,
 }
 
-/// The fleet's certificates.
+/// What a running control plane takes anew; see [`ControlPlane::reload`].
 #[derive(Clone, Debug)]
-pub struct SyncTls {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-    pub ca: PathBuf,
+pub struct Reload {
+    /// `None`: the certificates stay as they are.
+    pub tls: Option<SyncTls>,
+    /// The shields that edges are told of; `None`: their own files say.
+    pub shields: Option<Vec<ShieldEntry>>,
+}
+
+/// Why a reload was refused; one line. The old state is in force.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the shields cannot be stored: {0}")]
+    Shields(StoreError),
 }
 
 /// Why a control plane cannot start; one line.
@@ -74,10 +91,8 @@ pub enum StartError {
     },
     #[error("the admin address {0} is not loopback: that needs TLS, which it does not speak yet")]
     NotLoopback(SocketAddr),
-    #[error("{path} cannot be read: {source}")]
-    File { path: PathBuf, source: io::Error },
-    #[error("the certificates of the fleet cannot be used: {0}")]
-    Tls(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the operator's token cannot be made: {0}")]
     Token(String),
     #[error("threads cannot be started: {0}")]
@@ -89,6 +104,8 @@ pub struct ControlPlane {
     plane: Arc<Plane>,
     sync: SocketAddr,
     admin: SocketAddr,
+    /// `None`: nodes show the fleet's secret.
+    tls: Option<Arc<TlsSettings>>,
     serving: JoinSet<()>,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -107,7 +124,7 @@ impl ControlPlane {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&spec.data.join(STORE_FILE))?);
         let (sync, sync_address) = listen(spec.sync)?;
         let (admin, admin_address) = listen(spec.admin)?;
-        let tls = spec.tls.as_ref().map(server_tls).transpose()?;
+        let tls = spec.tls.as_ref().map(TlsSettings::new).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("control-plane")
@@ -128,17 +145,8 @@ impl ControlPlane {
         runtime.block_on(operator_token(&plane, &spec.data.join(TOKEN_FILE)))?;
 
         let stopped = plane.ending.subscribe();
-        let secret = spec.secret.filter(|_| spec.tls.is_none());
-        let service = NodeControlServer::new(NodeService::new(plane.clone(), secret))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let mut server = Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(5)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(5)));
-        if let Some(tls) = tls {
-            server = server
-                .tls_config(tls)
-                .map_err(|error| StartError::Tls(error.to_string()))?;
-        }
+        let secret = spec.secret.filter(|_| tls.is_none());
+        let service = NodeService::new(plane.clone(), secret);
         let (nodes, operators) = {
             let _inside = runtime.enter();
             let listener = |std| tokio::net::TcpListener::from_std(std);
@@ -148,19 +156,23 @@ impl ControlPlane {
             )
         };
         let mut serving = JoinSet::new();
-        let mut ended = stopped.clone();
-        let served = server.add_service(service).serve_with_incoming_shutdown(
-            serve::nodes(nodes, NODES_MAX),
-            async move {
-                serve::ended(&mut ended).await;
-            },
-        );
-        let sync_served = async {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "nodes are not served any more");
+        let ended = stopped.clone();
+        match &tls {
+            Some(tls) => {
+                let bounds = Bounds {
+                    connections: NODES_MAX,
+                    handshakes: HANDSHAKES_MAX,
+                    each: HANDSHAKE_MAX,
+                };
+                let metrics = plane.metrics.clone();
+                let nodes = handshakes::verified(nodes, bounds, tls.clone(), metrics);
+                serving.spawn_on(serve_nodes(service, nodes, ended), runtime.handle());
             }
-        };
-        serving.spawn_on(sync_served, runtime.handle());
+            None => {
+                let nodes = serve::plain(nodes, NODES_MAX);
+                serving.spawn_on(serve_nodes(service, nodes, ended), runtime.handle());
+            }
+        }
         let router = router(plane.clone(), spec.host);
         serving.spawn_on(
             serve::operators(operators, router, stopped.clone()),
@@ -171,6 +183,7 @@ impl ControlPlane {
             plane,
             sync: sync_address,
             admin: admin_address,
+            tls,
             serving,
             runtime: Some(runtime),
         })
@@ -188,6 +201,35 @@ impl ControlPlane {
 
     pub fn plane(&self) -> &Arc<Plane> {
         &self.plane
+    }
+
+    /// Takes certificates and shields anew, all of it or nothing. Connections that begin from now on are met with these
+    /// certificates and held against this authority; those that are there go on. Where nodes are met without TLS,
+    /// certificates are looked at and not used.
+    pub fn reload(&mut self, anew: &Reload) -> Result<(), ReloadError> {
+        let done = self.try_reload(anew);
+        match done {
+            Ok(()) => self.plane.metrics.reloads_ok.inc(),
+            Err(_) => self.reload_refused(),
+        }
+        done
+    }
+
+    fn try_reload(&mut self, anew: &Reload) -> Result<(), ReloadError> {
+        let config = anew.tls.as_ref().map(tls::read).transpose()?;
+        // the last thing that can fail
+        if let Some(set) = self.block_on(self.plane.shields.set(anew.shields.as_deref())) {
+            set.map_err(ReloadError::Shields)?;
+        }
+        if let (Some(tls), Some(config)) = (&self.tls, config) {
+            tls.replace(config);
+        }
+        Ok(())
+    }
+
+    /// Counts a reload whose file was refused before it came here.
+    pub fn reload_refused(&self) {
+        self.plane.metrics.reloads_refused.inc();
     }
 
     /// Runs something of the plane's to its end, from outside of any runtime.
@@ -217,6 +259,27 @@ impl Drop for ControlPlane {
     }
 }
 
+/// Serves nodes until `stopped`, and what is under way then to its end.
+async fn serve_nodes<S>(
+    service: NodeService,
+    connections: impl Stream<Item = io::Result<Held<S>>>,
+    mut stopped: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = NodeControlServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .add_service(service)
+        .serve_with_incoming_shutdown(connections, async move {
+            serve::ended(&mut stopped).await;
+        });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "nodes are not served any more");
+    }
+}
+
 /// A control plane that is killed knows where the nodes were a minute ago.
 async fn keep_positions(plane: Arc<Plane>) {
     let mut every = tokio::time::interval(Duration::from_mins(1));
@@ -235,19 +298,6 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-fn server_tls(tls: &SyncTls) -> Result<ServerTlsConfig, StartError> {
-    let read = |path: &PathBuf| {
-        fs::read(path).map_err(|source| StartError::File {
-            path: path.clone(),
-            source,
-        })
-    };
-    Ok(ServerTlsConfig::new()
-        .identity(Identity::from_pem(read(&tls.cert)?, read(&tls.key)?))
-        .client_ca_root(Certificate::from_pem(read(&tls.ca)?))
-        .timeout(HANDSHAKE_MAX))
 }
 
 /// Makes the operator's first token, and a new one where the file is gone or its token was revoked. Only the owner can

@@ -7,8 +7,10 @@ use seawall_config::{
     ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, FleetTls, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
-use seawall_control_plane::server::{STORE_FILE, SyncTls, TOKEN_FILE};
-use seawall_control_plane::{Alone, ControlPlane, ControlPlaneSpec, Plane};
+use seawall_control_plane::server::{STORE_FILE, TOKEN_FILE};
+use seawall_control_plane::{
+    Alone, ControlPlane, ControlPlaneSpec, Plane, Reload, ReloadError, ShieldEntry, SyncTls,
+};
 use seawall_edge::Edge;
 use seawall_node::data_dir::load_or_create_secret;
 use seawall_origin_shield::Shield;
@@ -241,6 +243,16 @@ impl Fleet {
         self.plane.as_ref().expect("it runs").plane()
     }
 
+    /// Has the control plane take its certificates' files and these shields anew, as SIGHUP does.
+    pub fn reload_control_plane(
+        &mut self,
+        shields: Option<Vec<ShieldEntry>>,
+    ) -> Result<(), ReloadError> {
+        let tls = sync_tls(&self.spec);
+        let plane = self.plane.as_mut().expect("it runs");
+        plane.reload(&Reload { tls, shields })
+    }
+
     /// The file of the control plane's store.
     pub fn store(&self) -> PathBuf {
         self.data.path().join("control-plane").join(STORE_FILE)
@@ -356,15 +368,19 @@ fn plane(spec: &FleetSpec, data: &Path, sync: SocketAddr, admin: SocketAddr) -> 
         sync,
         admin,
         secret: Some(secret),
-        tls: spec.tls.as_ref().map(|(tls, _)| SyncTls {
-            cert: tls.cert.clone(),
-            key: tls.key.clone(),
-            ca: tls.ca.clone(),
-        }),
+        tls: sync_tls(spec),
         shields: None,
         host: Arc::new(Alone),
     });
     started.expect("a control plane starts")
+}
+
+fn sync_tls(spec: &FleetSpec) -> Option<SyncTls> {
+    spec.tls.as_ref().map(|(tls, _)| SyncTls {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        ca: tls.ca.clone(),
+    })
 }
 
 impl Drop for Fleet {

@@ -58,7 +58,7 @@ pub enum Command {
     /// Run a control plane: services and purges come by its API, and nodes follow it.
     #[command(
         subcommand_negates_reqs = true,
-        after_help = "Examples:\n  seawall control-plane --config config/examples/control-plane.toml\n  seawall control-plane backup --data ./seawall-data/control-plane --to backup.db\n  seawall control-plane restore --data ./seawall-data/control-plane --from backup.db\n\nSIGTERM ends it; nodes serve on."
+        after_help = "Examples:\n  seawall control-plane --config config/examples/control-plane.toml\n  seawall control-plane backup --data ./seawall-data/control-plane --to backup.db\n  seawall control-plane restore --data ./seawall-data/control-plane --from backup.db\n\nSIGHUP reloads certificates and shields; SIGTERM ends it. Nodes serve on."
     )]
     ControlPlane(ControlPlaneArgs),
     /// Purge what is cached, on every node, and see where it is in force.

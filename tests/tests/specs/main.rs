@@ -21,6 +21,7 @@ mod purging;
 mod purging_fields;
 mod purging_tiers;
 mod races;
+mod reloads;
 mod removal;
 mod secure;
 mod site;

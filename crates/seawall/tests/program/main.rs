@@ -5,6 +5,7 @@ mod cli;
 mod ends;
 mod fleet;
 mod purging;
+mod reloads;
 mod restarts;
 mod running;
 mod services;

@@ -38,8 +38,17 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = seawall()
-            .args(args)
+        Self::spawn(seawall().args(args))
+    }
+
+    /// What it logs goes to a file.
+    pub(crate) fn start_logging(args: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::spawn(seawall().args(args).stderr(log))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .arg("--json")
             .stdout(Stdio::piped())
             .spawn()
