@@ -392,18 +392,19 @@ impl<V: Shelved> Shelf<V> {
             .iter()
             .filter(|record| self.store.may_contains(record.key()))
             .count();
+        let mut why = String::new();
         if let Some((key, nonce, _)) = proof
             && let Err(reason) = self.comes_back(key, nonce).await
         {
-            tracing::debug!(reason, "a batch left no trace");
             arrived = 0;
+            why = format!(": {reason}");
         }
         let lost = batch.len() - arrived;
         metrics.written.inc_by(arrived as u64);
         metrics.dropped.inc_by(lost as u64);
         if lost > 0 {
             return Err(format!(
-                "{lost} of {} records were not written",
+                "{lost} of {} records were not written{why}",
                 batch.len()
             ));
         }
