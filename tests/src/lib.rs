@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod fault;
 pub mod fleet;
 pub mod gate;
 pub mod origin;
@@ -13,6 +14,7 @@ pub mod process;
 
 pub use client::{Client, Response};
 pub use cluster::{Cluster, ClusterSpec};
+pub use fault::Fault;
 pub use fleet::{Fleet, FleetSpec};
 pub use gate::Gate;
 pub use origin::{Origin, Reply, Request, Then};

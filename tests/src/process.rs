@@ -6,10 +6,12 @@ use seawall_config::{
 };
 use seawall_edge::Edge;
 use seawall_service_model::ServiceSet;
+use seawall_telemetry::{LogFormat, init_tracing};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use tempfile::NamedTempFile;
 
 const SPEC: &str = "SEAWALL_SPECS_EDGE";
 /// What a started edge says, before its address and that of its admin listener.
@@ -20,13 +22,20 @@ pub struct EdgeProcess {
     child: Child,
     address: SocketAddr,
     admin: SocketAddr,
+    log: NamedTempFile,
 }
 
 impl EdgeProcess {
     /// Runs the ignored test `name` of this very binary, which calls [`serve`].
     pub fn spawn(model: &EdgeModel, name: &str) -> Self {
+        let this = std::env::current_exe().expect("this binary");
+        Self::spawn_by(Command::new(this), model, name)
+    }
+
+    /// The same by a `command` that ends in this very binary, or in a program that becomes it.
+    pub fn spawn_by(mut command: Command, model: &EdgeModel, name: &str) -> Self {
         let node = &model.node;
-        let disk = node.disks.first();
+        let log = NamedTempFile::new().expect("a temporary file");
         let spec = json!({
             "id": node.id,
             "data": node.data,
@@ -34,12 +43,13 @@ impl EdgeProcess {
             "sync": node.control_plane.as_ref().map(|link| &link.address),
             "secret": node.fleet.secret_file,
             "shields": model.shields.iter().map(|s| json!([s.id, s.host, s.port])).collect::<Vec<_>>(),
-            "disk": disk.map(|disk| json!([disk.path, disk.size.0])),
+            "disks": node.disks.iter().map(|disk| json!([disk.path, disk.size.0])).collect::<Vec<_>>(),
         });
-        let mut child = Command::new(std::env::current_exe().expect("this binary"))
+        let mut child = command
             .args([name, "--exact", "--ignored", "--nocapture"])
             .env(SPEC, spec.to_string())
             .stdout(Stdio::piped())
+            .stderr(log.reopen().expect("a temporary file"))
             .spawn()
             .expect("this binary runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -49,12 +59,22 @@ impl EdgeProcess {
                 let (address, admin) = line.split_once(LISTENS)?.1.split_once(' ')?;
                 Some((address.parse().ok()?, admin.parse().ok()?))
             })
-            .expect("the edge starts");
+            .unwrap_or_else(|| panic!("the edge starts: {}", read(&log)));
         Self {
             child,
             address,
             admin,
+            log,
         }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        read(&self.log)
     }
 
     /// Its metrics, as its admin listener tells them.
@@ -76,7 +96,15 @@ impl EdgeProcess {
 impl Drop for EdgeProcess {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "the edge's log:\n{}", self.log());
+        }
     }
+}
+
+fn read(log: &NamedTempFile) -> String {
+    let bytes = std::fs::read(log.path()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What the process does: it serves until it is killed, or until who started it is gone.
@@ -84,6 +112,8 @@ pub fn serve() {
     let Ok(spec) = std::env::var(SPEC) else {
         return;
     };
+    init_tracing(LogFormat::Text, None);
+    crate::fault::may_befall_this_process();
     let spec: Value = serde_json::from_str(&spec).expect("a spec");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let fleet = FleetModel {
@@ -105,12 +135,16 @@ pub fn serve() {
         address: text(&spec["sync"]),
         tls_name: None,
     });
-    if let Some(bytes) = spec["disk"][1].as_u64() {
-        node.disks = vec![DiskModel {
-            path: text(&spec["disk"][0]).into(),
-            size: seawall_config::ByteCount(bytes),
-        }];
-    }
+    let disk = |disk: &Value| DiskModel {
+        path: text(&disk[0]).into(),
+        size: seawall_config::ByteCount(disk[1].as_u64().expect("a size")),
+    };
+    node.disks = spec["disks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(disk)
+        .collect();
     let shield = |shield: &Value| ShieldEntryModel {
         id: text(&shield[0]),
         host: text(&shield[1]),
