@@ -11,6 +11,7 @@ mod disks;
 mod faults;
 mod framing;
 mod holes;
+mod kernel_faults;
 mod kills;
 mod listeners;
 mod membership;
