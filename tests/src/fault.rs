@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// System calls that read from, write to, or sync an open file.
@@ -26,6 +27,15 @@ impl Fault {
     /// From now on `calls` about any of `files` fail in process `id` with `error` (`EIO`). A file's path is the one that
     /// it has by the time; a path that nothing lies under yet counts too. `None`: it cannot be done here, and was said.
     pub fn begin(id: u32, calls: &[&str], error: &str, files: &[PathBuf]) -> Option<Self> {
+        Self::inject(id, calls, &format!("error={error}"), files)
+    }
+
+    /// The same, but that they do what they do, and take longer by `by`.
+    pub fn slow(id: u32, calls: &[&str], by: Duration, files: &[PathBuf]) -> Option<Self> {
+        Self::inject(id, calls, &format!("delay_enter={}", by.as_micros()), files)
+    }
+
+    fn inject(id: u32, calls: &[&str], what: &str, files: &[PathBuf]) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let stderr = File::create(told(&dir)).expect("a temporary file");
         let calls = calls.join(",");
@@ -34,7 +44,7 @@ impl Fault {
             .args(["-f", "-p", &id.to_string(), "-o"])
             .arg(trace(&dir))
             .args(["-e", &format!("trace={calls}")])
-            .args(["-e", &format!("inject={calls}:error={error}")])
+            .args(["-e", &format!("inject={calls}:{what}")])
             .stdout(Stdio::null())
             .stderr(stderr);
         for file in files {

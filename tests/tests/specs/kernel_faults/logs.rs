@@ -6,6 +6,7 @@ use seawall_tests::{Fault, eventually};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_log_of_purges_that_cannot_be_written_acknowledges_nothing_and_catches_up() {
@@ -134,4 +135,21 @@ fn nor_does_it_come_back_where_the_node_is_killed_right_after_its_answer() {
         let edge = site.edge();
         assert_eq!(site.ask(&edge, &targets[0]).0, version);
     }
+}
+
+#[test]
+fn the_answer_to_a_change_waits_until_its_invalidation_is_on_the_device() {
+    const SLOW: Duration = Duration::from_secs(1);
+    let site = Site::start();
+    let edge = site.edge();
+    let targets = targets(2);
+    site.fill(&edge, &targets, 2);
+    let Some(_fault) = Fault::slow(edge.id(), SYNCS, SLOW, &site.minima()) else {
+        return;
+    };
+    site.change();
+    let began = Instant::now();
+    post(&edge, &targets[0]);
+    // the sync began after the request, and the answer came after the sync
+    assert!(began.elapsed() >= SLOW, "{:?}", began.elapsed());
 }
