@@ -65,9 +65,7 @@ impl Stored {
             Ok(chunk) => return Ok(chunk),
             Err(missing) => missing,
         };
-        // a busy disk may have it another time: no reason to let go of a copy that can be had from there alone
-        let later = missing == Missing::Busy && !part::restorable(&self.head);
-        if later || !self.may_ask {
+        if !self.may_ask || may_come_later(missing, part::restorable(&self.head)) {
             return Err(Broken::Gone);
         }
         let wanted = index..self.rest.end;
@@ -118,6 +116,12 @@ impl Stored {
             Err(self.retire())
         }
     }
+}
+
+/// Whether a chunk that the disk did not give is left to another time, and the copy to the disk: a busy one may have it
+/// then, which is no reason to let go of a copy that can be had from there alone.
+fn may_come_later(missing: Missing, restorable: bool) -> bool {
+    missing == Missing::Busy && !restorable
 }
 
 /// A longer body of which nothing is left is filled anew (4 MiB, which is one fetch).
@@ -275,5 +279,23 @@ async fn while_connected<W: Wire, T>(
     tokio::select! { biased;
         next = next => next,
         _ = wire.idle() => Err(Broken::Client),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_its_disk_alone_can_give_outlives_a_time_when_that_is_busy() {
+        let rows = [
+            (Missing::Busy, false, true),
+            (Missing::Busy, true, false),
+            (Missing::Gone, false, false),
+            (Missing::Gone, true, false),
+        ];
+        for (missing, restorable, later) in rows {
+            assert_eq!(may_come_later(missing, restorable), later, "{missing:?}");
+        }
     }
 }
