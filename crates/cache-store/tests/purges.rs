@@ -130,6 +130,33 @@ fn a_lost_log_is_another_lineage() {
 }
 
 #[test]
+fn a_log_that_begins_later_is_lost_without_its_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    let held = Held {
+        at: at(40),
+        term: 9,
+    };
+    purges.start_empty(held, || ()).unwrap();
+    let lineage = purges.lineage();
+    drop(purges);
+    let files = ["purges.log", "purges.table"].map(|name| dir.path().join(name));
+    let [log, table] = files.clone().map(|file| fs::read(file).unwrap());
+    let mut damaged = table.clone();
+    damaged[30] ^= 1;
+    for (table, lost) in [(None, true), (Some(damaged), true), (Some(table), false)] {
+        fs::write(&files[0], &log).unwrap();
+        match table {
+            None => fs::remove_file(&files[1]).unwrap(),
+            Some(table) => fs::write(&files[1], table).unwrap(),
+        }
+        let purges = Purges::open(dir.path()).unwrap();
+        assert_eq!(purges.recovered() == Recovered::Lost, lost);
+        assert_eq!(purges.lineage() != lineage, lost);
+    }
+}
+
+#[test]
 fn a_new_epoch_kills_what_is_stored_before_it_is_begun() {
     let dir = tempfile::tempdir().unwrap();
     let purges = started(dir.path());
@@ -239,6 +266,9 @@ fn a_start_that_failed_half_way_holds_what_it_held_and_can_be_tried_again() {
     purges.start_empty(held, || ()).unwrap_err();
     assert_eq!((purges.held(), purges.table().at()), (before, before.at));
     purges.apply(&[purge(2)]).unwrap_err();
+    // neither S nor the table is ahead of the log
+    assert_eq!((purges.held(), purges.table().at()), (before, before.at));
+    assert_eq!(judge(&purges, 2), Verdict::Live);
 
     fs::remove_dir(&table).unwrap();
     purges.start_empty(held, || ()).unwrap();

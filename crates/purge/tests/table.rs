@@ -128,6 +128,32 @@ fn a_million_scopes_are_told_apart() {
 }
 
 #[test]
+fn who_reads_s_finds_every_purge_up_to_it_in_the_table() {
+    const PURGES: u64 = 100;
+    // all parts of the table, and the last one takes a while to come to
+    let scope = |n: u64, i: u64| n | i << 40;
+    let table = Table::new(at(0));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for n in 1..=PURGES {
+                let scopes: Vec<u64> = (0..500).map(|i| scope(n, i)).collect();
+                table.apply(&purge(n, Strength::Hard, &scopes)).unwrap();
+            }
+        });
+        loop {
+            let n = table.at().n;
+            if n > 0 {
+                let verdict = table.judge(label(n - 1), &[ScopeId(scope(n, 499))]);
+                assert_eq!(verdict, Verdict::Gone, "{n}");
+            }
+            if n == PURGES {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn a_copy_of_another_epoch_is_gone_whatever_its_number() {
     let table = table(&[purge(1, Strength::Hard, &[1])]);
     for n in [0, 1, u64::MAX] {
