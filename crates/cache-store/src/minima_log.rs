@@ -207,6 +207,13 @@ impl MinimaLog {
         self.shared.id
     }
 
+    /// From now on its file takes no writes, as on a disk that is full or gone.
+    #[cfg(test)]
+    pub(crate) fn take_no_more(&self) {
+        let file = File::open(self.shared.path.join(FILE)).expect("it is there");
+        self.shared.file.lock().file = Arc::new(file);
+    }
+
     /// Calls `f` once, with the reason, when the log can no longer be written. From then on what lies on the disks must
     /// not be used after a restart. It is called on a thread that may block.
     pub(crate) fn on_failure(&self, f: OnFailure) {

@@ -58,6 +58,13 @@ impl Node {
         files.map(|file| file.unwrap().path()).collect()
     }
 
+    /// The same with what is in them.
+    fn read_all(&self, shelf: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = self.blocks(shelf).into_iter();
+        let read = |file: PathBuf| (file.clone(), fs::read(file).unwrap());
+        files.map(read).collect()
+    }
+
     /// The next start.
     fn try_start(&mut self) -> Result<CacheStore, OpenError> {
         self.config.boot.0 += 1;
@@ -66,6 +73,12 @@ impl Node {
 
     fn start(&mut self) -> CacheStore {
         self.try_start().unwrap()
+    }
+}
+
+fn write_all(files: &[(PathBuf, Vec<u8>)]) {
+    for (file, bytes) in files {
+        fs::write(file, bytes).unwrap();
     }
 }
 
@@ -146,6 +159,15 @@ fn a_retired_generation_stays_away_over_a_restart_and_a_newer_one_does_not() {
             ..kept
         },
     );
+    assert_eq!(ask(&store, 1), None);
+    // a validation that was under way meanwhile is too late
+    let fields = HeaderMap::new();
+    let refreshed = HeadParts {
+        revision: 1,
+        ..parts(first, 5, &fields)
+    };
+    let refreshed = Head::new(refreshed, Some(&[b"first"]));
+    store.refresh(1, VARIANT_NONE, Arc::new(refreshed));
     assert_eq!(ask(&store, 1), None);
     store.close();
     drop(store);
@@ -231,6 +253,7 @@ fn an_older_head_stays_dead_after_it_was_replaced_refreshed_or_invalidated() {
         put(&store, key, b"old");
     }
     flush(&store);
+    let kept = node.read_all("heads");
     for key in KEYS {
         match key % 3 {
             0 => drop(put(&store, key, b"new")),
@@ -248,19 +271,34 @@ fn an_older_head_stays_dead_after_it_was_replaced_refreshed_or_invalidated() {
             }
         }
     }
-    // and the newer ones never reached the disk
-    let files = node.blocks("heads");
-    let kept: Vec<Vec<u8>> = files.iter().map(|f| fs::read(f).unwrap()).collect();
     flush(&store);
     end(store);
-    for (file, bytes) in files.iter().zip(kept) {
-        fs::write(file, bytes).unwrap();
-    }
+    // and the newer ones never reached the disk
+    write_all(&kept);
     let store = node.start();
     for key in KEYS {
         let old = ask(&store, key).is_some_and(|body| &body[..] == b"old");
         assert!(key % 3 == 2 || !old, "{key}");
     }
+}
+
+#[test]
+fn a_copy_from_before_a_key_began_to_vary_does_not_come_back_for_every_request() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    put(&store, 1, b"plain");
+    flush(&store);
+    let kept = node.read_all("heads");
+    let names = ["accept-language".parse().unwrap()];
+    let mut request = HeaderMap::new();
+    request.insert("accept-language", "de".parse().unwrap());
+    let generation = store.next_generation();
+    store.insert(1, &names, &request, head(generation, b"deutsch"));
+    flush(&store);
+    end(store);
+    // what lay there before does, and what came after it does not
+    write_all(&kept);
+    assert_eq!(ask(&node.start(), 1), None);
 }
 
 #[test]
@@ -337,9 +375,48 @@ fn a_disk_that_missed_a_run_brings_no_older_head_back() {
 }
 
 #[test]
+fn copies_beside_another_log_of_purges_or_of_another_size_are_discarded() {
+    type Change = fn(&mut StoreConfig);
+    let changes: [(&str, Change); 2] = [
+        ("another log", |config| config.lineage += 1),
+        ("another size", |config| config.disks[0].bytes *= 2),
+    ];
+    for (what, change) in changes {
+        let mut node = Node::new(1);
+        let store = node.start();
+        put(&store, 1, b"old");
+        flush(&store);
+        end(store);
+        change(&mut node.config);
+        let store = node.start();
+        assert!(node.up(0) && !store.knows(1), "{what}");
+        end(store);
+    }
+}
+
+#[test]
+fn copies_of_a_later_boot_than_this_are_discarded() {
+    let mut node = Node::new(1);
+    let log = node.data.path().join("minima/minima.log");
+    end(node.start());
+    let first = fs::read(&log).unwrap();
+    let store = node.start();
+    put(&store, 1, b"old");
+    flush(&store);
+    store.invalidate(1);
+    end(store);
+    // what the node knows of its boots, and of what is dead, is from before; the disk is not
+    fs::write(&log, first).unwrap();
+    node.config.boot.0 = 1;
+    let store = node.start();
+    assert!(node.up(0));
+    assert_eq!(ask(&store, 1), None);
+}
+
+#[test]
 fn a_disk_that_cannot_be_used_is_left_out_and_the_node_starts() {
     type Spoil = fn(&Path);
-    let faults: [(&str, Spoil); 4] = [
+    let faults: [(&str, Spoil); 5] = [
         ("a file", |path| fs::write(path, "").unwrap()),
         ("a loop", |path| {
             std::os::unix::fs::symlink(path, path).unwrap();
@@ -347,6 +424,9 @@ fn a_disk_that_cannot_be_used_is_left_out_and_the_node_starts() {
         ("a file for a shelf", |path| {
             fs::create_dir(path).unwrap();
             fs::write(path.join("heads"), "").unwrap();
+        }),
+        ("a directory for the stamp", |path| {
+            fs::create_dir_all(path.join("stamp.new")).unwrap();
         }),
         ("a directory for the lock", |path| {
             fs::create_dir_all(path.join("lock")).unwrap();

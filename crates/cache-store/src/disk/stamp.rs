@@ -98,5 +98,12 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(decode_stamp(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+        // as another version writes it
+        let mut other = bytes;
+        other[MAGIC.len()] += 1;
+        let signed = STAMP_BYTES - 8;
+        let sum = xxh3_64(&other[..signed]);
+        other[signed..].copy_from_slice(&sum.to_le_bytes());
+        assert!(decode_stamp(&other).is_err());
     }
 }

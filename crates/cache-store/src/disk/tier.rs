@@ -359,54 +359,5 @@ fn open_drive(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::DISK_BYTES_MIN;
-    use bytes::Bytes;
-    use foyer::CacheBuilder;
-    use seawall_purge::{BootId, Generation};
-    use seawall_telemetry::NodeKind;
-    use std::sync::Barrier;
-
-    #[test]
-    fn a_chunk_is_found_while_it_waits_to_be_written() {
-        let data = tempfile::tempdir().unwrap();
-        let config = StoreConfig {
-            boot: BootId(1),
-            disks: vec![DiskConfig {
-                path: data.path().join("disk"),
-                bytes: DISK_BYTES_MIN,
-            }],
-            ..StoreConfig::default()
-        };
-        let metrics = Metrics::new(NodeKind::Edge, "test");
-        let (tier, _minima) = Tier::open(&config, &metrics).unwrap();
-        // nothing is written while both of the disk's threads are held
-        let (held, gate) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
-        for _ in 0..2 {
-            let (held, gate) = (held.clone(), gate.clone());
-            tier.drives[0].as_ref().unwrap().runtime.spawn(async move {
-                held.wait();
-                gate.wait();
-            });
-        }
-        held.wait();
-        let memory = CacheBuilder::new(1 << 20).build();
-        let (chunk, key) = (Bytes::from_static(b"waits"), |index| ChunkKey {
-            object: 7,
-            generation: Generation::default(),
-            index,
-        });
-        tier.offer_chunk(memory.insert(key(0), Chunk(chunk.clone())));
-        let load = |sum| {
-            let loaded = tier.load_chunk(key(0), 5, sum);
-            futures::executor::block_on(loaded)
-                .map(|loaded| loaded.value.0)
-                .ok()
-        };
-        assert!(tier.may_load_chunk(&key(0)) && !tier.may_load_chunk(&key(1)));
-        let sum = xxh3_64(&chunk);
-        assert_eq!((load(sum), load(sum + 1)), (Some(chunk), None));
-        gate.wait();
-    }
-}
+#[path = "tier/tests.rs"]
+mod tests;

@@ -31,6 +31,12 @@ impl Turn {
         }
     }
 
+    /// The last turn was as long ago as it has to be.
+    #[cfg(test)]
+    pub(crate) fn rewind(&mut self) {
+        self.at = self.at.checked_sub(TURN_WAIT).unwrap_or(self.at);
+    }
+
     /// Whether all disks have been written over since this last said yes.
     pub(crate) fn turned(&mut self, now: Instant, stands: impl Iterator<Item = Stand>) -> bool {
         if now.saturating_duration_since(self.at) < TURN_WAIT {

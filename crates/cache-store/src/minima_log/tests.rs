@@ -165,8 +165,7 @@ fn a_log_that_broke_is_told_once_and_gone_before_a_sync_returns() {
         tell.send(reason.to_owned()).unwrap();
     }));
     let id = log.id();
-    // a file that takes no writes, as on a disk that is full or gone
-    log.shared.file.lock().file = Arc::new(File::open(dir.path().join(FILE)).unwrap());
+    log.take_no_more();
     log.append(fact(KEY, version(1, 50)), Urgency::Lazy);
     log.append(fact(KEY, version(1, 51)), Urgency::Lazy);
     log.sync();
@@ -175,6 +174,21 @@ fn a_log_that_broke_is_told_once_and_gone_before_a_sync_returns() {
     assert_eq!(told.try_iter().next(), None);
     // another identity even where no stamp could be deleted
     assert_ne!(open(dir.path(), 2).0.id(), id);
+}
+
+#[test]
+fn a_log_that_cannot_be_synced_is_given_up_before_a_sync_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    let (tell, told) = std::sync::mpsc::channel();
+    log.on_failure(Box::new(move |_| tell.send(()).unwrap()));
+    // it takes what is written
+    let null = File::options().write(true).open("/dev/null").unwrap();
+    assert!(null.sync_data().is_err());
+    log.shared.file.lock().file = Arc::new(null);
+    log.append(fact(KEY, version(1, 50)), Urgency::Lazy);
+    log.sync();
+    assert_eq!(told.try_recv(), Ok(()));
 }
 
 #[test]
@@ -263,5 +277,28 @@ fn an_orderly_end_syncs_what_waits() {
         let last = log.append(fact(KEY, version(1, 50)), Urgency::Sync);
         drop(log);
         assert!(reached(last, AT_ONCE));
+    }
+}
+
+#[test]
+fn what_nothing_is_left_of_is_not_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tables) = open(dir.path(), 1);
+    let minima = crate::minima::Minima::logged(tables, log);
+    let length = || std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+    for primary in 0..100 {
+        let slot = crate::key::HeadKey {
+            primary,
+            variant: 0,
+        };
+        minima.supersede(slot, version(1, 50));
+    }
+    assert_eq!(length(), (HEADER_BYTES + 100 * RECORD_BYTES) as u64);
+    minima.turn();
+    minima.turn();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while length() > HEADER_BYTES as u64 {
+        assert!(std::time::Instant::now() < deadline, "it keeps them");
+        std::thread::yield_now();
     }
 }
