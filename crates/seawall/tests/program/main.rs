@@ -4,6 +4,7 @@ mod cdn;
 mod cli;
 mod ends;
 mod fleet;
+mod limits;
 mod purging;
 mod reloads;
 mod restarts;

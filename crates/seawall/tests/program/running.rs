@@ -38,17 +38,21 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::spawn(seawall().args(args))
+        Self::of(seawall(), args)
     }
 
     /// What it logs goes to a file.
     pub(crate) fn start_logging(args: &[&str], log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
-        Self::spawn(seawall().args(args).stderr(log))
+        let mut command = seawall();
+        command.stderr(log);
+        Self::of(command, args)
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// The same by `command`, which becomes the program or is it.
+    pub(crate) fn of(mut command: Command, args: &[&str]) -> Self {
         let mut child = command
+            .args(args)
             .arg("--json")
             .stdout(Stdio::piped())
             .spawn()
@@ -64,6 +68,10 @@ impl Running {
     pub(crate) fn address(&self, name: &str) -> String {
         let value = &self.ready[name];
         value.as_str().or(value[0].as_str()).unwrap().to_owned()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
