@@ -29,3 +29,4 @@ mod site;
 mod soft;
 mod stale;
 mod strangers;
+mod waiting;
