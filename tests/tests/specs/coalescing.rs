@@ -2,7 +2,10 @@
 
 use seawall_tests::client::get;
 use seawall_tests::cluster::metric;
-use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Then, eventually};
+use seawall_tests::{
+    Client, Cluster, ClusterSpec, Fleet, FleetSpec, Gate, Origin, Then, eventually,
+};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,4 +225,43 @@ fn a_reader_that_stops_reading_harms_nobody_and_costs_a_bounded_window() {
     assert_eq!(other.body.len(), LENGTH);
     let held = metric(&metrics, "seawall_fill_bytes", &[]);
     assert!(held < 8_000_000, "{held}");
+}
+
+#[test]
+fn all_who_wait_for_a_validation_that_finds_another_version_share_one_fetch_of_it() {
+    const CLIENTS: usize = 20;
+    const FRESH: (&str, &str) = ("cache-control", "max-age=3600");
+    let gate = Gate::default();
+    let (held, plain) = (gate.clone(), AtomicUsize::new(0));
+    let origin = Origin::start(move |request, reply| {
+        let next = [FRESH, ("etag", "\"2\"")];
+        if request.field("if-none-match").is_some() {
+            held.pass();
+            // it should have sent the other version
+            return reply.answer(304, &next, b"");
+        }
+        if plain.fetch_add(1, Ordering::AcqRel) == 0 {
+            return reply.answer(200, &[FRESH, ("etag", "\"1\"")], b"one");
+        }
+        reply.answer(200, &next, b"two")
+    });
+    let spec = FleetSpec {
+        shields: 0,
+        ..FleetSpec::default()
+    };
+    let fleet = Fleet::start(spec, &origin);
+    get(fleet.edge(0), "/", &[]);
+    fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
+
+    let answers = std::thread::scope(|scope| {
+        let edge = [fleet.edge(0)];
+        let asked = scope.spawn(move || all_get(CLIENTS, &edge, "/"));
+        eventually("the origin is asked", || origin.count("/") == 2);
+        gate.open();
+        asked.join().unwrap()
+    });
+
+    assert!(answers.iter().all(|a| a.text() == "two"), "{answers:?}");
+    assert!(get(fleet.edge(0), "/", &[]).is_hit());
+    assert_eq!(origin.count("/"), 3);
 }

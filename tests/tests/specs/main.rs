@@ -13,6 +13,7 @@ mod framing;
 mod holes;
 mod kernel_faults;
 mod kills;
+mod last_good;
 mod listeners;
 mod membership;
 mod operating;

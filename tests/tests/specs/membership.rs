@@ -199,12 +199,18 @@ fn a_removed_node_that_comes_back_starts_empty() {
     let mut fleet = Fleet::start(spec, &origin);
     fleet.purge_everywhere(json!({ "tags": ["other"] }));
     warm(&fleet, 0);
+    get(fleet.edge(0), "/second", &[]);
     fleet.stop_edge(0);
     eventually("it is gone", || !fleet.is_up_to_date("edge-0"));
     assert_eq!(fleet.ask("DELETE", "/v1/nodes/edge-0", "", &[]).0, 204);
     fleet.start_edge(0);
     eventually("it is back", || fleet.is_up_to_date("edge-0"));
     assert!(!is_hit(&fleet, 0));
+    // for good
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    assert!(is_hit(&fleet, 0));
+    assert!(!get(fleet.edge(0), "/second", &[]).is_hit());
 }
 
 #[test]

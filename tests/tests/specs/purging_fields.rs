@@ -2,7 +2,7 @@
 
 use seawall_tests::client::get;
 use seawall_tests::cluster::metric;
-use seawall_tests::{Fleet, FleetSpec, Origin};
+use seawall_tests::{Client, Fleet, FleetSpec, Gate, Origin, eventually};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -222,4 +222,61 @@ fn a_url_goes_also_while_its_host_is_another_services() {
         first,
         "the purge named the URL, not the service"
     );
+}
+
+#[test]
+fn who_asks_after_a_purge_of_a_stored_copys_tag_waits_for_no_fill_from_before_it() {
+    let gate = Gate::default();
+    let (held, count) = (gate.clone(), AtomicUsize::new(0));
+    let origin = Origin::start(move |_, reply| {
+        let n = count.fetch_add(1, Ordering::AcqRel);
+        if n == 1 {
+            held.pass();
+        }
+        let fields = [FRESH, ("surrogate-key", "t")];
+        reply.answer(200, &fields, n.to_string().as_bytes())
+    });
+    let fleet = with_shields(0, &origin);
+    let ask = || get(fleet.edge(0), "/", &[]).text();
+    assert_eq!(ask(), "0");
+    fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
+    std::thread::scope(|scope| {
+        let before = scope.spawn(ask);
+        eventually("the origin is asked", || origin.count("/") == 2);
+        // the request does not tell the tag: the copy that lies there does
+        fleet.purge_everywhere(json!({ "tags": ["t"] }));
+        assert_eq!(ask(), "2");
+        gate.open();
+        assert_eq!(before.join().unwrap(), "1");
+    });
+}
+
+#[test]
+fn nor_is_it_answered_by_a_304_that_states_a_tag_purged_before_it_asked() {
+    let gate = Gate::default();
+    let (held, plain) = (gate.clone(), AtomicUsize::new(0));
+    let origin = Origin::start(move |request, reply| {
+        let etag = ("etag", "\"1\"");
+        if request.field("if-none-match").is_some() {
+            held.pass();
+            return reply.answer(304, &[FRESH, etag, ("surrogate-key", "new")], b"");
+        }
+        let n = plain.fetch_add(1, Ordering::AcqRel);
+        let fields = [FRESH, etag, ("surrogate-key", "old")];
+        reply.answer(200, &fields, n.to_string().as_bytes())
+    });
+    let fleet = with_shields(0, &origin);
+    let ask = || get(fleet.edge(0), "/", &[]).text();
+    assert_eq!(ask(), "0");
+    fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
+    std::thread::scope(|scope| {
+        let before = scope.spawn(ask);
+        eventually("the origin is asked", || origin.count("/") == 2);
+        fleet.purge_everywhere(json!({ "tags": ["new"] }));
+        let mut after = Client::connect(fleet.edge(0));
+        after.request("GET", "/", &[], b"");
+        gate.open();
+        assert_eq!(after.response("GET").unwrap().text(), "1");
+        assert_eq!(before.join().unwrap(), "0");
+    });
 }

@@ -48,8 +48,8 @@ fn validating(held: Then) -> (Origin, Gate) {
 }
 
 /// A stale copy is being validated, its origin is at the gate, when it is purged hard. What the validation's client got,
-/// and what the edge answers from then on.
-fn purged_while_it_is_validated(held: Then, shields: usize) -> (Response, Response) {
+/// and what the edge answers from then on; and which questions to the origin had conditions.
+fn purged_while_it_is_validated(held: Then, shields: usize) -> (Response, Response, Vec<bool>) {
     let (origin, gate) = validating(held);
     let fleet = with_shields(shields, &origin);
     get(fleet.edge(0), "/", &[]);
@@ -61,13 +61,16 @@ fn purged_while_it_is_validated(held: Then, shields: usize) -> (Response, Respon
         gate.open();
         during.join().unwrap()
     });
-    (during, get(fleet.edge(0), "/", &[]))
+    let after = get(fleet.edge(0), "/", &[]);
+    let asked = origin.seen();
+    let condition = |r: &seawall_tests::Request| r.field("if-none-match").is_some();
+    (during, after, asked.iter().map(condition).collect())
 }
 
 #[test]
 fn a_copy_that_is_purged_while_it_is_validated_is_not_brought_back() {
     for shields in [0, 1] {
-        let (during, after) = purged_while_it_is_validated(Then::Keep, shields);
+        let (during, after, _) = purged_while_it_is_validated(Then::Keep, shields);
         assert_eq!((during.text(), after.text()), ("two".into(), "two".into()));
     }
 }
@@ -75,8 +78,10 @@ fn a_copy_that_is_purged_while_it_is_validated_is_not_brought_back() {
 #[test]
 fn nor_is_it_by_a_second_attempt_which_knows_of_the_purge() {
     for shields in [0, 1] {
-        let (during, after) = purged_while_it_is_validated(Then::Reset, shields);
+        let (during, after, conditions) = purged_while_it_is_validated(Then::Reset, shields);
         assert_eq!((during.text(), after.text()), ("two".into(), "two".into()));
+        // the second attempt was made without its validators
+        assert_eq!(conditions, [false, true, false], "{shields}");
     }
 }
 
@@ -232,6 +237,21 @@ fn a_node_takes_no_larger_position_from_a_neighbour() {
 }
 
 #[test]
+fn an_origin_has_no_word_in_the_label_of_its_answer() {
+    let origin = Origin::start(|_, reply| {
+        let label = ("seawall-label", "1.1");
+        reply.answer(200, &[FRESH, label], b"body")
+    });
+    let fleet = with_shields(1, &origin);
+    get(fleet.edge(0), "/", &[]);
+    assert!(get(fleet.edge(0), "/", &[]).is_hit());
+    fleet.purge_everywhere(json!({ "urls": [URL] }));
+    get(fleet.edge(0), "/", &[]);
+    assert!(get(fleet.edge(0), "/", &[]).is_hit());
+    assert_eq!(origin.count("/"), 2);
+}
+
+#[test]
 fn a_304_of_a_tier_confers_only_the_label_that_it_states() {
     let shield = Origin::start(|request, reply| {
         let sequence = request.field("seawall-sequence").unwrap();
@@ -267,6 +287,23 @@ fn a_304_of_a_tier_confers_only_the_label_that_it_states() {
         .map(|r| r.field("seawall-insist").is_some())
         .collect();
     assert_eq!(insisted, [false, false, true]);
+    edge.drain(Duration::ZERO);
+}
+
+#[test]
+fn who_looks_in_vain_again_and_again_insists_to_the_end() {
+    let shield = Origin::start(|request, reply| {
+        // from before the purge, whatever it is asked
+        let before = moved(request.field("seawall-sequence").unwrap(), -1);
+        reply.answer(200, &[FRESH, ("seawall-label", &before)], b"body")
+    });
+    let mut fleet = with_shields(0, &shield);
+    let edge = edge_below(&mut fleet, &shield);
+    fleet.purge_everywhere(json!({ "urls": [URL] }));
+    get(edge.addrs()[0], "/", &[]);
+    let asked = shield.seen();
+    let insists = |r: &seawall_tests::Request| r.field("seawall-insist").is_some();
+    assert!(asked.len() > 2 && asked.last().is_some_and(insists));
     edge.drain(Duration::ZERO);
 }
 
