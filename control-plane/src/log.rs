@@ -384,6 +384,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_new_epoch_has_no_writers_of_the_one_before() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
+        for key in 1..=2 {
+            let log = PurgeLog::open(store.clone()).await.unwrap();
+            append(&log, "a", key).await.unwrap();
+        }
+        let log = PurgeLog::open(store).await.unwrap();
+        let mut node = held(&log).await;
+        node.term ^= 1;
+        log.receive(&node, false).await.unwrap();
+        // the positions of earlier writers come again, and are this one's
+        for key in 3..=4 {
+            append(&log, "b", key).await.unwrap();
+            let (reception, _) = log.receive(&held(&log).await, false).await.unwrap();
+            assert_eq!(reception, Reception::Continue, "{key}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_log_whose_writers_are_unknown_begins_an_epoch() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(5)));
         let log = PurgeLog::open(store.clone()).await.unwrap();

@@ -123,6 +123,7 @@ impl Drop for UnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
     use seawall_control_protocol::Estimate;
     use std::future::{pending, ready};
 
@@ -149,12 +150,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn so_many_questions_are_under_way_at_a_time() {
+        let questions = Questions::default();
+        let _a = questions.connect("a", 1);
+        let about = About::Estimate { scopes: Vec::new() };
+        let ask = || questions.ask(&about, Duration::from_hours(1), pending());
+        let mut asking: Vec<_> = (0..ASKED_MAX).map(|_| Box::pin(ask())).collect();
+        for asked in &mut asking {
+            assert!(futures::poll!(asked.as_mut()).is_pending());
+        }
+        assert!(matches!(ask().now_or_never(), Some(None)));
+        // whoever gives up makes room
+        asking.pop();
+        assert!(futures::poll!(Box::pin(ask())).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_answers_when_the_control_plane_ends() {
         let questions = Questions::default();
         let _a = questions.connect("a", 1);
         let about = About::Estimate { scopes: Vec::new() };
-        let patience = Duration::from_hours(1);
+        let (begun, patience) = (Instant::now(), Duration::from_hours(1));
         let answers = questions.ask(&about, patience, ready(())).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(answers.silent, ["a"]);
         assert!(questions.asked.lock().is_empty());
     }

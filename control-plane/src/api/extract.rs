@@ -68,3 +68,32 @@ impl FromRequestParts<Api> for Parameters {
             .map_err(|_| Refused::field("", "the query cannot be read"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Alone;
+    use crate::plane::Plane;
+    use crate::store::MemoryStore;
+    use seawall_purge::Epoch;
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_refused_in_time() {
+        let store = Arc::new(MemoryStore::new(Epoch(1)));
+        let api = Api {
+            plane: Arc::new(Plane::open(store, None).await.unwrap()),
+            host: Arc::new(Alone),
+            listeners: Arc::new(Semaphore::new(1)),
+        };
+        let endless = futures::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(axum::body::Body::from_stream(endless));
+        let begun = tokio::time::Instant::now();
+        let read = Body::from_request(request, &api);
+        let refused = tokio::time::timeout(2 * BODY_MAX, read).await.unwrap();
+        let refused = refused.err().unwrap();
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
+        assert!(begun.elapsed() >= BODY_MAX);
+    }
+}

@@ -270,6 +270,16 @@ async fn a_receipt_tells_no_time_of_what_was_applied_before_the_node_joined() {
 }
 
 #[tokio::test]
+async fn a_node_that_leaves_is_known_by_its_last_position_after_a_restart() {
+    let store = store();
+    let first = members(&store).await;
+    first.acknowledge("a", 0, &ack(seq(1, 9)), 30);
+    assert!(first.leave("a", 0, 31).await);
+    let again = Members::open(store).await.unwrap();
+    assert_eq!(pending(&again, seq(1, 9)), ["b"]);
+}
+
+#[tokio::test]
 async fn positions_that_were_kept_are_known_after_a_restart() {
     let store = store();
     let first = members(&store).await;

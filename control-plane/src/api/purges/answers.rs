@@ -1,4 +1,4 @@
-//! What an answer says of a purge whose members acknowledge at that very moment.
+//! What answers say of purges: while members acknowledge, are away, and where too much is named.
 
 use super::*;
 use crate::members::Received;
@@ -80,4 +80,77 @@ async fn a_status_and_its_body_are_of_one_moment_while_a_node_acknowledges() {
     }
     done.store(true, Ordering::Relaxed);
     acknowledging.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_purge_of_more_records_than_one_can_have_says_which_list_and_appends_nothing() {
+    let plane = plane_with_a_node().await;
+    // two of them do not fit one record
+    let item = |i| Item {
+        kind: Kind::Url,
+        text: format!("http://a/{i}"),
+        scopes: (0..=SCOPES_MAX as u64 / 2).map(ScopeId).collect(),
+    };
+    let requested = Requested {
+        items: (0..=APPEND_RECORDS_MAX).map(item).collect(),
+        service: None,
+        soft: false,
+        dry_run: false,
+        wait: Some(Duration::ZERO),
+    };
+    let refused = requested.carry_out(&plane, "ci", None, false).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.body()["field"], "urls");
+    assert_eq!(plane.log.head().await.unwrap().at.n, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_without_a_wait_of_its_own_does_not_wait_for_who_is_away() {
+    let plane = plane_with_a_node().await;
+    plane.members.leave("a", 1, 0).await;
+    let asked = |wait: &str| {
+        let body = format!(r#"{{"everything": true{wait}}}"#);
+        Requested::parse(body.as_bytes(), &plane).unwrap()
+    };
+    for (wait, waited) in [("", 0), (r#", "wait_ms": 700"#, 700)] {
+        let begun = tokio::time::Instant::now();
+        let done = asked(wait).carry_out(&plane, "ci", None, false);
+        let (status, told) = done.await.unwrap();
+        assert_eq!(
+            (status, &told["pending"]),
+            (StatusCode::ACCEPTED, &json!(1))
+        );
+        let took = begun.elapsed().as_millis();
+        assert!((waited..waited + 10).contains(&took), "{took}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_forgotten_is_purged_first() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(1)));
+    // deleted, the first one longest ago
+    let known = 2 * crate::services::SERVICES_MAX;
+    for i in 0..known {
+        let key = format!("service/s{i}");
+        let pointer = br#"{"version": 1, "deleted": true}"#.as_slice();
+        let put = store.put(&key, pointer.into(), crate::store::Expect::Any);
+        put.await.unwrap();
+    }
+    let plane = Plane::open(store, None).await.unwrap();
+    plane.make_room_for_service("s7").await.unwrap();
+    assert_eq!(plane.log.head().await.unwrap().at.n, 0, "it has its room");
+    plane.make_room_for_service("new").await.unwrap();
+    let records = plane
+        .log
+        .read(PurgeSeq::new(Epoch(1), 0), 10)
+        .await
+        .unwrap();
+    assert_eq!(records.len(), 1);
+    let purge = PurgeRecord::decode(&records[0]).unwrap();
+    assert_eq!(purge.named.service.as_deref(), Some("s0"));
+    assert_eq!(purge.scopes, [Scope::Service { service: "s0" }.id().0]);
+    assert!(!purge.soft);
+    let in_force = plane.services.in_force();
+    assert!(!in_force.knows("s0") && in_force.knows("s1"));
 }

@@ -199,6 +199,23 @@ async fn damage_that_comes_while_the_store_runs_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn a_record_that_went_missing_while_the_store_runs_is_damage_and_no_gap() {
+    let dir = closed_with_content().await;
+    let store = reopen(&dir).unwrap();
+    let read = |n| store.read(PurgeSeq::new(suite::EPOCH, n), 10);
+    assert_eq!(read(10).await.unwrap().len(), 10);
+    let connection = Connection::open(file_in(dir.path())).unwrap();
+    let harm = "DELETE FROM records WHERE n IN (17, 200)";
+    connection.execute(harm, []).unwrap();
+    // in the midst, and at the end
+    for n in [10, 195] {
+        let failed = read(n).await;
+        assert!(matches!(failed, Err(StoreError::Corrupt(_))), "{failed:?}");
+    }
+    assert_eq!(read(17).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_an_append_and_the_store_goes_on() {
     let (_dir, store) = begin();
     append(&store, 1, &["a"]).await.unwrap();
