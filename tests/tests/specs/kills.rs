@@ -1,6 +1,6 @@
 //! A control plane that is killed while purges are asked of it.
 
-use seawall_tests::client::request;
+use seawall_tests::client::{get, request};
 use seawall_tests::plane_process::{PlaneProcess, serve_plane};
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
 use serde_json::{Value, json};
@@ -132,4 +132,72 @@ fn every_purge_is_in_the_log_once_however_often_the_control_plane_is_killed() {
     let asked: Vec<&str> = ids.keys().map(String::as_str).collect();
     assert_eq!(listed, asked);
     eventually("the edge has all of them", || fleet.is_up_to_date("edge-0"));
+}
+
+/// A fleet of one edge with a disk, whose control plane is a process.
+fn with_a_process() -> (Fleet, impl Fn(&Fleet) -> PlaneProcess, Origin) {
+    let origin = Origin::start(|_, reply| {
+        let fields = [("cache-control", "max-age=3600"), ("surrogate-key", "t")];
+        reply.answer(200, &fields, b"body")
+    });
+    let spec = FleetSpec {
+        edges: 1,
+        shields: 0,
+        ..FleetSpec::default()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    fleet.stop_control_plane();
+    let spawn = |fleet: &Fleet| {
+        PlaneProcess::spawn(
+            &fleet.dir("control-plane"),
+            &fleet.dir("secret"),
+            fleet.sync(),
+            fleet.admin(),
+            "kills::a_control_plane_of_its_own",
+        )
+    };
+    (fleet, spawn, origin)
+}
+
+#[test]
+fn a_complete_receipt_stays_complete_when_the_control_plane_is_killed_after_its_node_left() {
+    let (mut fleet, spawn, _origin) = with_a_process();
+    let mut process = spawn(&fleet);
+    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    let told = fleet.purge_everywhere(json!({ "tags": ["t"] }));
+    fleet.stop_edge(0);
+    eventually("it is gone", || !fleet.is_up_to_date("edge-0"));
+    // its position is kept before it is told as gone for the one who asks after this
+    assert_eq!(
+        fleet.get("/v1/nodes").1["nodes"][0]["connected"],
+        json!(false)
+    );
+    let path = format!("/v1/purges/{}", told["id"].as_str().unwrap());
+    let later = fleet.purge(json!({ "tags": ["t"], "wait_ms": 0 }));
+    assert_eq!(later.0, 202);
+    process.kill();
+    process = spawn(&fleet);
+    assert_eq!(fleet.get(&path).1["complete"], json!(true));
+    drop(process);
+}
+
+#[test]
+fn a_node_that_has_started_empty_does_so_once_though_the_control_plane_is_killed() {
+    let (fleet, spawn, origin) = with_a_process();
+    let mut process = spawn(&fleet);
+    eventually("it follows", || fleet.is_up_to_date("edge-0"));
+    let hit = || get(fleet.edge(0), "/", &[]).is_hit();
+    fleet.purge_everywhere(json!({ "tags": ["other"] }));
+    hit();
+    assert!(hit());
+    assert_eq!(fleet.ask("DELETE", "/v1/nodes/edge-0", "", &[]).0, 204);
+    eventually("it is back", || fleet.is_up_to_date("edge-0"));
+    assert!(!hit() && hit());
+    let asked = origin.count("/");
+    process.kill();
+    process = spawn(&fleet);
+    eventually("it follows again", || fleet.is_up_to_date("edge-0"));
+    assert!(hit());
+    assert_eq!(origin.count("/"), asked);
+    drop(process);
 }

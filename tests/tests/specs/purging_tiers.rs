@@ -352,15 +352,21 @@ fn edges_that_ask_a_shield_that_lags_share_its_answer() {
 
 /// Asks the shield as an edge does whose position is `by` later than the shield's.
 fn as_an_edge_ahead(fleet: &Fleet, by: i64, sequence: &str, target: &str) -> Response {
-    let secret = std::fs::read_to_string(fleet.dir("secret")).unwrap();
-    let fields = [
-        ("seawall-link", "1"),
-        ("seawall-scheme", "http"),
-        ("seawall-hops", "1"),
-        ("seawall-fleet", secret.trim()),
-        ("seawall-sequence", &moved(sequence, by)),
-    ];
+    let fields = ahead(fleet, by, sequence);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     get(fleet.shield(0), target, &fields)
+}
+
+/// The fields of a neighbour's request whose position is `by` later than `sequence`.
+fn ahead(fleet: &Fleet, by: i64, sequence: &str) -> [(&'static str, String); 5] {
+    let secret = std::fs::read_to_string(fleet.dir("secret")).unwrap();
+    [
+        ("seawall-link", "1".into()),
+        ("seawall-scheme", "http".into()),
+        ("seawall-hops", "1".into()),
+        ("seawall-fleet", secret.trim().into()),
+        ("seawall-sequence", moved(sequence, by)),
+    ]
 }
 
 #[test]
@@ -410,29 +416,35 @@ fn a_shield_that_lags_answers_with_nothing_stale_and_validates_nothing() {
     assert_eq!(as_an_edge_ahead(&fleet, 0, &here, "/").status, 200);
 }
 
+/// A request of who knows one purge more than the shield is under way to it when that purge is asked for. Whether the
+/// origin was asked for it.
+fn fetched_while_the_shield_catches_up() -> bool {
+    let other = json!({ "tags": ["other"] });
+    let origin = Origin::start(|_, reply| reply.answer(200, &[FRESH, ETAG], b"body"));
+    let fleet = Fleet::of(&origin);
+    get(fleet.edge(0), "/", &[]);
+    let told = fleet.purge_everywhere(other.clone());
+    let (epoch, n) = told["id"].as_str().unwrap().split_once('-').unwrap();
+    let here = format!("{}.{n}", u64::from_str_radix(epoch, 16).unwrap());
+    let mut client = Client::connect(fleet.shield(0));
+    let fields = ahead(&fleet, 1, &here);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    client.request("GET", "/", &fields, b"");
+    fleet.purge_everywhere(other);
+    let answer = client.response("GET").unwrap();
+    assert_eq!((answer.status, answer.text()), (200, "body".into()));
+    let fetched = answer.field("seawall-fetched").is_some();
+    assert_eq!(origin.count("/"), 1 + usize::from(fetched));
+    fetched
+}
+
 #[test]
 fn a_shield_that_catches_up_while_a_request_waits_answers_from_its_store_again() {
-    let other = json!({ "tags": ["other"] });
-    // a purge may take longer than the wait, which costs a fetch: that is not the rule here
-    for _ in 0..10 {
-        let origin = Origin::start(|_, reply| reply.answer(200, &[FRESH, ETAG], b"body"));
-        let fleet = Fleet::of(&origin);
-        get(fleet.edge(0), "/", &[]);
-        let told = fleet.purge_everywhere(other.clone());
-        let (epoch, n) = told["id"].as_str().unwrap().split_once('-').unwrap();
-        let here = format!("{}.{n}", u64::from_str_radix(epoch, 16).unwrap());
-        // who asks knows one purge more, and the shield hears of that while the request waits
-        let answer = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| as_an_edge_ahead(&fleet, 1, &here, "/"));
-            fleet.purge_everywhere(other.clone());
-            waiting.join().unwrap()
-        });
-        assert_eq!((answer.status, answer.text()), (200, "body".into()));
-        let fetched = answer.field("seawall-fetched").is_some();
-        assert_eq!(origin.count("/"), 1 + usize::from(fetched));
-        if !fetched {
-            return;
-        }
-    }
-    panic!("it never answered from its store");
+    // a purge that takes longer than the wait costs a fetch, and one that is there before the request is no wait: both
+    // happen, and most often neither
+    const ROUNDS: usize = 9;
+    let fetched = (0..ROUNDS)
+        .filter(|_| fetched_while_the_shield_catches_up())
+        .count();
+    assert!(fetched < ROUNDS / 2, "{fetched} of {ROUNDS}");
 }
