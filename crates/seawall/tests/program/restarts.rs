@@ -150,6 +150,34 @@ fn up_takes_another_origin_and_leaves_what_an_operator_changed_or_deleted() {
 }
 
 #[test]
+fn up_waits_for_no_node_that_it_does_not_run_any_more() {
+    let cdn = Cdn::start();
+    assert!(
+        cdn.tell(&["purge", "--everything"], 0)
+            .contains("on all 3 nodes")
+    );
+    let Cdn {
+        up: running,
+        origin,
+        dir,
+    } = cdn;
+    running.end("-TERM");
+    let usual = ["--origin", &origin.url(), "--edges", "1", "--disk", "0"];
+    let running = up(&dir, &usual);
+    let tell = |args: &[&str]| crate::cdn::tell_at(&running.address("admin"), args, 0);
+    let told = tell(&["purge", "--everything"]);
+    assert!(
+        told.contains("on all 2 nodes") && !told.contains("edge-2"),
+        "{told}"
+    );
+    let listed = tell(&["node", "list"]);
+    assert!(
+        listed.contains("edge-1") && !listed.contains("edge-2"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn a_damaged_store_is_refused_with_the_way_back_or_served_without() {
     let cdn = Cdn::with(&DISK);
     cdn.warm("/");
