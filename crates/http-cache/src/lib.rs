@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `time`, `fields`, `list`, `strings` | seconds and HTTP dates; read access to a message's fields; comma lists; lists of strings |
 //! | `outcome`, `cache_status` | the one enum of what happened to a request; its RFC 9211 member |
+//! | `sf` | structured fields (RFC 9651) |
 //! | `cache_control`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; `Age` |
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
 //! | `vary` | RFC 9111 §4.1: the selecting fields and their digest |
@@ -37,6 +38,7 @@ mod outcome;
 mod part;
 mod ranges;
 mod reuse;
+pub mod sf;
 mod storable;
 mod strings;
 mod time;

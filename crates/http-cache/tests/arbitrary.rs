@@ -253,6 +253,22 @@ proptest! {
         Timestamp::parse_http_date(&bytes);
     }
 
+    /// Structured or not: no bytes make the parser panic, and what it reads it reads again in two lines.
+    #[test]
+    fn any_bytes_are_a_dictionary_or_none(
+        bytes in proptest::collection::vec(any::<u8>(), 0..80),
+        one in value(),
+        two in value(),
+    ) {
+        sf::Dictionary::parse(&bytes);
+        let mut fields = HeaderMap::new();
+        fields.append("x-one", one.clone());
+        fields.append("x-one", two.clone());
+        let joined = [one.as_bytes(), b", ", two.as_bytes()].concat();
+        let whole = sf::Dictionary::parse(&joined);
+        prop_assert_eq!(sf::Dictionary::of_field(&fields, "x-one"), whole);
+    }
+
     #[test]
     fn a_cache_status_member_is_always_a_field_value(
         cache in ".{0,20}", key in ".{0,20}", detail in ".{0,20}", ttl in any::<i64>(),
