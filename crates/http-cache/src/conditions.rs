@@ -24,7 +24,8 @@ pub enum Precondition {
 /// Judges the conditions in the order of RFC 9110 §13.2.2 against the validators of a copy with a 2xx status.
 ///
 /// Without `last_modified` the copy's `date` stands in for it in `If-Modified-Since` (RFC 9111 §4.3.2). A date that
-/// cannot be read, or a field with a date that occurs twice, is as if absent. `If-Match` and `If-Unmodified-Since` are
+/// cannot be read, or a field with a date that occurs twice, is as if absent. `now` tells which century a year of two
+/// digits is of. `If-Match` and `If-Unmodified-Since` are
 /// judged too: where a copy may answer for its origin, it may say that the condition fails. `If-Range` belongs to
 /// [`crate::ranges`]. Conditions on a copy with another status are ignored (§13.2.1): do not ask.
 pub fn evaluate(
@@ -33,8 +34,11 @@ pub fn evaluate(
     etag: Option<&[u8]>,
     last_modified: Option<&[u8]>,
     date: Option<&[u8]>,
+    now: Timestamp,
 ) -> Precondition {
-    let modified = last_modified.and_then(Timestamp::parse_http_date);
+    let read = |date: &[u8]| Timestamp::parse_http_date(date, now);
+    let date_of = |name| read(Single::of(request, name).once()?);
+    let modified = last_modified.and_then(read);
     let mut judged = Precondition::None;
 
     if let Some(matched) = lists(request, "if-match", etag, strong_match) {
@@ -42,9 +46,7 @@ pub fn evaluate(
             return Precondition::Failed;
         }
         judged = Precondition::Proceed;
-    } else if let (Some(since), Some(modified)) =
-        (date_of(request, "if-unmodified-since"), modified)
-    {
+    } else if let (Some(since), Some(modified)) = (date_of("if-unmodified-since"), modified) {
         if modified > since {
             return Precondition::Failed;
         }
@@ -59,8 +61,8 @@ pub fn evaluate(
         };
     }
     if is_cacheable_method(method)
-        && let Some(since) = date_of(request, "if-modified-since")
-        && let Some(modified) = modified.or_else(|| date.and_then(Timestamp::parse_http_date))
+        && let Some(since) = date_of("if-modified-since")
+        && let Some(modified) = modified.or_else(|| date.and_then(read))
     {
         return if modified <= since {
             Precondition::NotModified
@@ -89,10 +91,6 @@ fn lists(
         }
     });
     Some(found)
-}
-
-fn date_of(request: &dyn Fields, name: &str) -> Option<Timestamp> {
-    Timestamp::parse_http_date(Single::of(request, name).once()?)
 }
 
 #[cfg(test)]

@@ -125,9 +125,10 @@ impl Freshness {
         request_time: Timestamp,
         response_time: Timestamp,
     ) -> Freshness {
-        let date = response.first("date").and_then(Timestamp::parse_http_date);
-        let (lifetime, source) =
-            lifetime(status, response, cc, policy, date.unwrap_or(response_time));
+        let date = response
+            .first("date")
+            .and_then(|date| Timestamp::parse_http_date(date, response_time));
+        let (lifetime, source) = lifetime(status, response, cc, policy, date, response_time);
         let lifetime = policy.ttl_max.map_or(lifetime, |max| lifetime.min(max));
 
         let apparent_age = date.map_or(0, |date| response_time.saturating_since(date));
@@ -163,11 +164,12 @@ impl Freshness {
     }
 }
 
-/// What the response itself states (§4.2.1), before rules and guesses.
+/// What the response itself states (§4.2.1), before rules and guesses. `date`: its own, else `now`, when it came.
 pub(crate) fn explicit_lifetime(
     response: &HeaderMap,
     cc: &CacheControl,
     date: Timestamp,
+    now: Timestamp,
 ) -> Option<(u64, LifetimeSource)> {
     if let Some(seconds) = cc.s_maxage {
         return Some((seconds, LifetimeSource::SMaxage));
@@ -178,7 +180,7 @@ pub(crate) fn explicit_lifetime(
     let mut expires: Option<u64> = None;
     for line in response.get_all("expires") {
         // An invalid date, `0` above all, lies in the past (§5.3); of several lines the earliest counts.
-        let seconds = Timestamp::parse_http_date(line.as_bytes())
+        let seconds = Timestamp::parse_http_date(line.as_bytes(), now)
             .map_or(0, |at| at.saturating_since(date).min(DELTA_SECONDS_MAX));
         expires = Some(expires.map_or(seconds, |before| before.min(seconds)));
     }
@@ -190,9 +192,11 @@ fn lifetime(
     response: &HeaderMap,
     cc: &CacheControl,
     policy: &StoragePolicy,
-    date: Timestamp,
+    date: Option<Timestamp>,
+    now: Timestamp,
 ) -> (u64, LifetimeSource) {
-    let explicit = explicit_lifetime(response, cc, date);
+    let date = date.unwrap_or(now);
+    let explicit = explicit_lifetime(response, cc, date, now);
     let guessable = is_heuristically_cacheable(status) || cc.public;
     let ruled = !status.is_server_error();
     if let Some(seconds) = policy.ttl_override
@@ -214,7 +218,7 @@ fn lifetime(
         && guessable
         && let Some(modified) = response
             .first("last-modified")
-            .and_then(Timestamp::parse_http_date)
+            .and_then(|modified| Timestamp::parse_http_date(modified, now))
     {
         let seconds = date.saturating_since(modified) / HEURISTIC_DIVISOR;
         return (

@@ -39,13 +39,15 @@ pub enum Ranges {
 /// Reads `Range` and `If-Range` of a GET (for other methods `Range` means nothing: do not ask).
 ///
 /// `len` is the complete length; the validators are the copy's. Several ranges come out in ascending order, however they
-/// were asked for, so that a copy which is still being filled can be read once from front to back.
+/// were asked for, so that a copy which is still being filled can be read once from front to back. `now` tells which
+/// century a year of two digits in `If-Range` is of.
 pub fn ranges(
     request: &dyn Fields,
     etag: Option<&[u8]>,
     last_modified: Option<&[u8]>,
     date: Option<&[u8]>,
     len: u64,
+    now: Timestamp,
 ) -> Ranges {
     let Some(value) = Single::of(request, "range").once() else {
         return Ranges::Whole;
@@ -53,7 +55,7 @@ pub fn ranges(
     let Some(specs) = byte_specs(value) else {
         return Ranges::Whole;
     };
-    if !if_range_holds(request, etag, last_modified, date) {
+    if !if_range_holds(request, etag, last_modified, date, now) {
         return Ranges::Whole;
     }
     let Some((asked, mut parts)) = satisfiable(specs, len) else {
@@ -152,6 +154,7 @@ fn if_range_holds(
     etag: Option<&[u8]>,
     last_modified: Option<&[u8]>,
     date: Option<&[u8]>,
+    now: Timestamp,
 ) -> bool {
     let condition = match Single::of(request, "if-range") {
         Single::Absent => return true,
@@ -161,7 +164,7 @@ fn if_range_holds(
     if condition.starts_with(b"\"") || condition.starts_with(b"W/") {
         return etag.is_some_and(|etag| strong_match(condition, trim(etag)));
     }
-    let read = |value: Option<&[u8]>| value.and_then(Timestamp::parse_http_date);
+    let read = |value: Option<&[u8]>| Timestamp::parse_http_date(value?, now);
     let (Some(asked), Some(modified), Some(date)) =
         (read(Some(condition)), read(last_modified), read(date))
     else {

@@ -121,7 +121,7 @@ pub fn storable(
     }
     if !cc.public
         && !is_heuristically_cacheable(status)
-        && explicit_lifetime(response, &cc, response_time).is_none()
+        && explicit_lifetime(response, &cc, response_time, response_time).is_none()
     {
         return Storable::No(Unstorable::NoLifetime);
     }

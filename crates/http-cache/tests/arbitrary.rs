@@ -214,11 +214,13 @@ proptest! {
         request in head(),
         response in head(),
         len in prop_oneof![0_u64..100, any::<u64>()],
+        now in seconds(),
     ) {
+        let now = Timestamp(now);
         let first = |name: &str| response.get(name).map(HeaderValue::as_bytes);
         let (etag, modified, date) = (first("etag"), first("last-modified"), first("date"));
-        evaluate(&Method::GET, &request, etag, modified, date);
-        if let Ranges::Parts(parts) = ranges(&request, etag, modified, date, len) {
+        evaluate(&Method::GET, &request, etag, modified, date, now);
+        if let Ranges::Parts(parts) = ranges(&request, etag, modified, date, len, now) {
             prop_assert!(!parts.is_empty() && parts.len() <= RANGES_MAX);
             prop_assert!(parts.iter().all(|part| part.start < part.end && part.end <= len));
             prop_assert!(parts.windows(2).all(|pair| pair[0].end < pair[1].start));
@@ -249,8 +251,28 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_date_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-        Timestamp::parse_http_date(&bytes);
+    fn any_bytes_are_a_date_or_none(
+        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        now in any::<u64>(),
+    ) {
+        Timestamp::parse_http_date(&bytes, Timestamp(now));
+    }
+
+    /// RFC 9110 §5.6.7, whenever the reader lives.
+    #[test]
+    fn a_date_with_two_digits_is_read_as_one_of_the_hundred_years_around(
+        at in 0_u64..253_402_300_800,
+        now in 0_u64..253_402_300_800,
+    ) {
+        let full = Timestamp(at).to_http_date();
+        let (day, rest) = full[5..].split_at(2);
+        let (month, year, time) = (&rest[1..4], &rest[7..9], &rest[10..]);
+        let short = format!("Sunday, {day}-{month}-{year} {time}");
+        if let Some(read) = Timestamp::parse_http_date(short.as_bytes(), Timestamp(now)) {
+            const YEAR: u64 = 366 * 86_400;
+            prop_assert!(read.0 <= now + 50 * YEAR, "{short} at {now}: {read:?}");
+            prop_assert!(read.0 + 51 * YEAR >= now, "{short} at {now}: {read:?}");
+        }
     }
 
     /// Structured or not: no bytes make the parser panic, and what it reads it reads again in two lines.

@@ -55,9 +55,10 @@ pub(super) fn plan(
     let modified = validator(header::LAST_MODIFIED, &fields);
     let date = validator(header::DATE, &fields);
     let (etag, modified, date) = (etag.as_deref(), modified.as_deref(), date.as_deref());
+    let now = asked.received_at;
     let head_only = asked.method == Method::HEAD;
     if status == StatusCode::OK {
-        match evaluate(&asked.method, request, etag, modified, date) {
+        match evaluate(&asked.method, request, etag, modified, date, now) {
             Precondition::NotModified => {
                 let mut kept = not_modified_fields(&fields);
                 let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
@@ -93,7 +94,7 @@ pub(super) fn plan(
             Precondition::None | Precondition::Proceed => {}
         }
         if let (Some(length), false) = (length, head_only) {
-            match ranges(request, etag, modified, date, length) {
+            match ranges(request, etag, modified, date, length, now) {
                 Ranges::Whole => {}
                 Ranges::Unsatisfiable => {
                     fields.remove(header::CONTENT_TYPE);

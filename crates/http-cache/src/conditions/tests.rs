@@ -49,6 +49,8 @@ fn judge(method: &Method, copy: &Copy, request: Lines<'_>) -> Precondition {
         bytes(copy.etag),
         bytes(copy.last_modified),
         bytes(copy.date),
+        // in 2023; the dates of the rows are of 1994
+        Timestamp(1_700_006_400),
     )
 }
 

@@ -577,3 +577,19 @@ fn stale_windows_come_from_the_rule_else_the_response_and_are_zero_where_forbidd
         (0, Unstated, 0, 0, 0),
     );
 }
+
+#[test]
+fn a_year_of_two_digits_is_told_by_when_the_answer_came() {
+    // RFC 9110 §5.6.7; NOW is in 2023
+    let policy = StoragePolicy::default();
+    for (id, year, lifetime) in [
+        ("9110-5.6.7-exp-1 49 years ahead", "72", 1_539_043_200),
+        ("9110-5.6.7-exp-2 51 years ahead", "74", 0),
+        ("9110-5.6.7-exp-3 in the past", "20", 0),
+    ] {
+        let expires = format!("Monday, 22-Aug-{year} 00:00:00 GMT");
+        let lines = [("date", "@0"), ("expires", expires.as_str())];
+        let source = LifetimeSource::Expires;
+        arithmetic(id, 200, &lines, &policy, (lifetime, source, 0, 0, 0));
+    }
+}

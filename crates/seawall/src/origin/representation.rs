@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use seawall_http_cache::{ByteRange, Precondition, Ranges, Timestamp, evaluate, ranges};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Something that can be asked for.
 pub(super) struct Representation {
@@ -47,7 +48,9 @@ impl Representation {
         let etag = Some(self.etag.as_bytes());
         let modified = self.modified.map(Timestamp::to_http_date);
         let modified = modified.as_deref().map(str::as_bytes);
-        match evaluate(method, request, etag, modified, None) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = Timestamp(now.map_or(0, |since| since.as_secs()));
+        match evaluate(method, request, etag, modified, None, now) {
             Precondition::NotModified => return self.without_body(StatusCode::NOT_MODIFIED),
             Precondition::Failed => return self.without_body(StatusCode::PRECONDITION_FAILED),
             Precondition::None | Precondition::Proceed => {}
@@ -62,7 +65,7 @@ impl Representation {
                 ..self.part(StatusCode::OK, whole)
             };
         }
-        match ranges(request, etag, modified, None, self.len) {
+        match ranges(request, etag, modified, None, self.len, now) {
             Ranges::Parts(parts) if parts.len() == 1 => {
                 let part = parts[0];
                 let mut selection = self.part(StatusCode::PARTIAL_CONTENT, part);
