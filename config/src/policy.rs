@@ -2,12 +2,16 @@
 
 use crate::reader::Table;
 use http::{HeaderName, HeaderValue};
+use seawall_http_cache::Targets;
 use seawall_service_model::{
     CacheMode, FieldCondition, FieldEdits, Matcher, PathPattern, Policy, QueryRule, Rule,
 };
 use std::time::Duration;
 
 const TTL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// Targeted fields that a policy may list.
+const TARGETS_MAX: usize = 8;
 
 fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
     let range = Duration::ZERO..=TTL_MAX;
@@ -22,6 +26,26 @@ fn names(table: &Table<'_>, name: &'static str) -> Vec<HeaderName> {
         .into_iter()
         .map(|at| at.value)
         .collect()
+}
+
+/// The target list; an empty one is a list too: `Cache-Control` alone is read then.
+fn targets(table: &Table<'_>) -> Option<Targets> {
+    table.has("targets").then(|| {
+        let listed = table.parsed_list::<HeaderName>("targets");
+        if listed.len() > TARGETS_MAX {
+            let n = listed.len();
+            table.fault(format_args!("{n} targets; there may be {TARGETS_MAX}"));
+        }
+        for at in &listed {
+            if !Targets::may_be(&at.value) {
+                table.fault_at(
+                    at,
+                    "a target is a field whose name ends in -cache-control, or surrogate-control",
+                );
+            }
+        }
+        Targets::new(listed.into_iter().map(|at| at.value).collect())
+    })
 }
 
 pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
@@ -47,6 +71,9 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
         .bool("store_set_cookie")
         .unwrap_or(storage.store_set_cookie);
     storage.heuristic = table.bool("heuristic").unwrap_or(storage.heuristic);
+    if let Some(targets) = targets(table) {
+        storage.targets = targets;
+    }
     policy.gzip = table.bool("gzip").unwrap_or(policy.gzip);
     if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
         policy.gzip_min = min.0;

@@ -286,5 +286,6 @@ fn response(table: &Table<'_>) -> ResponseOptions {
         keep_surrogate_key: table
             .bool("keep_surrogate_key")
             .unwrap_or(default.keep_surrogate_key),
+        keep_targeted: table.bool("keep_targeted").unwrap_or(default.keep_targeted),
     }
 }

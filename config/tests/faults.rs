@@ -160,6 +160,23 @@ fn a_misspelled_field_is_told_its_name() {
 }
 
 #[test]
+fn a_target_is_a_field_with_directives_and_there_are_few() {
+    check_service(
+        "[service.default]\ntargets = [\"Cache-Control\", \"seawall-x-cache-control\", \"x y\", \"cdn-cache-control\"]\n",
+        &[
+            "f.toml:7: service.default.targets[2]: invalid HTTP header name",
+            "f.toml:7: service.default.targets[0]: a target is a field whose name ends in -cache-control, or surrogate-control",
+            "f.toml:7: service.default.targets[1]: a target is a field whose name ends in -cache-control, or surrogate-control",
+        ],
+    );
+    let nine: Vec<_> = (0..9).map(|n| format!("\"a{n}-cache-control\"")).collect();
+    check_service(
+        &format!("[service.default]\ntargets = [{}]\n", nine.join(", ")),
+        &["f.toml:6: service.default: 9 targets; there may be 8"],
+    );
+}
+
+#[test]
 fn values_out_of_bounds_or_of_another_kind_are_refused() {
     check_edge(
         &format!(

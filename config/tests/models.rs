@@ -67,6 +67,42 @@ response_headers = { set = { X-Rule = "one" }, remove = ["server"] }
 }
 
 #[test]
+fn a_policy_says_which_fields_go_before_cache_control() {
+    let set = services(
+        r#"
+[service]
+id = "site"
+hosts = ["*"]
+response.keep_targeted = false
+[[service.origins]]
+url = "https://origin.example"
+[service.default]
+[[service.rules]]
+path = "/a"
+targets = ["Example-Cache-Control", "surrogate-control"]
+[[service.rules]]
+path = "/b"
+targets = []
+"#,
+    );
+    let service = &set.services()[0];
+    let storage = |path: &str| &service.policy("GET", path, &HeaderMap::new()).0.storage;
+    let names = |path: &str| {
+        let names = storage(path).targets.names().iter();
+        names.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names("/"), ["seawall-cache-control", "cdn-cache-control"]);
+    assert_eq!(names("/a"), ["example-cache-control", "surrogate-control"]);
+    assert!(names("/b").is_empty());
+    assert!(!service.response.keep_targeted);
+
+    let plain = services(
+        "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a.example\"\n",
+    );
+    assert!(plain.services()[0].response.keep_targeted);
+}
+
+#[test]
 fn an_origin_has_its_own_name_where_the_clients_is_not_passed() {
     let check = |pass: bool, url: &str, host: Option<&str>, sni: Option<&str>| {
         let set = services(&format!(

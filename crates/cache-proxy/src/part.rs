@@ -17,7 +17,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{Body, CHUNK_BYTES, Head};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Slot, Wire};
-use seawall_http_cache::{ByteRange, is_part, part_validator};
+use seawall_http_cache::{ByteRange, Targets, is_part, part_validator};
 use seawall_purge::Label;
 use seawall_upstream::Ask;
 use std::cmp::Ordering;
@@ -125,6 +125,7 @@ async fn run(
         ask: ask.clone(),
         head,
         stored,
+        targets: asked.policy().storage.targets.clone(),
         range,
         fetch,
         next: run.start,
@@ -165,6 +166,8 @@ struct PartSink {
     head: Arc<Head>,
     /// The fields of `head`.
     stored: HeaderMap,
+    /// Which fields of an answer say whether its bytes may be kept.
+    targets: Targets,
     range: Range<u64>,
     fetch: Fetch,
     /// The chunk that comes next, and what has come of it.
@@ -190,7 +193,15 @@ impl PartSink {
             end: self.range.end,
         };
         let length = self.head.length;
-        if let Err(why) = is_part(&self.stored, status, &response.headers, range, length) {
+        let judged = is_part(
+            &self.stored,
+            status,
+            &response.headers,
+            range,
+            length,
+            &self.targets,
+        );
+        if let Err(why) = judged {
             tracing::debug!(
                 status = status.as_u16(),
                 why = why.as_str(),

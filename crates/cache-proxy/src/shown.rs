@@ -2,6 +2,7 @@
 
 use crate::asked::Asked;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use seawall_http_cache::SEAWALL_CACHE_CONTROL;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Fields that tell tags; they are for caches, not for clients.
@@ -11,17 +12,30 @@ pub(crate) const TAG_FIELDS: [HeaderName; 3] = [
     HeaderName::from_static("cache-tag"),
 ];
 
-/// Fields that do not go to clients: tags (unless the service keeps them), and what the rule removes or sets.
+/// Fields that do not go to clients: tags (unless the service keeps them), targeted fields (where it does not), and what
+/// the rule removes or sets.
 pub(crate) fn withhold(asked: &Asked, fields: &mut HeaderMap) {
     if !asked.service.response.keep_surrogate_key {
         for name in &TAG_FIELDS {
             fields.remove(name);
         }
     }
+    withhold_targeted(asked, fields);
     if !asked.service.response.via {
         fields.remove(header::VIA);
     }
     asked.policy().response_headers.apply(fields);
+}
+
+/// RFC 9213 §3.1: a cache that uses `CDN-Cache-Control` typically forwards it, for caches behind it that know it too, and
+/// may be told not to. What is addressed to Seawall is of use to nobody else.
+fn withhold_targeted(asked: &Asked, fields: &mut HeaderMap) {
+    fields.remove(SEAWALL_CACHE_CONTROL);
+    if !asked.service.response.keep_targeted {
+        for name in asked.policy().storage.targets.names() {
+            fields.remove(name);
+        }
+    }
 }
 
 /// Takes the members of the tiers behind out of `fields`, as one list.

@@ -17,6 +17,8 @@ const QUALIFIED_FIELDS_MAX: usize = 64;
 /// argument; a permission (`public`, `must-understand`) counts only without one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CacheControl {
+    /// The targeted field that they were read from (RFC 9213); `None`: `Cache-Control`.
+    pub target: Option<HeaderName>,
     /// §5.2.2.5
     pub no_store: bool,
     /// §5.2.2.4, unqualified
@@ -48,8 +50,8 @@ pub struct CacheControl {
 }
 
 impl CacheControl {
-    /// Reads every `Cache-Control` line of a response.
-    pub fn parse(response: &dyn Fields) -> Self {
+    /// Reads every `Cache-Control` line of a response; what counts for this cache is [`CacheControl::of`].
+    pub(crate) fn parse(response: &dyn Fields) -> Self {
         let mut cc = CacheControl::default();
         response.each("cache-control", &mut |line| {
             for_each_element(line, |element| cc.directive(element));
@@ -63,6 +65,13 @@ impl CacheControl {
             .iter()
             .chain(&self.no_cache_fields)
             .any(|field| field == name)
+    }
+
+    /// Whether it says that every client may have the response, so that cookies in it are meant for all: `public`,
+    /// `s-maxage`, or a lifetime that is meant for caches like this one (RFC 9213).
+    pub(crate) fn is_shared(&self) -> bool {
+        let targeted = self.target.is_some() && self.max_age.is_some_and(|seconds| seconds > 0);
+        self.public || self.s_maxage.is_some() || targeted
     }
 
     fn directive(&mut self, element: &[u8]) {
@@ -201,7 +210,7 @@ fn smallest(slot: &mut Option<u64>, read: Option<u64>) {
 /// Adds the names of a qualified directive, or sets the unqualified one where there are none to be read.
 ///
 /// Only the quoted form qualifies (§5.2.2.4 and §5.2.2.7 tell senders to use no other): `private=1` means all of it.
-fn qualified(argument: &Argument<'_>, whole: &mut bool, names: &mut Vec<HeaderName>) {
+pub(crate) fn qualified(argument: &Argument<'_>, whole: &mut bool, names: &mut Vec<HeaderName>) {
     let Argument::Quoted(list) = argument else {
         *whole = true;
         return;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::cache_control::CacheControl;
 use crate::fields::Fields;
 use crate::list::{for_each_element, trim};
+use crate::targeted::Targets;
 use crate::vary::{Vary, vary};
 
 /// A weight of 1 in thousandths (RFC 9110 §12.4.2).
@@ -114,7 +115,7 @@ pub fn compressible(content_type: Option<&[u8]>) -> bool {
 
 /// Whether a response may be coded and is worth it: a compressible type, not coded already, no part, no `no-transform`
 /// (RFC 9110 §7.7), and no digest of its bytes.
-pub fn may_compress(response: &HeaderMap) -> bool {
+pub fn may_compress(response: &HeaderMap, targets: &Targets) -> bool {
     let bound = [
         "content-encoding",
         "content-range",
@@ -125,7 +126,7 @@ pub fn may_compress(response: &HeaderMap) -> bool {
     ];
     compressible(response.first("content-type"))
         && !bound.iter().any(|name| response.contains_key(*name))
-        && !CacheControl::parse(response).no_transform
+        && !CacheControl::of(response, targets).no_transform
 }
 
 /// Makes a strong `ETag` weak: other bytes, the same meaning (RFC 9110 §8.8.1). A weak one stays; one that cannot be

@@ -23,6 +23,10 @@ pub enum LifetimeSource {
     SMaxage,
     /// `max-age`
     MaxAge,
+    /// `s-maxage` of a targeted field (RFC 9213)
+    TargetedSMaxage,
+    /// `max-age` of a targeted field (RFC 9213)
+    TargetedMaxAge,
     /// `Expires` less `Date`
     Expires,
     /// The rule's TTL for responses that state none.
@@ -40,6 +44,8 @@ impl LifetimeSource {
             LifetimeSource::Override => "override",
             LifetimeSource::SMaxage => "s-maxage",
             LifetimeSource::MaxAge => "max-age",
+            LifetimeSource::TargetedSMaxage => "targeted-s-maxage",
+            LifetimeSource::TargetedMaxAge => "targeted-max-age",
             LifetimeSource::Expires => "expires",
             LifetimeSource::Default => "default",
             LifetimeSource::Heuristic => "heuristic",
@@ -171,11 +177,17 @@ pub(crate) fn explicit_lifetime(
     date: Timestamp,
     now: Timestamp,
 ) -> Option<(u64, LifetimeSource)> {
+    use LifetimeSource::{MaxAge, SMaxage, TargetedMaxAge, TargetedSMaxage};
+    let targeted = cc.target.is_some();
     if let Some(seconds) = cc.s_maxage {
-        return Some((seconds, LifetimeSource::SMaxage));
+        return Some((seconds, if targeted { TargetedSMaxage } else { SMaxage }));
     }
     if let Some(seconds) = cc.max_age {
-        return Some((seconds, LifetimeSource::MaxAge));
+        return Some((seconds, if targeted { TargetedMaxAge } else { MaxAge }));
+    }
+    if targeted {
+        // RFC 9213 §2.2: where a targeted field governs, Expires counts for nothing
+        return None;
     }
     let mut expires: Option<u64> = None;
     for line in response.get_all("expires") {

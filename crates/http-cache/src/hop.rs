@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use crate::cache_control::CacheControl;
 use crate::fields::Fields;
 use crate::list::for_each_element;
+use crate::targeted::Targets;
 
 /// Fields of one connection, named in `Connection` or not; the Proxy- fields belong to the next proxy only.
 const HOP_BY_HOP: [&str; 11] = [
@@ -74,12 +75,12 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
 
 /// The head to store of a response that may be stored (RFC 9111 §3.1).
 ///
-/// Without hop-by-hop fields, without those that `private="..."` and `no-cache="..."` name, and without `Age`, which
-/// [`crate::Freshness`] keeps and each delivery writes anew.
-pub fn stored_fields(response: &HeaderMap) -> HeaderMap {
+/// Without hop-by-hop fields, without those that `private="..."` and `no-cache="..."` name where a cache with these
+/// targets reads its directives, and without `Age`, which [`crate::Freshness`] keeps and each delivery writes anew.
+pub fn stored_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
     let mut stored = response.clone();
     strip_hop_by_hop(&mut stored);
-    let cc = CacheControl::parse(response);
+    let cc = CacheControl::of(response, targets);
     for name in cc.private_fields.iter().chain(&cc.no_cache_fields) {
         stored.remove(name);
     }
@@ -168,11 +169,20 @@ mod tests {
             ("etag", "\"1\""),
             ("trailer", "x"),
         ]);
-        assert_eq!(names(&stored_fields(&fields)), ["cache-control", "etag"]);
+        let stored = |fields| stored_fields(fields, &Targets::default());
+        assert_eq!(names(&stored(&fields)), ["cache-control", "etag"]);
         let kept = head(&[("set-cookie", "a=b"), ("cache-control", "public")]);
+        assert_eq!(names(&stored(&kept)), ["cache-control", "set-cookie"]);
+        // RFC 9213 §2.2: where a targeted field governs, what Cache-Control names is not withheld
+        let targeted = head(&[
+            ("cdn-cache-control", "max-age=60, private=\"x-user\""),
+            ("cache-control", "no-cache=\"x-token\""),
+            ("x-user", "1"),
+            ("x-token", "1"),
+        ]);
         assert_eq!(
-            names(&stored_fields(&kept)),
-            ["cache-control", "set-cookie"]
+            names(&stored(&targeted)),
+            ["cache-control", "cdn-cache-control", "x-token"]
         );
     }
 }

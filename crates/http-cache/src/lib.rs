@@ -12,7 +12,7 @@
 //! | `time`, `fields`, `list`, `strings` | seconds and HTTP dates; read access to a message's fields; comma lists; lists of strings |
 //! | `outcome`, `cache_status` | the one enum of what happened to a request; its RFC 9211 member |
 //! | `sf` | structured fields (RFC 9651) |
-//! | `cache_control`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; `Age` |
+//! | `cache_control`, `targeted`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; those for this cache alone (RFC 9213); `Age` |
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
 //! | `vary` | RFC 9111 §4.1: the selecting fields and their digest |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
@@ -41,6 +41,7 @@ mod reuse;
 pub mod sf;
 mod storable;
 mod strings;
+mod targeted;
 mod time;
 mod vary;
 
@@ -62,5 +63,6 @@ pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
 pub use reuse::{Reuse, reuse};
 pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
 pub use strings::string_list;
+pub use targeted::{CDN_CACHE_CONTROL, SEAWALL_CACHE_CONTROL, SURROGATE_CONTROL, Targets};
 pub use time::Timestamp;
 pub use vary::{VARY_FIELDS_MAX, Vary, variant_digest, vary};

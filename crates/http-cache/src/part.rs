@@ -6,6 +6,7 @@ use crate::cache_control::CacheControl;
 use crate::entity_tag::{is_strong, strong_etag, strong_match};
 use crate::list::trim;
 use crate::ranges::ByteRange;
+use crate::targeted::Targets;
 
 /// The validator under which parts of a stored response may be asked for again: its strong `ETag`. `None`: it has none,
 /// or its server does not do ranges (`Accept-Ranges: none`), so that it can only be fetched whole.
@@ -63,6 +64,7 @@ pub fn is_part(
     answer: &HeaderMap,
     range: ByteRange,
     length: u64,
+    targets: &Targets,
 ) -> Result<(), NotPart> {
     if status != StatusCode::PARTIAL_CONTENT {
         return Err(NotPart::Status);
@@ -100,7 +102,7 @@ pub fn is_part(
     if !coded.is_empty() && coded != coding(stored) {
         return Err(NotPart::Coding);
     }
-    let cc = CacheControl::parse(answer);
+    let cc = CacheControl::of(answer, targets);
     if (cc.no_store && !cc.must_understand) || cc.private {
         return Err(NotPart::Forbidden);
     }
@@ -170,7 +172,8 @@ mod tests {
         let stored = fields(&[("etag", "\"v1\""), ("content-encoding", "gzip")]);
         let range = ByteRange { start: 10, end: 20 };
         let status = StatusCode::from_u16(status).unwrap();
-        let judged = is_part(&stored, status, &fields(answer), range, 100);
+        let targets = Targets::default();
+        let judged = is_part(&stored, status, &fields(answer), range, 100, &targets);
         assert_eq!(judged, expect, "{status} {answer:?}");
     }
 
@@ -218,6 +221,10 @@ mod tests {
         for control in ["no-store", "private"] {
             let control = ("cache-control", control);
             check(206, &[TAG, RANGE, control], Err(NotPart::Forbidden));
+            let targeted = ("cdn-cache-control", "max-age=1");
+            check(206, &[TAG, RANGE, control, targeted], Ok(()));
         }
+        let targeted = ("cdn-cache-control", "no-store");
+        check(206, &[TAG, RANGE, targeted], Err(NotPart::Forbidden));
     }
 }

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::cache_control::{CacheControl, RequestDirectives};
 use crate::fields::Fields;
 use crate::freshness::{Freshness, explicit_lifetime};
+use crate::targeted::Targets;
 use crate::time::Timestamp;
 use crate::vary::{Vary, vary};
 
@@ -14,6 +15,8 @@ use crate::vary::{Vary, vary};
 /// `must-revalidate` or the Authorization rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoragePolicy {
+    /// The fields with directives for this cache, which go before `Cache-Control` and `Expires` (RFC 9213).
+    pub targets: Targets,
     /// The lifetime, whatever the response states. Not applied to 5xx, nor to a status that is neither heuristically
     /// cacheable nor given an explicit lifetime. As any lifetime it counts from the origin's answer: `Age` is taken
     /// off, so that tiers do not add up.
@@ -24,7 +27,8 @@ pub struct StoragePolicy {
     pub stale_while_revalidate: Option<u64>,
     /// The stale-if-error window; goes before the response's.
     pub stale_if_error: Option<u64>,
-    /// Store answers with `Set-Cookie`, cookies included, even without `public` or `s-maxage`. Default: false.
+    /// Store answers with `Set-Cookie`, cookies included, even where the response does not say that they are meant for
+    /// all. Default: false.
     pub store_set_cookie: bool,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 §4.2.2). Default: true.
     pub heuristic: bool,
@@ -35,6 +39,7 @@ pub struct StoragePolicy {
 impl Default for StoragePolicy {
     fn default() -> Self {
         StoragePolicy {
+            targets: Targets::default(),
             ttl_override: None,
             ttl_default: None,
             stale_while_revalidate: None,
@@ -72,7 +77,7 @@ pub enum Unstorable {
     Private,
     /// The request had `Authorization` and the response none of the directives of §3.5.
     Authorization,
-    /// `Set-Cookie` without `public`, `s-maxage` or a rule.
+    /// `Set-Cookie` without `public`, `s-maxage`, a lifetime of a targeted field or a rule.
     SetCookie,
     /// `Vary: *`, or selecting fields that cannot be read.
     VaryStar,
@@ -115,7 +120,7 @@ pub fn storable(
     request_time: Timestamp,
     response_time: Timestamp,
 ) -> Storable {
-    let cc = CacheControl::parse(response);
+    let cc = CacheControl::of(response, &policy.targets);
     if let Some(reason) = forbidden(method, request, status, response, &cc, policy) {
         return Storable::No(reason);
     }
@@ -168,12 +173,12 @@ fn forbidden(
     if cc.private {
         return Some(Unstorable::Private);
     }
-    let shared = cc.public || cc.s_maxage.is_some();
-    if request.first("authorization").is_some() && !shared && !cc.must_revalidate {
+    let reused_for_all = cc.public || cc.s_maxage.is_some() || cc.must_revalidate;
+    if request.first("authorization").is_some() && !reused_for_all {
         return Some(Unstorable::Authorization);
     }
     if response.contains_key("set-cookie")
-        && !shared
+        && !cc.is_shared()
         && !policy.store_set_cookie
         && !cc.withholds("set-cookie")
     {

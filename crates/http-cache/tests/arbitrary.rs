@@ -4,13 +4,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use seawall_http_cache::*;
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 33] = [
     "accept-encoding",
     "age",
     "authorization",
     "cache-control",
+    "cache-groups",
+    "cache-status",
+    "cdn-cache-control",
     "cdn-loop",
     "connection",
+    "content-encoding",
+    "content-location",
+    "content-range",
     "content-type",
     "date",
     "etag",
@@ -21,16 +27,21 @@ const NAMES: [&str; 22] = [
     "if-range",
     "if-unmodified-since",
     "last-modified",
+    "location",
+    "no-vary-search",
     "pragma",
     "range",
+    "seawall-cache-control",
     "set-cookie",
+    "surrogate-control",
+    "transfer-encoding",
     "vary",
     "x-one",
     "te",
 ];
 
 /// Pieces that the parsers branch on, so that arbitrary bytes get past the first token.
-const PIECES: [&str; 32] = [
+const PIECES: [&str; 41] = [
     "max-age",
     "s-maxage",
     "no-cache",
@@ -63,6 +74,15 @@ const PIECES: [&str; 32] = [
     "x-one",
     "min-fresh",
     "max-stale",
+    "Sun Nov  6 08:49:37 1994",
+    "bytes 0-1/2",
+    "must-revalidate",
+    "(",
+    ")",
+    "?1",
+    ":aGk=:",
+    "%\"%c3%bc\"",
+    "60+5",
 ];
 
 /// Any byte that a field value can hold. Made, not filtered: rejected cases would use up the run.
@@ -101,9 +121,15 @@ fn seconds() -> impl Strategy<Value = u64> {
     prop_oneof![0_u64..1000, 1_700_000_000_u64..1_700_001_000, any::<u64>()]
 }
 
+fn targets() -> impl Strategy<Value = Targets> {
+    let all = [CDN_CACHE_CONTROL, SEAWALL_CACHE_CONTROL, SURROGATE_CONTROL];
+    proptest::sample::subsequence(all.to_vec(), 0..=3).prop_map(Targets::new)
+}
+
 fn policy() -> impl Strategy<Value = StoragePolicy> {
     let maybe = || proptest::option::of(seconds());
     (
+        targets(),
         maybe(),
         maybe(),
         maybe(),
@@ -114,6 +140,7 @@ fn policy() -> impl Strategy<Value = StoragePolicy> {
     )
         .prop_map(
             |(
+                targets,
                 ttl_override,
                 ttl_default,
                 stale_while_revalidate,
@@ -123,6 +150,7 @@ fn policy() -> impl Strategy<Value = StoragePolicy> {
                 heuristic,
             )| {
                 StoragePolicy {
+                    targets,
                     ttl_override,
                     ttl_default,
                     stale_while_revalidate,
@@ -154,10 +182,16 @@ proptest! {
         if let Storable::Yes(fresh) =
             storable(&Method::GET, &request, status, &response, &policy, asked, received)
         {
-            let cc = CacheControl::parse(&response);
+            let cc = CacheControl::of(&response, &policy.targets);
+            prop_assert!(!cc.no_store || cc.must_understand);
             prop_assert!(!cc.private && !directives.no_store);
             prop_assert!(vary(&response) != Vary::Star);
             prop_assert!(policy.ttl_max.is_none_or(|max| fresh.lifetime <= max));
+            if let Some(target) = &cc.target {
+                prop_assert!(policy.targets.names().contains(target));
+                let elsewhere = [LifetimeSource::MaxAge, LifetimeSource::SMaxage, LifetimeSource::Expires];
+                prop_assert!(!elsewhere.contains(&fresh.source));
+            }
             let plain = reuse(&fresh, &RequestDirectives::default(), now);
             prop_assert_eq!(plain == Reuse::Fresh, now < fresh.fresh_until());
             if plain == Reuse::Fresh && now >= received {
@@ -171,7 +205,7 @@ proptest! {
             if reuse(&fresh, &directives, now) == Reuse::Fresh {
                 prop_assert_eq!(plain, Reuse::Fresh);
             }
-            let stored = stored_fields(&response);
+            let stored = stored_fields(&response, &policy.targets);
             prop_assert!(!stored.contains_key("connection") && !stored.contains_key("age"));
         }
     }
@@ -214,6 +248,7 @@ proptest! {
         request in head(),
         response in head(),
         len in prop_oneof![0_u64..100, any::<u64>()],
+        targets in targets(),
         now in seconds(),
     ) {
         let now = Timestamp(now);
@@ -229,7 +264,10 @@ proptest! {
             prop_assert!(variant_digest(&names, &request) > 1);
         }
         accepts_gzip(first("accept-encoding"));
-        may_compress(&response);
+        may_compress(&response, &targets);
+        let range = ByteRange { start: 0, end: 2 };
+        let part = StatusCode::PARTIAL_CONTENT;
+        let _ = is_part(&request, part, &response, range, 2, &targets);
         cdn_loop_count(&request, "seawall");
     }
 

@@ -109,6 +109,9 @@ pub struct ResponseOptions {
     pub via: bool,
     /// `Surrogate-Key`, `xkey` and `Cache-Tag` stay in answers.
     pub keep_surrogate_key: bool,
+    /// Targeted fields (RFC 9213) stay in answers, for caches between here and the client that know them too. The one
+    /// that is meant for Seawall alone never does.
+    pub keep_targeted: bool,
 }
 
 impl Default for ResponseOptions {
@@ -117,6 +120,7 @@ impl Default for ResponseOptions {
             cache_status: true,
             via: true,
             keep_surrogate_key: false,
+            keep_targeted: true,
         }
     }
 }

@@ -30,4 +30,5 @@ mod site;
 mod soft;
 mod stale;
 mod strangers;
+mod targeted;
 mod waiting;

@@ -56,7 +56,7 @@ impl FillSink {
             None => None,
         };
         if freshness.is_some() {
-            fields = stored_fields(&fields);
+            fields = stored_fields(&fields, &self.asked.policy().storage.targets);
         } else {
             strip_hop_by_hop(&mut fields);
         }
@@ -169,7 +169,7 @@ impl FillSink {
         let wanted = self.proxy.tier().kind() == TierKind::Edge
             && policy.gzip
             && status == StatusCode::OK
-            && may_compress(fields)
+            && may_compress(fields, &policy.storage.targets)
             && self.want.is_none_or(|want| want >= policy.gzip_min)
             && compressible(fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
         if wanted {

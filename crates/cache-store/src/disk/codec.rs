@@ -416,6 +416,8 @@ fn source_code(source: LifetimeSource) -> u8 {
         LifetimeSource::Default => 4,
         LifetimeSource::Heuristic => 5,
         LifetimeSource::None => 6,
+        LifetimeSource::TargetedSMaxage => 7,
+        LifetimeSource::TargetedMaxAge => 8,
     }
 }
 
@@ -428,6 +430,8 @@ fn source_of(code: u8) -> Option<LifetimeSource> {
         4 => LifetimeSource::Default,
         5 => LifetimeSource::Heuristic,
         6 => LifetimeSource::None,
+        7 => LifetimeSource::TargetedSMaxage,
+        8 => LifetimeSource::TargetedMaxAge,
         _ => return None,
     })
 }

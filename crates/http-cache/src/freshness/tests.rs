@@ -579,6 +579,125 @@ fn stale_windows_come_from_the_rule_else_the_response_and_are_zero_where_forbidd
 }
 
 #[test]
+fn a_targeted_lifetime_goes_before_all_that_everybody_reads() {
+    use LifetimeSource::{
+        Heuristic, MaxAge, None as Unstated, Override, TargetedMaxAge, TargetedSMaxage,
+    };
+    const CC: &str = "cache-control";
+    const CDN: &str = "cdn-cache-control";
+    let default = StoragePolicy::default();
+    let targeted = |n| (n, TargetedMaxAge, 0, 0, 0);
+    for (id, lines, expect) in [
+        // RFC 9213 §2.2
+        (
+            "9213-2.2-50",
+            &[(CDN, "max-age=60"), (CC, "max-age=5")][..],
+            targeted(60),
+        ),
+        (
+            "9213-2.2-51 shorter",
+            &[(CDN, "max-age=5"), (CC, "max-age=60")],
+            targeted(5),
+        ),
+        (
+            "9213-2.2-52 nothing",
+            &[(CDN, "max-age=0"), (CC, "max-age=60")],
+            targeted(0),
+        ),
+        (
+            "9213-2.2-53 s-maxage",
+            &[(CDN, "max-age=5"), (CC, "s-maxage=60")],
+            targeted(5),
+        ),
+        (
+            "9213-2.2-54 expires",
+            &[(CDN, "max-age=5"), ("expires", "@60")],
+            targeted(5),
+        ),
+        (
+            "9213-2.2-55",
+            &[(CDN, "max-age=5, s-maxage=9")],
+            (9, TargetedSMaxage, 0, 0, 0),
+        ),
+        (
+            "9213-2.2-56 Age counts",
+            &[(CDN, "max-age=60"), ("age", "7")],
+            (60, TargetedMaxAge, 7, 0, 0),
+        ),
+        (
+            "9213-2.2-57 no lifetime in it: neither Cache-Control's nor Expires",
+            &[(CDN, "public"), (CC, "max-age=60"), ("expires", "@60")],
+            (0, Unstated, 0, 0, 0),
+        ),
+        (
+            "9213-2.2-58 but a guess",
+            &[
+                (CDN, "public"),
+                (CC, "max-age=60"),
+                ("last-modified", "@-1000"),
+            ],
+            (100, Heuristic, 0, 0, 0),
+        ),
+        (
+            "9213-2.1-60 cannot be read",
+            &[(CDN, "max-age=60.5 "), (CC, "max-age=5")],
+            (0, Unstated, 0, 0, 0),
+        ),
+        (
+            "9213-2.1-61 cannot be parsed",
+            &[(CDN, "max-age=60s"), (CC, "max-age=5")],
+            (5, MaxAge, 0, 0, 0),
+        ),
+        // RFC 5861, RFC 9111 §4.2.4, with the directives of the field that governs
+        (
+            "5861-3-01",
+            &[(CDN, "max-age=5, stale-while-revalidate=3, stale-if-error=4")],
+            (5, TargetedMaxAge, 0, 3, 4),
+        ),
+        (
+            "5861-3-02 not Cache-Control's",
+            &[
+                (CDN, "max-age=5"),
+                (CC, "stale-while-revalidate=3, stale-if-error=4"),
+            ],
+            targeted(5),
+        ),
+        (
+            "9111-4.2.4-01",
+            &[
+                (CDN, "max-age=5, stale-if-error=4"),
+                (CC, "must-revalidate, no-cache"),
+            ],
+            (5, TargetedMaxAge, 0, 0, 4),
+        ),
+        (
+            "9111-4.2.4-02",
+            &[(CDN, "max-age=5, stale-if-error=4, must-revalidate")],
+            targeted(5),
+        ),
+    ] {
+        arithmetic(id, 200, lines, &default, expect);
+    }
+    let over = StoragePolicy {
+        ttl_override: Some(7),
+        ..default.clone()
+    };
+    arithmetic(
+        "rule",
+        200,
+        &[(CDN, "max-age=60")],
+        &over,
+        (7, Override, 0, 0, 0),
+    );
+    let none = StoragePolicy {
+        targets: crate::Targets::new(Vec::new()),
+        ..default
+    };
+    let both = [(CDN, "max-age=60"), (CC, "max-age=5")];
+    arithmetic("no targets", 200, &both, &none, (5, MaxAge, 0, 0, 0));
+}
+
+#[test]
 fn a_year_of_two_digits_is_told_by_when_the_answer_came() {
     // RFC 9110 §5.6.7; NOW is in 2023
     let policy = StoragePolicy::default();

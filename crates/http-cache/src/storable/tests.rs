@@ -406,6 +406,8 @@ fn a_response_is_stored_only_where_the_rfc_allows_it() {
     check("validator only", &[], 200, &[("etag", "W/\"1\"")], None);
 }
 
+mod grants;
+
 #[test]
 fn only_answers_to_get_are_stored() {
     for method in ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "QUERY", "get"] {

@@ -284,3 +284,22 @@ fn chunked() -> Head {
     };
     Head::new(parts, None)
 }
+
+#[test]
+fn each_source_of_a_lifetime_has_a_code_that_stays_its_own() {
+    for (code, source) in [
+        (0, LifetimeSource::Override),
+        (1, LifetimeSource::SMaxage),
+        (2, LifetimeSource::MaxAge),
+        (3, LifetimeSource::Expires),
+        (4, LifetimeSource::Default),
+        (5, LifetimeSource::Heuristic),
+        (6, LifetimeSource::None),
+        (7, LifetimeSource::TargetedSMaxage),
+        (8, LifetimeSource::TargetedMaxAge),
+    ] {
+        assert_eq!(source_code(source), code);
+        assert_eq!(source_of(code), Some(source));
+    }
+    assert_eq!(source_of(9), None);
+}
