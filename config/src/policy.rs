@@ -71,6 +71,7 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
         .bool("store_set_cookie")
         .unwrap_or(storage.store_set_cookie);
     storage.heuristic = table.bool("heuristic").unwrap_or(storage.heuristic);
+    storage.heuristic_max = seconds(table, "heuristic_max").unwrap_or(storage.heuristic_max);
     if let Some(targets) = targets(table) {
         storage.targets = targets;
     }

@@ -67,7 +67,7 @@ response_headers = { set = { X-Rule = "one" }, remove = ["server"] }
 }
 
 #[test]
-fn a_policy_says_which_fields_go_before_cache_control() {
+fn a_policy_says_which_fields_go_before_cache_control_and_how_long_a_guess_may_be() {
     let set = services(
         r#"
 [service]
@@ -77,9 +77,11 @@ response.keep_targeted = false
 [[service.origins]]
 url = "https://origin.example"
 [service.default]
+heuristic_max = "1h"
 [[service.rules]]
 path = "/a"
 targets = ["Example-Cache-Control", "surrogate-control"]
+heuristic_max = "2h"
 [[service.rules]]
 path = "/b"
 targets = []
@@ -94,12 +96,16 @@ targets = []
     assert_eq!(names("/"), ["seawall-cache-control", "cdn-cache-control"]);
     assert_eq!(names("/a"), ["example-cache-control", "surrogate-control"]);
     assert!(names("/b").is_empty());
+    assert_eq!(storage("/").heuristic_max, 3600);
+    assert_eq!(storage("/a").heuristic_max, 7200);
+    assert_eq!(storage("/b").heuristic_max, 3600);
     assert!(!service.response.keep_targeted);
 
     let plain = services(
         "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a.example\"\n",
     );
     assert!(plain.services()[0].response.keep_targeted);
+    assert_eq!(plain.services()[0].default.storage.heuristic_max, 86_400);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::fields::Fields;
 use crate::storable::{StoragePolicy, is_heuristically_cacheable};
 use crate::time::Timestamp;
 
-/// The longest lifetime that is guessed: one day, beyond which RFC 9111 §4.2.2 once asked for a warning.
+/// The longest lifetime that is guessed, where nobody sets another: one day, beyond which RFC 7234 §5.5.4 wanted a
+/// warning.
 pub const HEURISTIC_LIFETIME_MAX: u64 = 24 * 60 * 60;
 
 /// A copy is guessed to stay fresh for this part of the time since its last modification (RFC 9111 §4.2.2).
@@ -233,10 +234,7 @@ fn lifetime(
             .and_then(|modified| Timestamp::parse_http_date(modified, now))
     {
         let seconds = date.saturating_since(modified) / HEURISTIC_DIVISOR;
-        return (
-            seconds.min(HEURISTIC_LIFETIME_MAX),
-            LifetimeSource::Heuristic,
-        );
+        return (seconds.min(policy.heuristic_max), LifetimeSource::Heuristic);
     }
     (0, LifetimeSource::None)
 }

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::cache_control::{CacheControl, RequestDirectives};
 use crate::fields::Fields;
-use crate::freshness::{Freshness, explicit_lifetime};
+use crate::freshness::{Freshness, HEURISTIC_LIFETIME_MAX, explicit_lifetime};
 use crate::targeted::Targets;
 use crate::time::Timestamp;
 use crate::vary::{Vary, vary};
@@ -32,6 +32,8 @@ pub struct StoragePolicy {
     pub store_set_cookie: bool,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 §4.2.2). Default: true.
     pub heuristic: bool,
+    /// The longest lifetime that is guessed. Default: [`HEURISTIC_LIFETIME_MAX`].
+    pub heuristic_max: u64,
     /// The longest lifetime, whatever its source.
     pub ttl_max: Option<u64>,
 }
@@ -46,6 +48,7 @@ impl Default for StoragePolicy {
             stale_if_error: None,
             store_set_cookie: false,
             heuristic: true,
+            heuristic_max: HEURISTIC_LIFETIME_MAX,
             ttl_max: None,
         }
     }

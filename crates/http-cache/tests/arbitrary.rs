@@ -137,6 +137,7 @@ fn policy() -> impl Strategy<Value = StoragePolicy> {
         maybe(),
         any::<bool>(),
         any::<bool>(),
+        seconds(),
     )
         .prop_map(
             |(
@@ -148,6 +149,7 @@ fn policy() -> impl Strategy<Value = StoragePolicy> {
                 ttl_max,
                 store_set_cookie,
                 heuristic,
+                heuristic_max,
             )| {
                 StoragePolicy {
                     targets,
@@ -157,6 +159,7 @@ fn policy() -> impl Strategy<Value = StoragePolicy> {
                     stale_if_error,
                     store_set_cookie,
                     heuristic,
+                    heuristic_max,
                     ttl_max,
                 }
             },
@@ -187,6 +190,9 @@ proptest! {
             prop_assert!(!cc.private && !directives.no_store);
             prop_assert!(vary(&response) != Vary::Star);
             prop_assert!(policy.ttl_max.is_none_or(|max| fresh.lifetime <= max));
+            if fresh.source == LifetimeSource::Heuristic {
+                prop_assert!(fresh.lifetime <= policy.heuristic_max);
+            }
             if let Some(target) = &cc.target {
                 prop_assert!(policy.targets.names().contains(target));
                 let elsewhere = [LifetimeSource::MaxAge, LifetimeSource::SMaxage, LifetimeSource::Expires];

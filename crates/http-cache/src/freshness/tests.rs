@@ -698,6 +698,37 @@ fn a_targeted_lifetime_goes_before_all_that_everybody_reads() {
 }
 
 #[test]
+fn a_guess_is_no_longer_than_the_setting() {
+    use LifetimeSource::Heuristic;
+    let modified = [("last-modified", "@-8640000")];
+    for (max, expect) in [
+        (0, 0),
+        (60, 60),
+        (HEURISTIC_LIFETIME_MAX, 86_400),
+        (u64::MAX, 864_000),
+    ] {
+        let policy = StoragePolicy {
+            heuristic_max: max,
+            ..StoragePolicy::default()
+        };
+        // RFC 9111 §4.2.2
+        arithmetic(
+            "9111-4.2.2-max",
+            200,
+            &modified,
+            &policy,
+            (expect, Heuristic, 0, 0, 0),
+        );
+    }
+    let capped = StoragePolicy {
+        heuristic_max: 60,
+        ttl_max: Some(30),
+        ..StoragePolicy::default()
+    };
+    arithmetic("both", 200, &modified, &capped, (30, Heuristic, 0, 0, 0));
+}
+
+#[test]
 fn a_year_of_two_digits_is_told_by_when_the_answer_came() {
     // RFC 9110 §5.6.7; NOW is in 2023
     let policy = StoragePolicy::default();
