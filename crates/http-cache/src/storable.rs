@@ -86,7 +86,7 @@ pub enum Unstorable {
     VaryStar,
     /// Neither an explicit lifetime nor a status that may be stored without one.
     NoLifetime,
-    /// Stale from the start, without validator and stale window: no request could use the copy.
+    /// Without a lifetime that could be used, even stale, and without validator: no request could use the copy.
     NoUse,
 }
 
@@ -134,7 +134,9 @@ pub fn storable(
         return Storable::No(Unstorable::NoLifetime);
     }
     let freshness = Freshness::of(status, response, &cc, policy, request_time, response_time);
+    // stale at its arrival, it is still of use to who takes it so (`max-stale`, §5.2.1.2), where nothing forbids that
     let usable = freshness.fresh_until() > freshness.received
+        || (freshness.lifetime > 0 && !freshness.no_cache && !freshness.must_revalidate)
         || freshness.stale_while_revalidate > 0
         || freshness.stale_if_error > 0
         || response.contains_key("etag")

@@ -355,10 +355,33 @@ fn a_response_is_stored_only_where_the_rfc_allows_it() {
     check("nothing said", &[], 200, &[], Some(NoUse));
     check("stale at once", &[], 200, &[(CC, "max-age=0")], Some(NoUse));
     check(
-        "stale by Age",
+        "stale by Age, of use with max-stale (5.2.1.2)",
         &[],
         200,
         &[(CC, "max-age=60"), ("age", "60")],
+        None,
+    );
+    for forbidding in ["must-revalidate", "proxy-revalidate", "s-maxage=60"] {
+        check(
+            "4.2.4 stale by Age, never used stale",
+            &[],
+            200,
+            &[(CC, "max-age=60"), (CC, forbidding), ("age", "60")],
+            Some(NoUse),
+        );
+    }
+    check(
+        "5.2.1.2 stale by Expires and Age",
+        &[],
+        200,
+        &[("date", "@0"), ("expires", "@60"), ("age", "61")],
+        None,
+    );
+    check(
+        "5.3 Expires at Date",
+        &[],
+        200,
+        &[("date", "@0"), ("expires", "@0")],
         Some(NoUse),
     );
     check(
