@@ -22,6 +22,26 @@ const OF_THE_BYTES: [&str; 11] = [
     "repr-digest",
 ];
 
+/// What a copy's fields say to caches, or to the client that gets the copy.
+const NOT_IN_REFUSALS: [&str; 13] = [
+    "age",
+    "cache-control",
+    "cache-group-invalidation",
+    "cache-groups",
+    "content-location",
+    "expires",
+    "last-modified",
+    "no-vary-search",
+    "pragma",
+    "set-cookie",
+    "set-cookie2",
+    "surrogate-control",
+    "warning",
+];
+
+/// Fields of RFC 9213: `CDN-Cache-Control` and its like.
+const TARGETED_SUFFIX: &str = "-cache-control";
+
 /// Conditions and ranges of the client's that a validation replaces.
 const CONDITIONS: [HeaderName; 6] = [
     header::IF_MATCH,
@@ -32,7 +52,7 @@ const CONDITIONS: [HeaderName; 6] = [
     header::RANGE,
 ];
 
-/// The fields that a 304 carries of a stored head (RFC 9110 §15.4.5).
+/// The fields that a 304 to a client carries of a stored head (RFC 9110 §15.4.5).
 ///
 /// All but the metadata of the representation and cookies; `Last-Modified` only where there is no `ETag`. What remains
 /// (caching, dates, tags, CORS) updates the receiver's copy. `Age` is the caller's to add.
@@ -47,6 +67,39 @@ pub fn not_modified_fields(stored: &HeaderMap) -> HeaderMap {
         if !dropped {
             fields.append(name, value.clone());
         }
+    }
+    fields
+}
+
+/// The fields that a 304 to another cache of the fleet carries of a stored head: all, so that each of them updates the
+/// copy there (RFC 9111 §3.2), but `Content-Length`.
+pub fn fleet_not_modified_fields(stored: &HeaderMap) -> HeaderMap {
+    let mut fields = stored.clone();
+    strip_hop_by_hop(&mut fields);
+    fields.remove(header::CONTENT_LENGTH);
+    fields
+}
+
+/// What a 412 or a 416 that a copy is the reason of may have of its fields (RFC 9110 §15.5.13, §15.5.17).
+///
+/// Nothing that describes the representation, which is not sent, and nothing that guides caches or sets cookies: it was
+/// said of another answer. `ETag`, `Date` and `Vary` stay, and what is no caching matter (CORS and the like).
+pub fn refusal_fields(stored: &HeaderMap) -> HeaderMap {
+    let mut fields = stored.clone();
+    strip_hop_by_hop(&mut fields);
+    let dropped: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| {
+            // Accept-Ranges says what a 416 is about
+            let kept = **name == header::ACCEPT_RANGES;
+            let guides = NOT_IN_REFUSALS.contains(&name.as_str())
+                || name.as_str().ends_with(TARGETED_SUFFIX);
+            (is_of_the_bytes(name) && !kept) || guides
+        })
+        .cloned()
+        .collect();
+    for name in dropped {
+        fields.remove(name);
     }
     fields
 }
@@ -86,6 +139,11 @@ pub fn update_applies(stored: &HeaderMap, update: &HeaderMap) -> bool {
         return weak_match(update, stored);
     }
     both(header::LAST_MODIFIED).is_none_or(|(update, stored)| update == stored)
+}
+
+/// Whether the request has a condition or asks for a part (RFC 9110 §13.1, §14.2).
+pub fn has_conditions(request: &HeaderMap) -> bool {
+    CONDITIONS.iter().any(|name| request.contains_key(name))
 }
 
 /// Turns a request into a validation of a copy: its `ETag` as `If-None-Match`, its `Last-Modified` as

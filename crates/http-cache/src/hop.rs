@@ -53,6 +53,17 @@ const END_TO_END: [&str; 24] = [
     "x-forwarded-proto",
 ];
 
+/// Fields that a delivery writes itself, or that go with the bytes that it sends.
+const OF_EACH_DELIVERY: [&str; 7] = [
+    "age",
+    "cache-status",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "date",
+    "via",
+];
+
 /// Removes what belongs to the connection that a message came over, the fields named in `Connection` included.
 ///
 /// For every message that is forwarded or stored; an upgrade that is passed on must be noted before and written anew.
@@ -86,6 +97,28 @@ pub fn stored_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
     }
     stored.remove(header::AGE);
     stored
+}
+
+/// What [`stored_fields`] leaves out of a response because `private="..."` or `no-cache="..."` names it (RFC 9111
+/// §5.2.2.4, §5.2.2.7): it is for the one whose request the response answers, and for nobody else.
+///
+/// Without the fields of the connection, nor those that each delivery writes anew or that say how the body is framed.
+pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
+    let mut withheld = HeaderMap::new();
+    let cc = CacheControl::of(response, targets);
+    if cc.private_fields.is_empty() && cc.no_cache_fields.is_empty() {
+        return withheld;
+    }
+    let mut end_to_end = response.clone();
+    strip_hop_by_hop(&mut end_to_end);
+    for name in cc.private_fields.iter().chain(&cc.no_cache_fields) {
+        if !OF_EACH_DELIVERY.contains(&name.as_str()) && !withheld.contains_key(name) {
+            for value in end_to_end.get_all(name) {
+                withheld.append(name, value.clone());
+            }
+        }
+    }
+    withheld
 }
 
 /// Whether the field is one of [`HOP_BY_HOP`].
@@ -181,8 +214,40 @@ mod tests {
             ("x-token", "1"),
         ]);
         assert_eq!(
+            names(&withheld_fields(&fields, &Targets::default())),
+            ["set-cookie", "x-token", "x-user"]
+        );
+        assert!(withheld_fields(&kept, &Targets::default()).is_empty());
+        assert_eq!(
+            names(&withheld_fields(&targeted, &Targets::default())),
+            ["x-user"]
+        );
+        assert_eq!(
             names(&stored(&targeted)),
             ["cache-control", "cdn-cache-control", "x-token"]
         );
+    }
+
+    #[test]
+    fn what_is_withheld_has_nothing_of_the_connection_the_framing_or_the_delivery() {
+        // RFC 9111 §5.2.2.4, §5.2.2.7
+        let fields = head(&[
+            (
+                "cache-control",
+                "private=\"x-user, content-length, age, date, x-hop, connection, x-none\"",
+            ),
+            ("cache-control", "no-cache=\"x-user, content-encoding\""),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("x-user", "1"),
+            ("x-user", "2"),
+            ("content-length", "1"),
+            ("content-encoding", "gzip"),
+            ("age", "1"),
+            ("date", "d"),
+        ]);
+        let withheld = withheld_fields(&fields, &Targets::default());
+        assert_eq!(names(&withheld), ["x-user"]);
+        assert_eq!(withheld.get_all("x-user").iter().count(), 2);
     }
 }

@@ -18,6 +18,7 @@
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
+//! | `head_update` | RFC 9111 §4.3.5: what the answer to a HEAD says of a stored response |
 //! | `hop`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; RFC 8586 |
 //! | `coding` | RFC 9110 §12.5.3: whether an answer is worth gzip and may have it |
 
@@ -31,6 +32,7 @@ mod entity_tag;
 mod fields;
 mod freshen;
 mod freshness;
+mod head_update;
 mod hop;
 mod list;
 mod method;
@@ -53,9 +55,13 @@ pub use coding::{accepts_gzip, add_vary, compressible, may_compress, weaken_etag
 pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
-pub use freshen::{freshen, not_modified_fields, update_applies, validation_fields};
+pub use freshen::{
+    fleet_not_modified_fields, freshen, has_conditions, not_modified_fields, refusal_fields,
+    update_applies, validation_fields,
+};
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
-pub use hop::{stored_fields, strip_hop_by_hop};
+pub use head_update::{HeadUpdate, head_update};
+pub use hop::{stored_fields, strip_hop_by_hop, withheld_fields};
 pub use method::{is_cacheable_method, is_unsafe_method};
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};

@@ -91,6 +91,12 @@ pub enum Unstorable {
 }
 
 impl Unstorable {
+    /// Whether the request is the reason: the answer to another client's may be stored, and a copy that is there is
+    /// none the worse for it.
+    pub fn is_of_the_request(self) -> bool {
+        matches!(self, Unstorable::RequestNoStore | Unstorable::Authorization)
+    }
+
     /// The token for Cache-Status' `detail` and explanations.
     pub fn as_str(self) -> &'static str {
         match self {

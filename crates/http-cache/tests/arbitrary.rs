@@ -284,6 +284,14 @@ proptest! {
         let mut twice = once.clone();
         freshen(&mut twice, &update);
         prop_assert_eq!(&once, &twice);
+        let targets = Targets::default();
+        let withheld = withheld_fields(&once, &targets);
+        let kept = stored_fields(&once, &targets);
+        prop_assert!(withheld.keys().all(|name| !kept.contains_key(name)));
+        let fleet = fleet_not_modified_fields(&once);
+        prop_assert!(!fleet.contains_key("content-length") && !fleet.contains_key("connection"));
+        prop_assert!(!refusal_fields(&once).contains_key("cache-control"));
+        head_update(StatusCode::OK, &stored, 5, StatusCode::OK, &update);
         let answer = not_modified_fields(&once);
         prop_assert!(!answer.contains_key("content-type") && !answer.contains_key("connection"));
         update_applies(&stored, &update);

@@ -141,6 +141,27 @@ fn a_304_carries_what_guides_caches_and_nothing_of_the_bytes() {
             "vary: x",
         ]
     );
+    assert_eq!(
+        shown(&fleet_not_modified_fields(&stored)),
+        [
+            "accept-ranges: bytes",
+            "access-control-allow-origin: *",
+            "cache-control: max-age=60",
+            "content-encoding: gzip",
+            "content-language: en",
+            "content-location: /a",
+            "content-type: text/html",
+            "date: d",
+            "etag: \"1\"",
+            "expires: e",
+            "last-modified: l",
+            "set-cookie: a=b",
+            "surrogate-key: k",
+            "vary: accept",
+            "vary: x",
+        ],
+        "another cache learns all (RFC 9111 §3.2)"
+    );
     let dated = head(&[("last-modified", "l"), ("content-type", "text/html")]);
     assert_eq!(
         shown(&not_modified_fields(&dated)),
@@ -225,4 +246,46 @@ fn an_update_applies_to_the_copy_whose_validators_it_repeats() {
             "{id}"
         );
     }
+}
+
+#[test]
+fn a_refusal_has_nothing_of_the_copy_that_guides_caches_or_describes_bytes() {
+    // RFC 9110 §15.5.13, §15.5.17; RFC 9111 §3
+    let stored = head(&[
+        ("age", "1"),
+        ("cache-control", "public, max-age=60"),
+        ("cdn-cache-control", "max-age=60"),
+        ("surrogate-control", "max-age=60"),
+        ("expires", "e"),
+        ("pragma", "x"),
+        ("last-modified", "l"),
+        ("set-cookie", "a=b"),
+        ("content-type", "text/html"),
+        ("content-encoding", "gzip"),
+        ("content-length", "5"),
+        ("content-location", "/a"),
+        ("content-security-policy", "x"),
+        ("accept-ranges", "bytes"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("date", "d"),
+        ("etag", "\"1\""),
+        ("vary", "accept"),
+        ("via", "1.1 x"),
+        ("cache-status", "x"),
+        ("seawall-label", "1"),
+    ]);
+    assert_eq!(
+        shown(&refusal_fields(&stored)),
+        [
+            "accept-ranges: bytes",
+            "cache-status: x",
+            "content-security-policy: x",
+            "date: d",
+            "etag: \"1\"",
+            "seawall-label: 1",
+            "vary: accept",
+            "via: 1.1 x",
+        ]
+    );
 }
