@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
-use seawall_cache_store::{CHUNK_BYTES, Coding, Found, Head, HeadParts, INLINE_MAX};
+use seawall_cache_store::{CHUNK_BYTES, Coding, Found, Head, HeadParts, Hidden, INLINE_MAX};
 use std::future::poll_fn;
 use std::io::Write;
 use std::sync::Arc;
@@ -166,6 +166,7 @@ impl Coder {
                 label: of.label,
                 status: of.status,
                 fields: &fields,
+                hidden: Hidden::default(),
                 upstream_cache_status: &self.of.upstream_cache_status,
                 freshness: of.freshness.clone(),
                 length,
@@ -204,6 +205,7 @@ pub(crate) fn refresh(
             label: plain.label,
             status: plain.status,
             fields: &fields,
+            hidden: Hidden::default(),
             upstream_cache_status: &parts.upstream_cache_status,
             freshness: plain.freshness.clone(),
             length: coded.length,

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
-use seawall_cache_store::{CHUNK_BYTES, Coding, Head, HeadParts, INLINE_MAX};
+use seawall_cache_store::{CHUNK_BYTES, Coding, Head, HeadParts, Hidden, INLINE_MAX};
 use seawall_client_conn::Wire;
 use seawall_http_cache::Freshness;
 use seawall_purge::ScopeId;
@@ -141,6 +141,7 @@ impl FillSink {
                 label: keeping.head.label,
                 status: keeping.head.status,
                 fields: &fields,
+                hidden: Hidden::default(),
                 upstream_cache_status: &keeping.head.upstream_cache_status,
                 freshness: keeping.freshness.clone(),
                 length,

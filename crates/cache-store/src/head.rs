@@ -1,5 +1,6 @@
 //! A stored response: one serialised record and a compact index into it.
 
+use crate::hidden::Hidden;
 use crate::memo::Memo;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -32,7 +33,7 @@ pub enum Coding {
     GzipOf(Generation, u32),
 }
 
-/// What a head is made from. `fields` are the fields as stored: end-to-end ones only, `Date` included, no `Age`.
+/// What a head is made from. `fields` are the fields as they go out: end-to-end ones only, `Date` included, no `Age`.
 #[derive(Debug)]
 pub struct HeadParts<'a> {
     pub generation: Generation,
@@ -41,6 +42,8 @@ pub struct HeadParts<'a> {
     pub label: Label,
     pub status: StatusCode,
     pub fields: &'a HeaderMap,
+    /// What `fields` were before they were changed for clients.
+    pub hidden: Hidden,
     /// `Cache-Status` members of the tiers behind this node, without this node's own.
     pub upstream_cache_status: &'a [u8],
     pub freshness: Freshness,
@@ -65,6 +68,8 @@ pub struct Head {
     pub body: Body,
     pub scopes: Box<[ScopeId]>,
     pub coding: Coding,
+    /// What its fields were before they were changed for clients.
+    pub hidden: Hidden,
     /// What the purges made of it last.
     pub memo: Memo,
     pub(crate) fields_len: u32,
@@ -140,6 +145,7 @@ impl Head {
             body,
             scopes: parts.scopes,
             coding: parts.coding,
+            hidden: parts.hidden,
             memo: Memo::default(),
             fields_len: fields_len as u32,
             status_len: status_len as u32,
@@ -172,8 +178,17 @@ impl Head {
         self.record.len()
             + self.scopes.len() * size_of::<ScopeId>()
             + sums
+            + self.hidden.bytes().len()
             + size_of::<Self>()
             + 160
+    }
+
+    /// The fields as the next server sent them: [`Self::fields`] without the changes for clients. To judge, to merge and
+    /// to ask by.
+    pub fn original_fields(&self) -> HeadFields {
+        let mut parts = self.fields();
+        self.hidden.restore(&mut parts.fields);
+        parts
     }
 
     /// Takes the record apart. What was serialised here parses; a field that does not is left out.

@@ -8,6 +8,7 @@
 //! what is purged says `seawall-purge`, and both are asked by `seawall-cache-proxy`.
 //!
 //! - [`head`]: a head and its serialised record
+//! - [`hidden`]: what its fields were before they were changed for clients
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`memo`]: what the purges made of a copy last
 //! - [`minimum`]: generations below which heads of a key are dead
@@ -18,6 +19,7 @@
 pub mod disk;
 mod durability;
 pub mod head;
+pub mod hidden;
 mod key;
 pub mod memo;
 mod minima;
@@ -32,6 +34,7 @@ pub mod variants;
 pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
 pub use durability::Durability;
 pub use head::{Body, Coding, Head, HeadFields, HeadParts};
+pub use hidden::Hidden;
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, gzip_variant};

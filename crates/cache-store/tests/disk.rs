@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use seawall_cache_store::{
-    CHUNK_BYTES, CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, OpenError,
-    StoreConfig, VARIANT_NONE,
+    CHUNK_BYTES, CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, Hidden,
+    OpenError, StoreConfig, VARIANT_NONE,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label};
@@ -107,6 +107,7 @@ fn parts(generation: Generation, length: u64, fields: &HeaderMap) -> HeadParts<'
         label: Label::default(),
         status: StatusCode::OK,
         fields,
+        hidden: Hidden::default(),
         upstream_cache_status: b"",
         freshness: freshness(),
         length,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use seawall_cache_store::{
-    Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, StoreConfig,
+    Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, Hidden, StoreConfig,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label};
@@ -47,6 +47,7 @@ fn head(generation: Generation, length: u64, inline: Option<&[u8]>) -> Arc<Head>
         label: Label::default(),
         status: StatusCode::OK,
         fields: &stored,
+        hidden: Hidden::default(),
         upstream_cache_status: b"shield; hit",
         freshness: freshness(),
         length,
@@ -238,6 +239,7 @@ fn a_lost_chunk_is_put_back_by_its_own_bytes_alone() {
             label: Label::default(),
             status: StatusCode::OK,
             fields: &stored,
+            hidden: Hidden::default(),
             upstream_cache_status: b"",
             freshness: freshness(),
             length: CHUNK_BYTES + 4,

@@ -7,7 +7,7 @@ use crate::shown::take_cache_status;
 use crate::standing::Standing;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
-use seawall_cache_store::{Coding, Head, HeadParts};
+use seawall_cache_store::{Coding, Head, HeadParts, Hidden};
 use seawall_http_cache::{
     Freshness, Outcome, RequestDirectives, Reuse, Storable, Timestamp, add_vary, freshen, reuse,
     storable, strip_hop_by_hop, update_applies,
@@ -190,6 +190,7 @@ impl FillSink {
                 label: learned.label(),
                 status: stored.head.status,
                 fields: &parts.fields,
+                hidden: Hidden::default(),
                 upstream_cache_status: &upstream_status,
                 freshness,
                 length: stored.head.length,

@@ -1,7 +1,7 @@
 //! Records as they lie on disk. Each begins with a version byte; what is of another version, too long, cut or followed
 //! by anything does not decode, which is a miss. No length is believed before it was compared with a bound.
 //!
-//! All integers are little-endian. Version 1:
+//! All integers are little-endian. Version 2 (1 had no hidden fields):
 //!
 //! ```text
 //! head key   version, primary u128, variant u64
@@ -10,7 +10,7 @@
 //! head       version, 0, boot u32, counter u64, revision u32, epoch u64, n u64, status u16,
 //!            lifetime u64, source u8, initial age u64, received u64, while-revalidate u64, if-error u64, flags u8,
 //!            length u64, coding u8 [boot u32, counter u64, revision u32], body u8 [object u128, count u32, sums],
-//!            scopes u32, ids, fields length u32, status length u32, record to the end
+//!            scopes u32, ids, hidden u32, bytes, fields length u32, status length u32, record to the end
 //! variants   version, 1, lists u8, each: names u16, each: length u16, bytes; digests u8, u64s
 //! ```
 //!
@@ -18,6 +18,7 @@
 
 use crate::CHUNK_BYTES;
 use crate::head::{Body, CACHE_STATUS, Coding, Head};
+use crate::hidden::Hidden;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::memo::Memo;
 use crate::variants::Variants;
@@ -30,7 +31,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest head or variants record: the longest inline body, as much again for fields, and checksums of 48 GiB in
 /// chunks.
 pub(crate) const ENTRY_BYTES_MAX: usize = 512 << 10;
@@ -172,8 +173,9 @@ impl Code for Entry {
                     Body::Inline => 0,
                     Body::Chunks { sums, .. } => sums.len(),
                 };
-                // the index without its lists is 143 bytes at most
-                150 + 8 * (sums + head.scopes.len()) + head.record.len()
+                // the index without its lists is 147 bytes at most
+                let lists = 8 * (sums + head.scopes.len()) + head.hidden.bytes().len();
+                150 + lists + head.record.len()
             }
             Self::Variants(variants) => {
                 let (lists, digests) = variants.parts();
@@ -271,6 +273,9 @@ fn index_of(head: &Head) -> Vec<u8> {
     for id in &head.scopes {
         out.put_u64_le(id.0);
     }
+    let hidden = head.hidden.bytes();
+    out.put_u32_le(hidden.len() as u32);
+    out.put_slice(hidden);
     out.put_u32_le(head.fields_len);
     out.put_u32_le(head.status_len);
     out
@@ -338,6 +343,8 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
     };
     let scopes = rest.try_get_u32_le().ok()? as usize;
     let scopes = get_u64s(rest, scopes)?.map(ScopeId).collect();
+    let hidden = rest.try_get_u32_le().ok()? as usize;
+    let hidden = Hidden::from_bytes(rest.split_off(..hidden)?);
     let fields_len = rest.try_get_u32_le().ok()?;
     let status_len = rest.try_get_u32_le().ok()?;
     // what later code slices by without asking again
@@ -360,6 +367,7 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
         body,
         scopes,
         coding,
+        hidden,
         memo: Memo::default(),
         fields_len,
         status_len,

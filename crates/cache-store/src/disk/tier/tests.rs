@@ -136,6 +136,7 @@ fn head(counter: u64, body: &[u8]) -> Entry {
         length: body.len() as u64,
         scopes: Box::default(),
         coding: Coding::AsIs,
+        hidden: crate::Hidden::default(),
         object: 7,
         sums: Arc::new([]),
     };
