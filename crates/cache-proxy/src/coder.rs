@@ -48,6 +48,7 @@ pub(crate) fn follow(
             let answer = Answer::Own {
                 head: coded.clone(),
                 share: Share::Selecting(Arc::default()),
+                withheld: None,
             };
             fill.growing.set_answer(answer, head.stored);
             let coder = Coder {

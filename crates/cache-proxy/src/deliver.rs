@@ -13,7 +13,7 @@ use crate::message;
 use crate::scoped::untold;
 use crate::source::{Broken, Held, Source};
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{Forward, Outcome};
 use std::ops::Range;
@@ -71,7 +71,7 @@ impl Delivered {
 }
 
 /// Sends the copy (`head`, `source`) as the answer to `asked`. `None`: nothing was sent, since the copy cannot answer it:
-/// some of its body was lost. Never `None` for a growing copy.
+/// some of its body was lost. Never `None` for a growing copy. `withheld` are fields for this client that the copy has not.
 pub(crate) async fn deliver<W: Wire>(
     proxy: &CacheProxy,
     wire: &mut W,
@@ -79,9 +79,16 @@ pub(crate) async fn deliver<W: Wire>(
     head: &CopyHead,
     mut source: Source,
     story: Story,
+    withheld: Option<&HeaderMap>,
 ) -> Option<Delivered> {
     let now = seawall_client_conn::now();
     let (status, length, mut fields) = (head.status, head.length, head.fields.clone());
+    for name in withheld.iter().flat_map(|own| own.keys()) {
+        fields.remove(name);
+    }
+    for (name, value) in withheld.into_iter().flatten() {
+        fields.append(name, value.clone());
+    }
     if let Some(freshness) = &head.freshness {
         let age = freshness.age(now);
         // an answer that was just fetched and has no age says nothing of it

@@ -27,7 +27,7 @@ pub(crate) struct Before {
     /// A copy that may be validated, or fallen back to.
     pub(crate) stored: Option<Stored>,
     /// The copy that an answer takes the place of, usable or not: an error answer inherits what it can be purged by.
-    pub(crate) replaced: Option<Arc<Head>>,
+    pub(crate) replaced: Option<Stored>,
 }
 
 /// Attempts over all addresses and next servers of one exchange.
@@ -40,7 +40,7 @@ pub(crate) fn spawn(
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     stored: Option<Stored>,
-    replaced: Option<Arc<Head>>,
+    replaced: Option<Stored>,
     stop: &ShutdownWatch,
 ) {
     let (proxy, stop) = (proxy.clone(), stop.clone());
@@ -55,7 +55,7 @@ async fn run(
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     stored: Option<Stored>,
-    replaced: Option<Arc<Head>>,
+    replaced: Option<Stored>,
     stop: &ShutdownWatch,
 ) {
     let fields = request_fields(proxy, &asked, stored.as_ref());
@@ -123,7 +123,7 @@ pub(crate) fn request_fields(
     }
     introduce(&mut fields, asked, proxy.tier());
     if let Some(stored) = stored {
-        validation_fields(&stored.head.fields().fields, &mut fields);
+        validation_fields(&stored.head.original_fields().fields, &mut fields);
     }
     fields
 }

@@ -4,11 +4,12 @@
 //! not, the writer waits when the slowest reader is [`WINDOW_BYTES`] behind, and readers that hold up others are cut.
 
 use crate::copy::CopyHead;
+use crate::shown::Withheld;
 use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::{CHUNK_BYTES, Head};
-use seawall_http_cache::Outcome;
+use seawall_http_cache::{Outcome, variant_digest};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,16 +53,34 @@ pub(crate) enum Share {
     FirstOnly,
 }
 
+impl Share {
+    /// Whether a request with the fields `asked` may have what was fetched for one with `first`, another one's.
+    pub(crate) fn admits(&self, first: &http::HeaderMap, asked: &http::HeaderMap) -> bool {
+        match self {
+            Self::FirstOnly => false,
+            Self::Selecting(names) => {
+                names.is_empty() || variant_digest(names, first) == variant_digest(names, asked)
+            }
+        }
+    }
+}
+
 /// What a fill came to, known with its head.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// The response that the next server sent; its body follows.
-    Own { head: Arc<CopyHead>, share: Share },
+    Own {
+        head: Arc<CopyHead>,
+        share: Share,
+        withheld: Withheld,
+    },
     /// A copy that was stored before is the answer: validated, or stale where that is allowed.
     Stored {
         head: Arc<Head>,
         variant: u64,
         outcome: Outcome,
+        share: Share,
+        withheld: Withheld,
     },
 }
 

@@ -11,6 +11,7 @@
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
+//! - `refreshed`: a stored copy gets the fields of a 304, or of the answer to a HEAD
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
@@ -36,6 +37,7 @@ mod proxy;
 mod purge_method;
 mod purging;
 mod quick;
+mod refreshed;
 mod refusal;
 mod scoped;
 mod shown;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub(crate) fn restorable(head: &Head) -> bool {
     head.status == StatusCode::OK
         && matches!(&head.body, Body::Chunks { count, sums, .. } if sums.len() == *count as usize)
-        && part_validator(&head.fields().fields).is_some()
+        && part_validator(&head.original_fields().fields).is_some()
 }
 
 /// Chunk `wanted.start` of `head`, which is neither in memory nor on a disk: fetched, with those behind it before
@@ -89,7 +89,7 @@ async fn run(
         proxy.metrics().parts.failed.inc();
         return;
     };
-    let stored = head.fields().fields;
+    let stored = head.original_fields().fields;
     let run = fetch.run();
     let range = bytes_of(&head, run.clone());
     let mut fields = request_fields(proxy, &asked, None);

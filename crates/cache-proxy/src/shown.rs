@@ -1,8 +1,11 @@
 //! What of an answer's fields goes to clients.
 
 use crate::asked::Asked;
+use crate::tier::TierKind;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use seawall_http_cache::SEAWALL_CACHE_CONTROL;
+use seawall_cache_store::{Coding, Hidden};
+use seawall_http_cache::{SEAWALL_CACHE_CONTROL, add_vary, withheld_fields};
+use std::sync::Arc;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Fields that tell tags; they are for caches, not for clients.
@@ -36,6 +39,51 @@ fn withhold_targeted(asked: &Asked, fields: &mut HeaderMap) {
             fields.remove(name);
         }
     }
+}
+
+/// Fields of an answer that are not stored, for the one who asked alone: `private="..."`, `no-cache="..."`.
+pub(crate) type Withheld = Option<Arc<HeaderMap>>;
+
+/// Makes an answer's stored `fields` what goes out, and tells what they were before: at the edge without what clients do
+/// not get, and of text that is coded here with `Vary`.
+pub(crate) fn show(
+    kind: TierKind,
+    asked: &Asked,
+    fields: &mut HeaderMap,
+    coding: Coding,
+) -> Hidden {
+    if kind != TierKind::Edge {
+        return Hidden::default();
+    }
+    let original = fields.clone();
+    if coding == Coding::Negotiable {
+        add_vary(fields, &header::ACCEPT_ENCODING);
+    }
+    withhold(asked, fields);
+    // what tags say is kept as scopes, and Via judges nothing
+    Hidden::between(&original, fields, |name| {
+        TAG_FIELDS.contains(name) || *name == header::VIA
+    })
+}
+
+/// What of an answer with `fields` is for the one who asked alone, as it goes out of this tier.
+pub(crate) fn withheld(kind: TierKind, asked: &Asked, fields: &HeaderMap) -> Withheld {
+    let mut withheld = withheld_fields(fields, &asked.policy().storage.targets);
+    if kind == TierKind::Edge && !withheld.is_empty() {
+        let edits = &asked.policy().response_headers;
+        // what the rule sets is in the head already
+        let set = edits.set.iter().map(|(name, _)| name);
+        for name in edits.remove.iter().chain(set) {
+            withheld.remove(name);
+        }
+        withhold_targeted(asked, &mut withheld);
+        if !asked.service.response.keep_surrogate_key {
+            for name in &TAG_FIELDS {
+                withheld.remove(name);
+            }
+        }
+    }
+    (!withheld.is_empty()).then(|| Arc::new(withheld))
 }
 
 /// Takes the members of the tiers behind out of `fields`, as one list.

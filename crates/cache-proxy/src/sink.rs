@@ -56,6 +56,8 @@ enum Body {
 struct Keeping {
     head: Arc<CopyHead>,
     names: Vec<HeaderName>,
+    /// What the head's fields were before they were changed for clients.
+    hidden: Hidden,
     scopes: Box<[ScopeId]>,
     freshness: Freshness,
     /// Checksums of the chunks stored so far.
@@ -141,7 +143,7 @@ impl FillSink {
                 label: keeping.head.label,
                 status: keeping.head.status,
                 fields: &fields,
-                hidden: Hidden::default(),
+                hidden: keeping.hidden.clone(),
                 upstream_cache_status: &keeping.head.upstream_cache_status,
                 freshness: keeping.freshness.clone(),
                 length,

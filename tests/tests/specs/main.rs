@@ -31,4 +31,5 @@ mod soft;
 mod stale;
 mod strangers;
 mod targeted;
+mod validation;
 mod waiting;

@@ -7,16 +7,14 @@ use crate::asked::Asked;
 use crate::deliver::{Delivered, Story};
 use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
-use crate::growing::{Answer, First, Reader, Share};
+use crate::growing::{Answer, First, Reader};
 use crate::refusal::Refusal;
 use crate::sink::may_serve_on_error;
 use crate::standing::Standing;
 use http::Method;
 use seawall_cache_store::Found;
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{
-    Forward, Outcome, RequestDirectives, Reuse, asks_for_part, reuse, variant_digest,
-};
+use seawall_http_cache::{Forward, Outcome, RequestDirectives, Reuse, asks_for_part, reuse};
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -44,11 +42,14 @@ pub(super) async fn cached<W: Wire>(
         }
         let now = seawall_client_conn::now();
         let replaced = match &found {
-            Found::Copy { head, .. } => Some(head.clone()),
+            Found::Copy { head, variant } => Some(Stored {
+                head: head.clone(),
+                variant: *variant,
+            }),
             _ => None,
         };
         let judged = match &replaced {
-            Some(head) => proxy.standing(asked, head, now),
+            Some(Stored { head, .. }) => proxy.standing(asked, head, now),
             None => Standing::Gone,
         };
         let (stored, forward) = match (found, &judged) {
@@ -65,6 +66,7 @@ pub(super) async fn cached<W: Wire>(
                             head: &head,
                             variant,
                             freshness,
+                            withheld: None,
                         };
                         match stored_copy(proxy, x, asked, copy, Outcome::Hit).await {
                             Some(delivered) => return Way::Delivered(delivered),
@@ -84,6 +86,7 @@ pub(super) async fn cached<W: Wire>(
                             head: &head,
                             variant,
                             freshness,
+                            withheld: None,
                         };
                         match stored_copy(proxy, x, asked, copy, Outcome::Stale).await {
                             Some(delivered) => return Way::Delivered(delivered),
@@ -120,7 +123,7 @@ pub(super) async fn cached<W: Wire>(
         let fill_key = FillKey {
             key,
             variant: proxy.store().fill_variant(key, &*asked.fields),
-            floor: asked.floor(replaced.as_deref()),
+            floor: asked.floor(replaced.as_ref().map(|of| &*of.head)),
         };
         if stored.is_none()
             && asked.is_from_fleet()
@@ -174,8 +177,13 @@ pub(super) async fn cached<W: Wire>(
                 head,
                 variant,
                 outcome,
+                share,
+                withheld,
             } => {
                 drop(reader);
+                if !led && !share.admits(&fill.request, &asked.fields) {
+                    continue;
+                }
                 let story = Story {
                     outcome,
                     forward: Some(forward),
@@ -205,22 +213,19 @@ pub(super) async fn cached<W: Wire>(
                     head: &head,
                     variant,
                     freshness: &freshness,
+                    withheld: withheld.as_deref().filter(|_| led),
                 };
                 match stored_story(proxy, x, asked, copy, story).await {
                     Some(delivered) => return Way::Delivered(delivered),
                     None => lost = Some(head.generation),
                 }
             }
-            Answer::Own { head, share } => {
-                let mine = led
-                    || match &share {
-                        Share::FirstOnly => false,
-                        Share::Selecting(names) => {
-                            names.is_empty()
-                                || variant_digest(names, &*fill.request)
-                                    == variant_digest(names, &*asked.fields)
-                        }
-                    };
+            Answer::Own {
+                head,
+                share,
+                withheld,
+            } => {
+                let mine = led || share.admits(&fill.request, &asked.fields);
                 let now = seawall_client_conn::now();
                 // the next server gave it as a stale one, which may be had by who would have got the same
                 let stale = |since| {
@@ -250,7 +255,9 @@ pub(super) async fn cached<W: Wire>(
                     collapsed: !led,
                     detail: None,
                 };
-                return Way::Delivered(growing(proxy, x, asked, &head, reader, story).await);
+                let withheld = withheld.as_deref().filter(|_| led);
+                let delivered = growing(proxy, x, asked, &head, reader, story, withheld).await;
+                return Way::Delivered(delivered);
             }
         }
     }
@@ -292,7 +299,7 @@ fn refresh(
         floor: asked.floor(Some(&stored.head)),
     };
     if let Some(fill) = proxy.fills().begin(key, &asked.fields) {
-        let replaced = Some(stored.head.clone());
+        let replaced = Some(stored.clone());
         fill::spawn(proxy, fill, asked.clone(), Some(stored), replaced, stop);
     }
 }

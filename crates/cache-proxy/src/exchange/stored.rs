@@ -8,7 +8,7 @@ use crate::deliver::{Delivered, Story, deliver};
 use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
-use http::header;
+use http::{HeaderMap, header};
 use seawall_cache_store::{Coding, Head, gzip_variant};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{Freshness, Outcome, accepts_gzip};
@@ -20,6 +20,8 @@ pub(super) struct Usable<'a> {
     pub(super) head: &'a Arc<Head>,
     pub(super) variant: u64,
     pub(super) freshness: &'a Freshness,
+    /// What else this client gets, and no other.
+    pub(super) withheld: Option<&'a HeaderMap>,
 }
 
 /// Whether this client gets the gzip coding of `coding`'s copy.
@@ -56,12 +58,13 @@ pub(super) async fn stored_story<W: Wire>(
         head,
         variant,
         freshness,
+        withheld,
     } = copy;
     let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
     let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
     let plain = CopyHead::of_stored(head, freshness);
     if !wants_gzip(proxy, asked, head.coding) {
-        return deliver(proxy, x.wire(), asked, &plain, source, story).await;
+        return deliver(proxy, x.wire(), asked, &plain, source, story, withheld).await;
     }
     let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
         let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
@@ -74,7 +77,7 @@ pub(super) async fn stored_story<W: Wire>(
     if let Some(coded) = coded {
         let source = Source::stored(proxy, asked, &stop, (key, gzip_variant(variant)), &coded);
         let coded = CopyHead::of_stored(&coded, freshness);
-        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story, withheld).await;
         if delivered.is_some() {
             return delivered;
         }
@@ -94,7 +97,7 @@ pub(super) async fn stored_story<W: Wire>(
         // nobody took it
         None => (Arc::new(plain), source?),
     };
-    deliver(proxy, x.wire(), asked, &head, source, story).await
+    deliver(proxy, x.wire(), asked, &head, source, story, withheld).await
 }
 
 /// Delivers a copy while it grows.
@@ -105,6 +108,7 @@ pub(super) async fn growing<W: Wire>(
     head: &Arc<CopyHead>,
     reader: Reader,
     story: Story,
+    withheld: Option<&HeaderMap>,
 ) -> Delivered {
     if wants_gzip(proxy, asked, head.coding)
         && let Some((coded, coded_reader)) =
@@ -112,10 +116,10 @@ pub(super) async fn growing<W: Wire>(
     {
         drop(reader);
         let source = Source::Following(coded_reader);
-        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story).await;
+        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story, withheld).await;
         return delivered.unwrap_or_else(Delivered::nothing);
     }
     let source = Source::Following(reader);
-    let delivered = deliver(proxy, x.wire(), asked, head, source, story).await;
+    let delivered = deliver(proxy, x.wire(), asked, head, source, story, withheld).await;
     delivered.unwrap_or_else(Delivered::nothing)
 }

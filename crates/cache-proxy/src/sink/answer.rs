@@ -4,15 +4,15 @@ use super::{Body, FillSink, Keeping};
 use crate::copy::CopyHead;
 use crate::growing::{Answer, Share};
 use crate::outbound::append_list;
+use crate::refreshed::selecting;
 use crate::scoped::{TOO_MANY, is_error, scopes};
-use crate::shown::{take_cache_status, withhold};
+use crate::shown::{show, take_cache_status, withheld};
 use crate::tier::TierKind;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Vary, add_vary, compressible, may_compress, storable, stored_fields,
-    strip_hop_by_hop, vary,
+    Storable, Timestamp, compressible, may_compress, storable, stored_fields, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use std::sync::Arc;
@@ -55,7 +55,10 @@ impl FillSink {
             }
             None => None,
         };
+        let kind = self.proxy.tier().kind();
+        let mut apart = None;
         if freshness.is_some() {
+            apart = withheld(kind, &self.asked, &fields);
             fields = stored_fields(&fields, &self.asked.policy().storage.targets);
         } else {
             strip_hop_by_hop(&mut fields);
@@ -67,10 +70,10 @@ impl FillSink {
             fields.insert(header::DATE, date);
         }
         let replaced = self.before.replaced.clone();
-        let replaced = replaced.filter(|_| is_error(response.status));
-        let replaced: Vec<&[ScopeId]> = replaced.iter().map(|head| &head.scopes[..]).collect();
+        let inherits = replaced.as_ref().filter(|_| is_error(response.status));
+        let inherited: Vec<&[ScopeId]> = inherits.iter().map(|of| &of.head.scopes[..]).collect();
         // of the fields as they came: some of them are not stored
-        let scopes = self.scopes(&response.headers, &replaced);
+        let scopes = self.scopes(&response.headers, &inherited);
         if !failed && !self.may_use(scopes.as_deref().ok(), freshness.as_ref(), now) {
             return self.covered();
         }
@@ -101,21 +104,15 @@ impl FillSink {
         }
         let keep = freshness.is_some() && scopes.is_some() && fits && end_is_seen;
         let coding = self.coding(response.status, &fields);
-        if coding == Coding::Negotiable {
-            add_vary(&mut fields, &header::ACCEPT_ENCODING);
-        }
-        let names = match vary(&response.headers) {
-            Vary::Fields(names) => names,
-            Vary::None | Vary::Star => Vec::new(),
-        };
+        let names = selecting(&response.headers);
         if !failed {
             append_list(
                 &mut fields,
                 &header::VIA,
-                &format!("1.1 {}", self.proxy.tier().kind().cache_name()),
+                &format!("1.1 {}", kind.cache_name()),
             );
         }
-        self.withhold(&mut fields);
+        let hidden = show(kind, &self.asked, &mut fields, coding);
         let share = if freshness.is_some() || failed {
             Share::Selecting(names.clone().into())
         } else {
@@ -149,15 +146,19 @@ impl FillSink {
             (true, Some(freshness), Some(scopes)) => Body::Keep(Box::new(Keeping {
                 head: head.clone(),
                 names,
+                hidden,
                 scopes,
                 freshness,
                 sums: Vec::new(),
             })),
             _ => Body::Pass,
         };
-        self.fill
-            .growing
-            .set_answer(Answer::Own { head, share }, keep);
+        let answer = Answer::Own {
+            head,
+            share,
+            withheld: apart,
+        };
+        self.fill.growing.set_answer(answer, keep);
         if !keep {
             self.proxy.fills().leave(&self.fill);
         }
@@ -177,14 +178,6 @@ impl FillSink {
         } else {
             Coding::AsIs
         }
-    }
-
-    /// What clients do not get: at the edge the tag fields, and what the rule removes.
-    pub(super) fn withhold(&self, fields: &mut HeaderMap) {
-        if self.proxy.tier().kind() != TierKind::Edge {
-            return;
-        }
-        withhold(&self.asked, fields);
     }
 
     /// What an answer can be purged by, `taken_over` and what a neighbour stated included. An error says why it is not

@@ -2,19 +2,18 @@
 
 use super::{Body, FillSink};
 use crate::fill::Stored;
-use crate::growing::Answer;
-use crate::shown::take_cache_status;
+use crate::growing::{Answer, Share};
+use crate::refreshed::{Fate, Refreshed, refresh, selecting};
 use crate::standing::Standing;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use pingora::http::ResponseHeader;
-use seawall_cache_store::{Coding, Head, HeadParts, Hidden};
+use seawall_cache_store::Head;
 use seawall_http_cache::{
-    Freshness, Outcome, RequestDirectives, Reuse, Storable, Timestamp, add_vary, freshen, reuse,
-    storable, strip_hop_by_hop, update_applies,
+    Freshness, Outcome, RequestDirectives, Reuse, Timestamp, reuse, strip_hop_by_hop,
+    update_applies,
 };
 use seawall_purge::{ScopeId, Verdict};
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 /// RFC 5861 §4, judged at the moment of the error.
 pub(crate) fn may_serve_on_error(freshness: &Freshness, now: Timestamp) -> bool {
@@ -38,7 +37,14 @@ impl FillSink {
         if let Some(stored) = self.before.stored.clone() {
             let erred = failed || matches!(response.status.as_u16(), 500 | 502 | 503 | 504);
             if erred && self.may_serve_on_error(&stored.head, now) {
-                return self.answer_stored(stored.head, stored.variant, Outcome::StaleError);
+                let original = stored.head.original_fields();
+                return self.answer_stored(Answer::Stored {
+                    share: Share::Selecting(selecting(&original.fields).into()),
+                    head: stored.head,
+                    variant: stored.variant,
+                    outcome: Outcome::StaleError,
+                    withheld: None,
+                });
             }
             if response.status == StatusCode::NOT_MODIFIED {
                 let learned = self.asking.learned();
@@ -61,16 +67,9 @@ impl FillSink {
         }
     }
 
-    fn answer_stored(&mut self, head: Arc<Head>, variant: u64, outcome: Outcome) {
+    fn answer_stored(&mut self, answer: Answer) {
         self.body = Body::Discard;
-        self.fill.growing.set_answer(
-            Answer::Stored {
-                head,
-                variant,
-                outcome,
-            },
-            false,
-        );
+        self.fill.growing.set_answer(answer, false);
         self.fill.growing.finish(true);
         self.proxy.fills().leave(&self.fill);
     }
@@ -121,11 +120,9 @@ impl FillSink {
 
     /// A 304 to our question: the stored copy is the answer, with the fields that the 304 brought (RFC 9111 §4.3.4).
     fn validated(&mut self, stored: &Stored, update: &ResponseHeader, now: Timestamp) {
-        let learned = self.asking.learned();
-        let mut parts = stored.head.fields();
-        let mut update_fields = update.headers.clone();
-        strip_hop_by_hop(&mut update_fields);
-        if !update_applies(&parts.fields, &update_fields) {
+        let mut repeated = update.headers.clone();
+        strip_hop_by_hop(&mut repeated);
+        if !update_applies(&stored.head.original_fields().fields, &repeated) {
             // it speaks of another version than the one we asked about: ours is retired
             self.proxy.fills().leave(&self.fill);
             let generation = stored.head.generation;
@@ -133,81 +130,25 @@ impl FillSink {
             store.retire(self.asked.key.0, stored.variant, generation);
             return self.in_vain();
         }
-        let upstream_status = take_cache_status(&mut update_fields);
-        // the tags it states come to those that the copy has: which of the copy's fields they replace is not known here
-        let scopes = self.scopes(&update.headers, &[&stored.head.scopes]).ok();
-        // its own Via is of this hop; the copy keeps the one it was stored with
-        update_fields.remove(header::VIA);
-        freshen(&mut parts.fields, &update_fields);
-        match update_fields.get(header::AGE) {
-            Some(age) => parts.fields.insert(header::AGE, age.clone()),
-            None => parts.fields.remove(header::AGE),
-        };
-        let judged = storable(
-            &Method::GET,
-            &*self.asked.fields,
-            stored.head.status,
-            &parts.fields,
-            &self.asked.policy().storage,
-            learned.at,
-            now,
-        );
-        parts.fields.remove(header::AGE);
-        if !parts.fields.contains_key(header::DATE)
-            && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
-        {
-            parts.fields.insert(header::DATE, date);
-        }
-        if stored.head.coding == Coding::Negotiable {
-            add_vary(&mut parts.fields, &header::ACCEPT_ENCODING);
-        }
-        self.withhold(&mut parts.fields);
-        let key = self.asked.key.0;
-        let (freshness, keep, scopes) = match (judged, scopes) {
-            (Storable::Yes(freshness), Some(scopes)) => (freshness, true, scopes),
-            (Storable::No(_), _) | (_, None) => {
-                let scopes = stored.head.scopes.clone();
-                (stored.head.freshness.clone(), false, scopes)
-            }
-        };
-        if !self.may_use(Some(&scopes), Some(&freshness), now) {
+        let learned = self.asking.learned();
+        let refreshed = refresh(&self.proxy, &self.asked, &learned, stored, update, now);
+        let Refreshed { head, .. } = &refreshed;
+        if !self.may_use(Some(&head.scopes), Some(&head.freshness), now) {
             return self.covered();
         }
-        if !keep {
-            // it may be used for this answer, and not be kept
-            let generation = stored.head.generation;
-            self.proxy.store().retire(key, stored.variant, generation);
-        }
-        let inline = stored.head.inline_body();
-        let (object, sums, inline) = match &stored.head.body {
-            seawall_cache_store::Body::Inline => (key, [].into(), Some([&inline[..]])),
-            seawall_cache_store::Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
-        };
-        let head = Arc::new(Head::new(
-            HeadParts {
-                generation: stored.head.generation,
-                revision: stored.head.revision.wrapping_add(1),
-                label: learned.label(),
-                status: stored.head.status,
-                fields: &parts.fields,
-                hidden: Hidden::default(),
-                upstream_cache_status: &upstream_status,
-                freshness,
-                length: stored.head.length,
-                scopes,
-                coding: stored.head.coding,
-                object,
-                sums,
-            },
-            inline.as_ref().map(|i| &i[..]),
-        ));
-        if keep {
-            // the generation whose validator was sent, and no other
-            self.proxy
-                .store()
-                .refresh(key, stored.variant, head.clone());
-        }
+        let variant = refreshed.put(&self.proxy, &self.asked, stored);
         self.proxy.metrics().fills.revalidated.inc();
-        self.answer_stored(head, stored.variant, Outcome::Revalidated);
+        let share = match refreshed.fate {
+            Fate::Kept => Share::Selecting(refreshed.names.into()),
+            // it may be used for this answer, and not be kept
+            Fate::Retired => Share::FirstOnly,
+        };
+        self.answer_stored(Answer::Stored {
+            head: refreshed.head,
+            variant,
+            outcome: Outcome::Revalidated,
+            share,
+            withheld: refreshed.withheld,
+        });
     }
 }

@@ -1,0 +1,136 @@
+//! A stored copy that an update speaks of, a 304 or the answer to a HEAD: its new head, and what becomes of it.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::asking::Learned;
+use crate::fill::Stored;
+use crate::scoped::scopes;
+use crate::shown::{Withheld, show, take_cache_status, withheld};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::http::ResponseHeader;
+use seawall_cache_store::{Body, Head, HeadParts};
+use seawall_http_cache::{
+    Storable, Timestamp, Vary, freshen, storable, stored_fields, strip_hop_by_hop, vary,
+};
+use std::sync::Arc;
+
+/// A copy with the fields of an update.
+pub(crate) struct Refreshed {
+    pub(crate) head: Arc<Head>,
+    pub(crate) fate: Fate,
+    /// The fields that select it now.
+    pub(crate) names: Vec<HeaderName>,
+    /// What of its fields is for the one who asked alone.
+    pub(crate) withheld: Withheld,
+}
+
+/// What becomes of the copy that was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The refreshed one takes its place.
+    Kept,
+    /// It ends: the update forbids storing it.
+    Retired,
+}
+
+/// The fields that select an answer with `fields`, as the next server sent them.
+pub(crate) fn selecting(fields: &HeaderMap) -> Vec<HeaderName> {
+    match vary(fields) {
+        Vary::Fields(names) => names,
+        Vary::None | Vary::Star => Vec::new(),
+    }
+}
+
+/// Merges `update` into the copy `stored` (RFC 9111 §3.2) and judges the result. Changes nothing yet.
+///
+/// Merged and judged is what the next server said; what clients do not get of it is taken off after that.
+pub(crate) fn refresh(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    learned: &Learned,
+    stored: &Stored,
+    update: &ResponseHeader,
+    now: Timestamp,
+) -> Refreshed {
+    let old = &stored.head;
+    let mut update_fields = update.headers.clone();
+    strip_hop_by_hop(&mut update_fields);
+    let upstream_status = take_cache_status(&mut update_fields);
+    // the tags it states come to those that the copy has: which of the copy's fields they replace is not known here
+    let told = learned.scopes.as_ref();
+    let scopes =
+        told.and_then(|told| scopes(asked, &update.headers, &[&old.scopes, &told[..]]).ok());
+    // its own Via is of this hop; the copy keeps the one it was stored with
+    update_fields.remove(header::VIA);
+    let mut fields = old.original_fields().fields;
+    freshen(&mut fields, &update_fields);
+    let judged = storable(
+        &Method::GET,
+        &*asked.fields,
+        old.status,
+        &fields,
+        &asked.policy().storage,
+        learned.at,
+        now,
+    );
+    let kind = proxy.tier().kind();
+    let withheld = withheld(kind, asked, &fields);
+    let mut fields = stored_fields(&fields, &asked.policy().storage.targets);
+    if !fields.contains_key(header::DATE)
+        && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
+    {
+        fields.insert(header::DATE, date);
+    }
+    let names = selecting(&fields);
+    let coding = old.coding;
+    let hidden = show(kind, asked, &mut fields, coding);
+    let (freshness, fate, scopes) = match (judged, scopes) {
+        (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),
+        (Storable::No(_), _) | (_, None) => {
+            (old.freshness.clone(), Fate::Retired, old.scopes.clone())
+        }
+    };
+    let inline = old.inline_body();
+    let (object, sums, inline) = match &old.body {
+        Body::Inline => (asked.key.0, [].into(), Some([&inline[..]])),
+        Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
+    };
+    let head = Head::new(
+        HeadParts {
+            generation: old.generation,
+            revision: old.revision.wrapping_add(1),
+            label: learned.label(),
+            status: old.status,
+            fields: &fields,
+            hidden,
+            upstream_cache_status: &upstream_status,
+            freshness,
+            length: old.length,
+            scopes,
+            coding,
+            object,
+            sums,
+        },
+        inline.as_ref().map(|i| &i[..]),
+    );
+    Refreshed {
+        head: Arc::new(head),
+        fate,
+        names,
+        withheld,
+    }
+}
+
+impl Refreshed {
+    /// Does to the store what is to be done, and tells the variant under which the copy lies then.
+    pub(crate) fn put(&self, proxy: &CacheProxy, asked: &Asked, stored: &Stored) -> u64 {
+        let (store, key) = (proxy.store(), asked.key.0);
+        let generation = stored.head.generation;
+        match self.fate {
+            // the generation whose validator was sent, and no other
+            Fate::Kept => store.refresh(key, stored.variant, self.head.clone()),
+            Fate::Retired => store.retire(key, stored.variant, generation),
+        }
+        stored.variant
+    }
+}

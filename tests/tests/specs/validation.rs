@@ -1,0 +1,252 @@
+//! What a validation changes of a copy, in every tier, and who gets what is not stored (RFC 9111 §3, §4.3).
+
+use http::{HeaderValue, header};
+use seawall_tests::client::get;
+use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Then};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Stale when it comes, and worth asking about.
+const STALE: [(&str, &str); 3] = [
+    ("cache-control", "max-age=60"),
+    ("age", "100"),
+    ("etag", "\"v1\""),
+];
+/// Confirms it for a minute.
+const FRESH: [(&str, &str); 2] = [("cache-control", "max-age=60"), ("etag", "\"v1\"")];
+
+/// Answers by how many requests came before.
+fn scripted(
+    script: impl Fn(usize, &Request, &mut Reply<'_>) -> Then + Send + Sync + 'static,
+) -> Origin {
+    let asked = AtomicUsize::new(0);
+    Origin::start(move |request, reply| {
+        script(asked.fetch_add(1, Ordering::AcqRel), request, reply)
+    })
+}
+
+fn with<'a>(fields: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [fields, more].concat()
+}
+
+/// First a stale 200 with `first`, then nothing but 304 with `update`.
+fn updating(
+    first: &'static [(&'static str, &'static str)],
+    update: &'static [(&'static str, &'static str)],
+) -> Origin {
+    scripted(move |nth, request, reply| {
+        if nth == 0 {
+            return reply.answer(200, &with(&STALE, first), b"body");
+        }
+        assert_eq!(request.field("if-none-match"), Some("\"v1\""));
+        reply.answer(304, &with(&FRESH, update), b"")
+    })
+}
+
+#[test]
+fn a_field_that_a_304_makes_private_is_not_in_the_copy() {
+    for control in [
+        "max-age=60, private=\"x-user\"",
+        "max-age=60, no-cache=\"x-user\"",
+    ] {
+        let origin = scripted(move |nth, _, reply| {
+            if nth == 0 {
+                return reply.answer(200, &STALE, b"body");
+            }
+            let fields = [
+                ("cache-control", control),
+                ("etag", "\"v1\""),
+                ("x-user", "bob"),
+            ];
+            reply.answer(304, &fields, b"")
+        });
+        let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+        get(cluster.edge(0), "/", &[]);
+
+        let asked = get(cluster.edge(0), "/", &[]);
+        let hit = get(cluster.edge(0), "/", &[]);
+        let elsewhere = get(cluster.edge(1), "/", &[]);
+
+        assert_eq!((asked.status, asked.text().as_str()), (200, "body"));
+        assert_eq!(asked.field("x-user"), Some("bob"), "it is this client's");
+        assert!(hit.is_hit(), "{hit:?}");
+        for answer in [&hit, &elsewhere] {
+            assert_eq!(answer.text(), "body");
+            assert_eq!(answer.field("x-user"), None, "{control}: {answer:?}");
+        }
+        assert_eq!(origin.count("/"), 2);
+    }
+}
+
+#[test]
+fn what_is_withheld_from_the_copy_goes_to_the_client_whose_question_it_answers() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [
+            (
+                "cache-control",
+                "max-age=60, private=\"x-user, set-cookie\", no-cache=\"x-token\"",
+            ),
+            ("content-type", "text/plain"),
+            ("x-user", "bob"),
+            ("x-token", "1"),
+            ("set-cookie", "a=b"),
+            ("set-cookie", "c=d"),
+        ];
+        reply.answer(200, &fields, &b"text ".repeat(1000))
+    });
+    let own = ["x-user", "x-token", "set-cookie"];
+    for coding in ["identity", "gzip"] {
+        for shields in [0, 1] {
+            let cluster = ClusterSpec::new(origin.address())
+                .edges(2)
+                .shields(shields)
+                .start();
+            let asked = [("accept-encoding", coding)];
+
+            let filling = get(cluster.edge(0), "/", &asked);
+            let hit = get(cluster.edge(0), "/", &asked);
+            let again = get(cluster.edge(0), "/", &asked);
+
+            for name in own {
+                assert!(filling.field(name).is_some(), "{name}: {filling:?}");
+                assert_eq!(hit.field(name), None, "{hit:?}");
+                assert_eq!(again.field(name), None, "{again:?}");
+            }
+            assert!(again.is_hit(), "{again:?}");
+            let cookies = filling.fields.iter().filter(|(n, _)| n == "set-cookie");
+            assert_eq!(cookies.count(), 2);
+            if shields == 1 {
+                let other = get(cluster.edge(1), "/", &asked);
+                assert!(own.iter().all(|name| other.field(name).is_none()));
+            }
+        }
+    }
+}
+
+#[test]
+fn who_joins_a_fill_gets_nothing_that_is_withheld() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |_, reply| {
+        reply.raw(
+            b"HTTP/1.1 200 OK\r\ncache-control: max-age=60, private=\"x-user\"\r\nx-user: bob\r\n\
+              content-length: 8\r\n\r\nhalf",
+        );
+        held.pass();
+        reply.raw(b"half");
+        Then::Keep
+    });
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    let mut first = Client::connect(cluster.edge(0));
+    first.request("GET", "/", &[], b"");
+    let (_, leading) = first.head().unwrap();
+
+    let joined = [0, 1].map(|edge| {
+        let mut joiner = Client::connect(cluster.edge(edge));
+        joiner.request("GET", "/", &[], b"");
+        (joiner.head().unwrap().1, joiner)
+    });
+    gate.open();
+
+    assert!(leading.iter().any(|(name, _)| name == "x-user"));
+    for (fields, mut joiner) in joined {
+        assert!(
+            !fields.iter().any(|(name, _)| name == "x-user"),
+            "{fields:?}"
+        );
+        assert_eq!(joiner.bytes(8).unwrap(), b"halfhalf");
+    }
+    assert_eq!(first.bytes(8).unwrap(), b"halfhalf");
+    assert_eq!(origin.count("/"), 1);
+}
+
+#[test]
+fn a_304_that_is_private_answers_the_one_who_asked_and_ends_the_copy() {
+    let origin = scripted(|nth, request, reply| match nth {
+        0 => reply.answer(200, &STALE, b"body"),
+        1 => reply.answer(
+            304,
+            &[
+                ("cache-control", "private"),
+                ("etag", "\"v1\""),
+                ("x-user", "bob"),
+            ],
+            b"",
+        ),
+        _ => {
+            assert_eq!(request.field("if-none-match"), None);
+            reply.fresh(b"next")
+        }
+    });
+    let cluster = Cluster::of(&origin);
+    get(cluster.edge(0), "/", &[]);
+
+    let asked = get(cluster.edge(0), "/", &[]);
+    let next = get(cluster.edge(0), "/", &[]);
+
+    assert_eq!(
+        (asked.text().as_str(), asked.field("x-user")),
+        ("body", Some("bob"))
+    );
+    assert_eq!((next.text().as_str(), next.field("x-user")), ("next", None));
+}
+
+fn edited(origin: &Origin, change: impl FnOnce(&mut seawall_service_model::FieldEdits)) -> Cluster {
+    ClusterSpec::new(origin.address())
+        .shields(0)
+        .service(|service| change(&mut service.default.response_headers))
+        .start()
+}
+
+#[test]
+fn a_validation_judges_what_the_origin_said_and_clients_see_what_the_rule_says() {
+    // confirmed, and stale still: the rule's year does not count
+    let stale = || {
+        scripted(|nth, _, reply| match nth {
+            0 => reply.answer(200, &STALE, b"body"),
+            _ => reply.answer(304, &[("age", "100"), ("etag", "\"v1\"")], b""),
+        })
+    };
+    let origin = stale();
+    let cluster = edited(&origin, |edits| {
+        let year = HeaderValue::from_static("max-age=31536000");
+        edits.set.push((header::CACHE_CONTROL, year));
+    });
+    for nth in 1..=4 {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!(answer.text(), "body");
+        assert_eq!(answer.field("cache-control"), Some("max-age=31536000"));
+        assert_eq!(origin.count("/"), nth);
+    }
+
+    // confirmed, and fresh: the rule's no-store is for clients
+    let origin = updating(&[], &[]);
+    let cluster = edited(&origin, |edits| {
+        let no_store = HeaderValue::from_static("no-store");
+        edits.set.push((header::CACHE_CONTROL, no_store));
+    });
+    for _ in 0..4 {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!(answer.text(), "body");
+        assert_eq!(answer.field("cache-control"), Some("no-store"));
+    }
+    assert_eq!(origin.count("/"), 2);
+}
+
+#[test]
+fn a_copy_is_validated_by_a_tag_that_clients_do_not_see() {
+    let origin = updating(&[("x-gone", "1")], &[("x-gone", "2")]);
+    let cluster = edited(&origin, |edits| {
+        edits.remove = vec![header::ETAG, header::HeaderName::from_static("x-gone")];
+        let added = header::HeaderName::from_static("x-added");
+        edits.set.push((added, HeaderValue::from_static("1")));
+    });
+    for nth in 0..4 {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+        assert_eq!(answer.field("etag"), None, "{answer:?}");
+        assert_eq!(answer.field("x-gone"), None);
+        assert_eq!(answer.field("x-added"), Some("1"));
+        assert_eq!(answer.is_hit(), nth > 1, "{nth}: {answer:?}");
+    }
+    assert_eq!(origin.count("/"), 2);
+}
