@@ -8,9 +8,10 @@ use crate::scoped::scopes;
 use crate::shown::{Withheld, show, take_cache_status, withheld};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
-use seawall_cache_store::{Body, Head, HeadParts};
+use seawall_cache_store::{Body, Coding, Head, HeadParts};
 use seawall_http_cache::{
-    Storable, Timestamp, Vary, freshen, storable, stored_fields, strip_hop_by_hop, vary,
+    Form, Storable, Timestamp, Vary, freshen, may_compress, storable, stored_fields,
+    strip_hop_by_hop, vary,
 };
 use std::sync::Arc;
 
@@ -63,7 +64,11 @@ pub(crate) fn refresh(
     // its own Via is of this hop; the copy keeps the one it was stored with
     update_fields.remove(header::VIA);
     let mut fields = old.original_fields().fields;
-    freshen(&mut fields, &update_fields);
+    let form = match old.coding {
+        Coding::Negotiable => Form::CodedHere,
+        Coding::AsIs | Coding::GzipOf(..) => Form::AsReceived,
+    };
+    freshen(&mut fields, &update_fields, form);
     let judged = storable(
         &Method::GET,
         &*asked.fields,
@@ -82,7 +87,12 @@ pub(crate) fn refresh(
         fields.insert(header::DATE, date);
     }
     let names = selecting(&fields);
-    let coding = old.coding;
+    let coding = match old.coding {
+        Coding::Negotiable if !may_compress(&fields, &asked.policy().storage.targets) => {
+            Coding::AsIs
+        }
+        coding => coding,
+    };
     let hidden = show(kind, asked, &mut fields, coding);
     let (freshness, fate, scopes) = match (judged, scopes) {
         (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),

@@ -6,8 +6,7 @@ use crate::entity_tag::weak_match;
 use crate::hop::{is_hop_by_hop, strip_hop_by_hop};
 use crate::list::trim;
 
-/// Metadata of the representation that neither a 304 carries (RFC 9110 §15.4.5) nor an update changes (RFC 9111 §3.2):
-/// they describe the bytes that stay as they are.
+/// Metadata of the representation that a 304 to a client does not carry (RFC 9110 §15.4.5): the client has it.
 const OF_THE_BYTES: [&str; 11] = [
     "accept-ranges",
     "content-digest",
@@ -41,6 +40,15 @@ const NOT_IN_REFUSALS: [&str; 13] = [
 
 /// Fields of RFC 9213: `CDN-Cache-Control` and its like.
 const TARGETED_SUFFIX: &str = "-cache-control";
+
+/// How a copy lies in the store, as far as its fields depend on it (RFC 9111 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it was received: its `Content-Encoding` is the origin's word.
+    AsReceived,
+    /// Codings are made of it here, so that its `Content-Encoding` goes with the stored bytes.
+    CodedHere,
+}
 
 /// Conditions and ranges of the client's that a validation replaces.
 const CONDITIONS: [HeaderName; 6] = [
@@ -106,17 +114,24 @@ pub fn refusal_fields(stored: &HeaderMap) -> HeaderMap {
 
 /// Merges the fields of a 304 (or of a HEAD's 200) into the stored ones (RFC 9111 §3.2).
 ///
-/// Each field of the update replaces all stored ones of its name, except those of the connection and those that
-/// describe the stored bytes. `Set-Cookie` is replaced only where the copy already has one: otherwise a validation would
-/// put one client's cookie into a copy. `Age` and `Date` become the update's, or absent. Judge the result with
-/// [`crate::storable`] for its new freshness, then store [`crate::stored_fields`] of it.
-pub fn freshen(stored: &mut HeaderMap, update: &HeaderMap) {
+/// Each field of the update replaces all stored ones of its name, except those of the connection, `Content-Length`,
+/// `Content-Range`, and `Content-Encoding` where the copy's `form` depends on it. `Set-Cookie` is replaced only where
+/// the copy already has one: otherwise a validation would put one client's cookie into a copy. `Age` and `Date` become
+/// the update's, or absent. Judge the result with [`crate::storable`] for its new freshness, then store
+/// [`crate::stored_fields`] of it.
+pub fn freshen(stored: &mut HeaderMap, update: &HeaderMap, form: Form) {
     let mut update = update.clone();
     strip_hop_by_hop(&mut update);
     stored.remove(header::AGE);
     stored.remove(header::DATE);
     for name in update.keys() {
-        if is_of_the_bytes(name) || (*name == header::SET_COOKIE && !stored.contains_key(name)) {
+        let stays = match *name {
+            header::CONTENT_LENGTH | header::CONTENT_RANGE => true,
+            header::CONTENT_ENCODING => form == Form::CodedHere,
+            header::SET_COOKIE => !stored.contains_key(name),
+            _ => false,
+        };
+        if stays {
             continue;
         }
         stored.remove(name);

@@ -56,7 +56,7 @@ pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
 pub use freshen::{
-    fleet_not_modified_fields, freshen, has_conditions, not_modified_fields, refusal_fields,
+    Form, fleet_not_modified_fields, freshen, has_conditions, not_modified_fields, refusal_fields,
     update_applies, validation_fields,
 };
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};

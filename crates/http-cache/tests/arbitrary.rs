@@ -280,10 +280,13 @@ proptest! {
     #[test]
     fn merging_never_panics_and_is_stable(stored in head(), update in head()) {
         let mut once = stored.clone();
-        freshen(&mut once, &update);
+        freshen(&mut once, &update, Form::AsReceived);
         let mut twice = once.clone();
-        freshen(&mut twice, &update);
+        freshen(&mut twice, &update, Form::AsReceived);
         prop_assert_eq!(&once, &twice);
+        let mut coded = stored.clone();
+        freshen(&mut coded, &update, Form::CodedHere);
+        prop_assert_eq!(coded.get("content-encoding"), stored.get("content-encoding"));
         let targets = Targets::default();
         let withheld = withheld_fields(&once, &targets);
         let kept = stored_fields(&once, &targets);

@@ -250,3 +250,137 @@ fn a_copy_is_validated_by_a_tag_that_clients_do_not_see() {
     }
     assert_eq!(origin.count("/"), 2);
 }
+
+#[test]
+fn a_304_changes_every_field_but_those_of_the_stored_bytes_in_every_tier() {
+    let origin = updating(
+        &[
+            ("content-type", "text/x-old"),
+            ("content-disposition", "inline"),
+            ("content-language", "en"),
+            ("content-encoding", "x-one"),
+            ("x-kept", "1"),
+            ("date", "Mon, 01 Jan 2024 00:00:00 GMT"),
+        ],
+        &[
+            ("content-type", "text/x-new"),
+            ("content-disposition", "attachment"),
+            ("content-language", "de"),
+            ("content-encoding", "x-two"),
+            ("content-location", "/here"),
+            ("content-md5", "x"),
+            ("content-range", "bytes 0-1/9"),
+            ("x-new", "2"),
+            ("x-new", "3"),
+            ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"),
+        ],
+    );
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    get(cluster.edge(0), "/", &[]);
+
+    let validated = get(cluster.edge(0), "/", &[]);
+    let hit = get(cluster.edge(0), "/", &[]);
+    let shields = get(cluster.edge(1), "/", &[]);
+
+    assert!(hit.is_hit());
+    for answer in [&validated, &hit, &shields] {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+        for (name, value) in [
+            ("content-type", "text/x-new"),
+            ("content-disposition", "attachment"),
+            ("content-language", "de"),
+            ("content-encoding", "x-two"),
+            ("content-location", "/here"),
+            ("content-md5", "x"),
+            ("content-length", "4"),
+            ("x-kept", "1"),
+            ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"),
+        ] {
+            assert_eq!(answer.field(name), Some(value), "{name}: {answer:?}");
+        }
+        assert_eq!(answer.field("content-range"), None);
+        let new = answer.fields.iter().filter(|(n, _)| n == "x-new");
+        assert_eq!(new.count(), 2, "{answer:?}");
+    }
+    assert_eq!(origin.count("/"), 2);
+
+    // RFC 9110 §15.4.5: to clients it stays short
+    let short = get(cluster.edge(0), "/", &[("if-none-match", "\"v1\"")]);
+    assert_eq!((short.status, short.field("etag")), (304, Some("\"v1\"")));
+    for name in [
+        "content-type",
+        "content-md5",
+        "last-modified",
+        "content-language",
+    ] {
+        assert_eq!(short.field(name), None, "{name}: {short:?}");
+    }
+}
+
+#[test]
+fn the_date_of_a_304_is_the_copys_in_every_tier() {
+    // it is in the future, so it says nothing about age
+    const LATER: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
+    let origin = updating(
+        &[("date", "Mon, 01 Jan 2024 00:00:00 GMT")],
+        &[("date", LATER)],
+    );
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    get(cluster.edge(0), "/", &[]);
+    for edge in [0, 0, 1] {
+        let answer = get(cluster.edge(edge), "/", &[]);
+        assert_eq!(answer.field("date"), Some(LATER), "{answer:?}");
+    }
+    assert_eq!(origin.count("/"), 2);
+}
+
+#[test]
+fn a_coded_copy_gets_the_fields_of_a_304_and_keeps_its_coding() {
+    let origin = scripted(|nth, _, reply| {
+        let (old, new) = (
+            ("content-type", "text/plain"),
+            ("content-type", "text/html"),
+        );
+        match nth {
+            0 => reply.answer(200, &with(&STALE, &[old]), &b"text ".repeat(1000)),
+            _ => reply.answer(304, &with(&FRESH, &[new, ("content-encoding", "br")]), b""),
+        }
+    });
+    let cluster = Cluster::of(&origin);
+    let gzip = [("accept-encoding", "gzip")];
+    get(cluster.edge(0), "/", &gzip);
+
+    for _ in 0..3 {
+        let answer = get(cluster.edge(0), "/", &gzip);
+        assert_eq!(answer.field("content-encoding"), Some("gzip"), "{answer:?}");
+        assert_eq!(answer.field("content-type"), Some("text/html"));
+        assert_eq!(answer.field("vary"), Some("accept-encoding"));
+        assert_eq!(answer.field("etag"), Some("W/\"v1\""));
+    }
+    let plain = get(cluster.edge(0), "/", &[]);
+    assert!(plain.is_hit() && plain.field("content-encoding").is_none());
+    assert_eq!(plain.body, b"text ".repeat(1000));
+}
+
+#[test]
+fn a_304_that_forbids_changes_ends_the_coding() {
+    let origin = scripted(|nth, _, reply| {
+        let kind = ("content-type", "text/plain");
+        match nth {
+            0 => reply.answer(200, &with(&STALE, &[kind]), &b"text ".repeat(1000)),
+            _ => {
+                let control = ("cache-control", "max-age=60, no-transform");
+                reply.answer(304, &[control, ("etag", "\"v1\"")], b"")
+            }
+        }
+    });
+    let cluster = Cluster::of(&origin);
+    let gzip = [("accept-encoding", "gzip")];
+    get(cluster.edge(0), "/", &gzip);
+
+    for _ in 0..2 {
+        let answer = get(cluster.edge(0), "/", &gzip);
+        assert_eq!(answer.field("content-encoding"), None, "{answer:?}");
+        assert_eq!(answer.body, b"text ".repeat(1000));
+    }
+}

@@ -5,7 +5,10 @@ use crate::link;
 use crate::shown::TAG_FIELDS;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use seawall_http_cache::{ByteRange, Precondition, Ranges, evaluate, not_modified_fields, ranges};
+use seawall_http_cache::{
+    ByteRange, Precondition, Ranges, evaluate, fleet_not_modified_fields, not_modified_fields,
+    ranges,
+};
 use std::ops::Range;
 
 const BOUNDARY_DIGITS: usize = 24;
@@ -60,7 +63,7 @@ pub(super) fn plan(
     if status == StatusCode::OK {
         match evaluate(&asked.method, request, etag, modified, date, now) {
             Precondition::NotModified => {
-                let mut kept = not_modified_fields(&fields);
+                let mut kept = not_modified(asked, &fields);
                 let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
                 let linked = [
                     link::LABEL,
@@ -127,6 +130,14 @@ pub(super) fn plan(
         fields,
         body,
     }
+}
+
+/// The fields of a 304: short for clients, and for a neighbour all that its copy is to have.
+fn not_modified(asked: &Asked, fields: &HeaderMap) -> HeaderMap {
+    if asked.is_from_fleet() {
+        return fleet_not_modified_fields(fields);
+    }
+    not_modified_fields(fields)
 }
 
 fn insert(fields: &mut HeaderMap, name: header::HeaderName, value: &str) {

@@ -23,13 +23,17 @@ fn shown(fields: &HeaderMap) -> Vec<String> {
 type Lines<'a> = &'a [(&'static str, &'a str)];
 
 fn check(id: &str, stored: Lines<'_>, update: Lines<'_>, expect: &[&str]) {
+    check_form(id, Form::AsReceived, stored, update, expect);
+}
+
+fn check_form(id: &str, form: Form, stored: Lines<'_>, update: Lines<'_>, expect: &[&str]) {
     let mut fields = head(stored);
-    freshen(&mut fields, &head(update));
+    freshen(&mut fields, &head(update), form);
     assert_eq!(shown(&fields), expect, "RFC 9111 §3.2: {id}");
 }
 
 #[test]
-fn an_update_replaces_all_but_what_describes_the_stored_bytes() {
+fn an_update_replaces_all_but_what_the_stored_bytes_depend_on() {
     check("nothing", &[("etag", "\"1\"")], &[], &["etag: \"1\""]);
     check(
         "replaced and added",
@@ -43,26 +47,48 @@ fn an_update_replaces_all_but_what_describes_the_stored_bytes() {
         &[("vary", "b"), ("vary", "c")],
         &["vary: b", "vary: c"],
     );
-    check(
-        "of the bytes",
-        &[
-            ("content-length", "5"),
-            ("content-type", "text/html"),
-            ("content-encoding", "gzip"),
-        ],
-        &[
-            ("content-length", "0"),
-            ("content-type", "text/plain"),
-            ("content-encoding", "br"),
-            ("content-range", "bytes 0-1/2"),
-            ("content-location", "/a"),
-        ],
-        &[
-            "content-encoding: gzip",
+    let stored: Lines<'_> = &[
+        ("content-length", "5"),
+        ("content-type", "text/html"),
+        ("content-encoding", "gzip"),
+        ("content-language", "en"),
+        ("digest", "a"),
+    ];
+    let update: Lines<'_> = &[
+        ("content-length", "0"),
+        ("content-type", "text/plain"),
+        ("content-encoding", "br"),
+        ("content-range", "bytes 0-1/2"),
+        ("content-location", "/a"),
+        ("content-disposition", "inline"),
+        ("content-md5", "x"),
+        ("content-language", "de"),
+        ("accept-ranges", "none"),
+        ("digest", "b"),
+    ];
+    for (id, form, coding) in [
+        ("as received", Form::AsReceived, "content-encoding: br"),
+        ("coded here", Form::CodedHere, "content-encoding: gzip"),
+    ] {
+        let expect = [
+            "accept-ranges: none",
+            "content-disposition: inline",
+            coding,
+            "content-language: de",
             "content-length: 5",
             "content-location: /a",
-            "content-type: text/html",
-        ],
+            "content-md5: x",
+            "content-type: text/plain",
+            "digest: b",
+        ];
+        check_form(id, form, stored, update, &expect);
+    }
+    check_form(
+        "plain, coded here",
+        Form::CodedHere,
+        &[("content-type", "text/html")],
+        &[("content-encoding", "br")],
+        &["content-type: text/html"],
     );
     check(
         "of the connection",
