@@ -23,6 +23,8 @@ pub(crate) struct Refreshed {
     pub(crate) names: Vec<HeaderName>,
     /// What of its fields is for the one who asked alone.
     pub(crate) withheld: Withheld,
+    /// It was selected by other fields before.
+    refiled: bool,
 }
 
 /// What becomes of the copy that was stored.
@@ -64,6 +66,7 @@ pub(crate) fn refresh(
     // its own Via is of this hop; the copy keeps the one it was stored with
     update_fields.remove(header::VIA);
     let mut fields = old.original_fields().fields;
+    let names_before = selecting(&fields);
     let form = match old.coding {
         Coding::Negotiable => Form::CodedHere,
         Coding::AsIs | Coding::GzipOf(..) => Form::AsReceived,
@@ -126,6 +129,7 @@ pub(crate) fn refresh(
     Refreshed {
         head: Arc::new(head),
         fate,
+        refiled: names != names_before,
         names,
         withheld,
     }
@@ -137,6 +141,11 @@ impl Refreshed {
         let (store, key) = (proxy.store(), asked.key.0);
         let generation = stored.head.generation;
         match self.fate {
+            // its old place would answer requests that it is no answer to any more (RFC 9111 §4.1)
+            Fate::Kept if self.refiled => {
+                store.retire(key, stored.variant, generation);
+                return store.insert(key, &self.names, &*asked.fields, self.head.clone());
+            }
             // the generation whose validator was sent, and no other
             Fate::Kept => store.refresh(key, stored.variant, self.head.clone()),
             Fate::Retired => store.retire(key, stored.variant, generation),

@@ -384,3 +384,32 @@ fn a_304_that_forbids_changes_ends_the_coding() {
         assert_eq!(answer.body, b"text ".repeat(1000));
     }
 }
+
+#[test]
+fn a_304_that_changes_vary_files_the_copy_under_its_new_fields() {
+    for shields in [0, 1] {
+        let origin = scripted(|nth, request, reply| {
+            let x = request.field("x").unwrap_or("none").to_owned();
+            match nth {
+                0 => reply.answer(200, &STALE, b"body"),
+                1 => reply.answer(304, &with(&FRESH, &[("vary", "x")]), b""),
+                _ => {
+                    let fields = with(&[("cache-control", "max-age=60")], &[("vary", "x")]);
+                    reply.answer(200, &fields, x.as_bytes())
+                }
+            }
+        });
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        get(cluster.edge(0), "/", &[]);
+
+        assert_eq!(get(cluster.edge(0), "/", &[("x", "1")]).text(), "body");
+        let same = get(cluster.edge(0), "/", &[("x", "1")]);
+        let other = get(cluster.edge(0), "/", &[("x", "2")]);
+        let none = get(cluster.edge(0), "/", &[]);
+
+        assert!(same.is_hit() && same.text() == "body", "{same:?}");
+        assert_eq!(other.text(), "2", "{other:?}");
+        assert_eq!(none.text(), "none", "{none:?}");
+        assert_eq!(origin.count("/"), 4);
+    }
+}
