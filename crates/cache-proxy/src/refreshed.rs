@@ -32,6 +32,8 @@ pub(crate) struct Refreshed {
 pub(crate) enum Fate {
     /// The refreshed one takes its place.
     Kept,
+    /// It stays as it was: this one's request allows no more, which is nothing to other clients.
+    Left,
     /// It ends: the update forbids storing it.
     Retired,
 }
@@ -99,6 +101,9 @@ pub(crate) fn refresh(
     let hidden = show(kind, asked, &mut fields, coding);
     let (freshness, fate, scopes) = match (judged, scopes) {
         (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),
+        (Storable::No(why), _) if why.is_of_the_request() => {
+            (old.freshness.clone(), Fate::Left, old.scopes.clone())
+        }
         (Storable::No(_), _) | (_, None) => {
             (old.freshness.clone(), Fate::Retired, old.scopes.clone())
         }
@@ -149,6 +154,7 @@ impl Refreshed {
             // the generation whose validator was sent, and no other
             Fate::Kept => store.refresh(key, stored.variant, self.head.clone()),
             Fate::Retired => store.retire(key, stored.variant, generation),
+            Fate::Left => {}
         }
         stored.variant
     }

@@ -9,6 +9,12 @@ const PER_SHARD_MAX: usize = 4096;
 /// How long a key is remembered, in seconds: an origin that changes its mind waits this long for coalescing.
 const REMEMBER_SECS: u64 = 120;
 
+/// Under which a key is remembered whose answers are not storable for requests with `Authorization`: that says nothing of
+/// other clients' requests.
+pub(crate) fn with_credentials(key: u128) -> u128 {
+    key ^ 0x6372_6564_656e_7469_616c_735f_6f6e_6c79
+}
+
 /// At most 65,536 keys; when a shard is full its expired entries go, then all of it.
 #[derive(Debug, Default)]
 pub(crate) struct Unstorable {

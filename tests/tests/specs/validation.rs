@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, header};
 use seawall_tests::client::get;
-use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Then};
+use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Then, eventually};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Stale when it comes, and worth asking about.
@@ -188,6 +188,136 @@ fn a_304_that_is_private_answers_the_one_who_asked_and_ends_the_copy() {
         ("body", Some("bob"))
     );
     assert_eq!((next.text().as_str(), next.field("x-user")), ("next", None));
+}
+
+#[test]
+fn an_answer_that_may_not_be_stored_retires_the_copy_that_it_replaces() {
+    // RFC 9111 §4.3.3
+    let cases: [(u16, &[(&str, &str)]); 4] = [
+        (404, &[]),
+        (200, &[("cache-control", "no-store")]),
+        (200, &[("cache-control", "private")]),
+        (200, &[("cache-control", "max-age=60"), ("vary", "*")]),
+    ];
+    for (status, fields) in cases {
+        for shields in [0, 1] {
+            let origin = scripted(move |nth, _, reply| {
+                if nth == 0 {
+                    let windows = ("cache-control", "max-age=60, stale-while-revalidate=86400");
+                    let stale = [windows, ("age", "100"), ("etag", "\"v1\"")];
+                    return reply.answer(200, &stale, b"old");
+                }
+                reply.answer(status, fields, b"new")
+            });
+            let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+            get(cluster.edge(0), "/", &[]);
+
+            eventually("the copy is gone", || {
+                let answer = get(cluster.edge(0), "/", &[]);
+                assert!(answer.text() == "new" || answer.is_hit(), "{answer:?}");
+                answer.text() == "new"
+            });
+            let answer = get(cluster.edge(0), "/", &[]);
+            assert_eq!((answer.status, answer.text().as_str()), (status, "new"));
+        }
+    }
+}
+
+#[test]
+fn a_fresh_copy_ends_with_an_answer_that_may_not_be_stored() {
+    let origin = scripted(|nth, _, reply| match nth {
+        0 => reply.fresh(b"old"),
+        _ => reply.answer(200, &[("cache-control", "no-store")], b"new"),
+    });
+    let cluster = Cluster::of(&origin);
+    get(cluster.edge(0), "/", &[]);
+
+    get(cluster.edge(0), "/", &[("cache-control", "no-cache")]);
+
+    assert_eq!(get(cluster.edge(0), "/", &[]).text(), "new");
+}
+
+#[test]
+fn a_copy_outlives_an_error_of_the_origin_and_a_limit_of_its() {
+    for status in [500, 503, 429] {
+        let origin = scripted(move |nth, request, reply| match nth {
+            0 => reply.answer(200, &STALE, b"old"),
+            1 => reply.answer(status, &[], b"busy"),
+            _ => {
+                assert_eq!(request.field("if-none-match"), Some("\"v1\""), "{status}");
+                reply.answer(304, &FRESH, b"")
+            }
+        });
+        let cluster = Cluster::of(&origin);
+        get(cluster.edge(0), "/", &[]);
+
+        assert_eq!(get(cluster.edge(0), "/", &[]).status, status);
+        assert_eq!(get(cluster.edge(0), "/", &[]).text(), "old");
+    }
+}
+
+#[test]
+fn one_clients_credentials_or_no_store_leave_the_copy_to_others() {
+    for own in [
+        &[("authorization", "Basic x")][..],
+        &[("cache-control", "no-store, no-cache")],
+    ] {
+        for confirmed in [true, false] {
+            let origin = scripted(move |nth, request, reply| match nth {
+                0 => reply.answer(200, &STALE, b"body"),
+                1 if !confirmed => reply.answer(200, &[("cache-control", "max-age=60")], b"own"),
+                _ => {
+                    assert_eq!(request.field("if-none-match"), Some("\"v1\""), "{own:?}");
+                    reply.answer(304, &FRESH, b"")
+                }
+            });
+            let cluster = Cluster::of(&origin);
+            get(cluster.edge(0), "/", &[]);
+
+            let answer = get(cluster.edge(0), "/", own);
+            let validated = get(cluster.edge(0), "/", &[]);
+            let hit = get(cluster.edge(0), "/", &[]);
+
+            assert_eq!(answer.text(), if confirmed { "body" } else { "own" });
+            assert_eq!(validated.text(), "body");
+            assert!(hit.is_hit() && hit.text() == "body", "{hit:?}");
+            assert_eq!(origin.count("/"), 3);
+        }
+    }
+}
+
+#[test]
+fn one_clients_credentials_or_no_store_leave_coalescing_on() {
+    for own in [("authorization", "Basic x"), ("cache-control", "no-store")] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let origin = scripted(move |nth, _, reply| {
+            if nth == 0 {
+                return reply.answer(200, &[("cache-control", "max-age=60")], b"own");
+            }
+            reply.raw(
+                b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 8\r\n\r\nhalf",
+            );
+            held.pass();
+            reply.raw(b"half");
+            Then::Keep
+        });
+        let cluster = Cluster::of(&origin);
+        get(cluster.edge(0), "/", &[own]);
+
+        let asked = [0, 1].map(|_| {
+            let mut client = Client::connect(cluster.edge(0));
+            client.request("GET", "/", &[], b"");
+            client.head().unwrap();
+            client
+        });
+        gate.open();
+
+        for mut client in asked {
+            assert_eq!(client.bytes(8).unwrap(), b"halfhalf");
+        }
+        assert_eq!(origin.count("/"), 2, "{own:?}");
+    }
 }
 
 fn edited(origin: &Origin, change: impl FnOnce(&mut seawall_service_model::FieldEdits)) -> Cluster {

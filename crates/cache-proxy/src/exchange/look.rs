@@ -11,10 +11,13 @@ use crate::growing::{Answer, First, Reader};
 use crate::refusal::Refusal;
 use crate::sink::may_serve_on_error;
 use crate::standing::Standing;
-use http::Method;
+use crate::unstorable::with_credentials;
+use http::{Method, header};
 use seawall_cache_store::Found;
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{Forward, Outcome, RequestDirectives, Reuse, asks_for_part, reuse};
+use seawall_http_cache::{
+    Forward, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part, reuse,
+};
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -133,7 +136,7 @@ pub(super) async fn cached<W: Wire>(
             // a neighbour has lost a part of its copy, and there is none here: the part alone, not the whole
             return Way::Pass(forward, covered);
         }
-        let alone = stored.is_none() && proxy.unstorable().contains(key, now);
+        let alone = is_alone(proxy, asked, &directives, &fill_key, stored.is_some(), now);
         let join = if alone {
             proxy.fills().alone(fill_key, &asked.fields)
         } else {
@@ -262,6 +265,25 @@ pub(super) async fn cached<W: Wire>(
         }
     }
     Way::Pass(Forward::Miss, true)
+}
+
+/// Whether nobody else may have the answer to this request, as far as is known: it is not worth waiting for.
+fn is_alone(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    directives: &RequestDirectives,
+    fill: &FillKey,
+    validates: bool,
+    now: Timestamp,
+) -> bool {
+    let unstorable = proxy.unstorable();
+    let credentials = asked.fields.contains_key(header::AUTHORIZATION)
+        && unstorable.contains(with_credentials(fill.key), now);
+    // a validation may be joined: there is a copy to share
+    let known = !validates && unstorable.contains(fill.key, now);
+    // another one's answer will do, and this one's is for nobody else
+    let own = directives.no_store && !proxy.fills().has(fill);
+    credentials || known || own
 }
 
 struct Gone;

@@ -2,20 +2,30 @@
 
 use super::{Body, FillSink, Keeping};
 use crate::copy::CopyHead;
+use crate::fill::Stored;
 use crate::growing::{Answer, Share};
 use crate::outbound::append_list;
 use crate::refreshed::selecting;
 use crate::scoped::{TOO_MANY, is_error, scopes};
 use crate::shown::{show, take_cache_status, withheld};
 use crate::tier::TierKind;
+use crate::unstorable::with_credentials;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, compressible, may_compress, storable, stored_fields, strip_hop_by_hop,
+    Storable, Timestamp, Unstorable, compressible, may_compress, storable, stored_fields,
+    strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use std::sync::Arc;
+
+/// Whether an answer that is not stored ends the copy in whose place it came (RFC 9111 §4.3.3): it is what the resource is
+/// now. Not where the next server has trouble of its own, nor where `why` is the request of this one client.
+fn supersedes(status: StatusCode, why: Option<Unstorable>) -> bool {
+    let trouble = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+    !trouble && !why.is_some_and(Unstorable::is_of_the_request)
+}
 
 impl FillSink {
     /// The answer is a response of its own.
@@ -46,15 +56,12 @@ impl FillSink {
                 now,
             ))
         };
-        let mut detail = None;
-        let freshness = match judged {
-            Some(Storable::Yes(freshness)) => Some(freshness),
-            Some(Storable::No(why)) => {
-                detail = Some(why.as_str());
-                None
-            }
-            None => None,
+        let (freshness, why) = match judged {
+            Some(Storable::Yes(freshness)) => (Some(freshness), None),
+            Some(Storable::No(why)) => (None, Some(why)),
+            None => (None, None),
         };
+        let mut detail = why.map(Unstorable::as_str);
         let kind = self.proxy.tier().kind();
         let mut apart = None;
         if freshness.is_some() {
@@ -136,11 +143,28 @@ impl FillSink {
             failed,
         });
         let key = self.asked.key.0;
+        let (store, unstorable) = (self.proxy.store(), self.proxy.unstorable());
         if freshness.is_some() {
-            self.proxy.unstorable().forget(key);
-            self.proxy.store().note_vary(key, &names);
+            unstorable.forget(key);
+            if self.asked.fields.contains_key(header::AUTHORIZATION) {
+                unstorable.forget(with_credentials(key));
+            }
+            store.note_vary(key, &names);
         } else if !failed && !response.status.is_server_error() {
-            self.proxy.unstorable().remember(key, now);
+            match why {
+                Some(Unstorable::RequestNoStore) => {}
+                Some(Unstorable::Authorization) => {
+                    unstorable.remember(with_credentials(key), now);
+                }
+                _ => unstorable.remember(key, now),
+            }
+        }
+        if let Some(Stored { head, variant }) = &replaced
+            && !keep
+            && !failed
+            && supersedes(response.status, why)
+        {
+            store.retire(key, *variant, head.generation);
         }
         self.body = match (keep, freshness, scopes) {
             (true, Some(freshness), Some(scopes)) => Body::Keep(Box::new(Keeping {

@@ -5,7 +5,8 @@ use crate::fill::Stored;
 use crate::growing::{Answer, Share};
 use crate::refreshed::{Fate, Refreshed, refresh, selecting};
 use crate::standing::Standing;
-use http::StatusCode;
+use crate::unstorable::with_credentials;
+use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Head;
 use seawall_http_cache::{
@@ -137,11 +138,15 @@ impl FillSink {
             return self.covered();
         }
         let variant = refreshed.put(&self.proxy, &self.asked, stored);
+        if refreshed.fate == Fate::Left && self.asked.fields.contains_key(header::AUTHORIZATION) {
+            let key = with_credentials(self.asked.key.0);
+            self.proxy.unstorable().remember(key, now);
+        }
         self.proxy.metrics().fills.revalidated.inc();
         let share = match refreshed.fate {
             Fate::Kept => Share::Selecting(refreshed.names.into()),
             // it may be used for this answer, and not be kept
-            Fate::Retired => Share::FirstOnly,
+            Fate::Left | Fate::Retired => Share::FirstOnly,
         };
         self.answer_stored(Answer::Stored {
             head: refreshed.head,
