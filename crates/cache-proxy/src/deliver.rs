@@ -82,7 +82,7 @@ pub(crate) async fn deliver<W: Wire>(
     withheld: Option<&HeaderMap>,
 ) -> Option<Delivered> {
     let now = seawall_client_conn::now();
-    let (status, length, mut fields) = (head.status, head.length, head.fields.clone());
+    let (length, mut fields) = (head.length, head.fields.clone());
     for name in withheld.iter().flat_map(|own| own.keys()) {
         fields.remove(name);
     }
@@ -113,7 +113,7 @@ pub(crate) async fn deliver<W: Wire>(
             link::write_scopes(&mut fields, &untold);
         }
     }
-    let mut plan = plan(asked, status, fields, length, source.is_stored());
+    let mut plan = plan(asked, head, fields, source.is_stored());
     let mut outcome = story.outcome;
     match source.begin(wire, &plan.wanted(length)).await {
         Ok(Held::All) => {}

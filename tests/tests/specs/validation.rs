@@ -543,3 +543,95 @@ fn a_304_that_changes_vary_files_the_copy_under_its_new_fields() {
         assert_eq!(origin.count("/"), 4);
     }
 }
+
+#[test]
+fn the_age_of_an_answer_that_is_not_stored_goes_on() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [("cache-control", "private, max-age=600"), ("age", "500")];
+        reply.answer(200, &fields, b"own")
+    });
+    let cluster = Cluster::of(&origin);
+    for _ in 0..2 {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!(answer.field("age"), Some("500"), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_answer_412_or_416_has_no_caching_fields_of_the_copy() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [
+            ("cache-control", "public, max-age=3600"),
+            ("expires", "Fri, 01 Jan 2100 00:00:00 GMT"),
+            ("etag", "\"v1\""),
+            ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"),
+            ("set-cookie", "a=b"),
+            ("vary", "x"),
+            ("content-type", "text/plain"),
+            ("content-language", "en"),
+            ("access-control-allow-origin", "*"),
+        ];
+        reply.answer(200, &fields, b"body")
+    });
+    let cluster = Cluster::of(&origin);
+    for (field, status) in [
+        (("if-match", "\"v0\""), 412),
+        (("range", "bytes=999-"), 416),
+    ] {
+        for _ in ["cold", "warm"] {
+            let answer = get(cluster.edge(0), "/", &[field]);
+            assert_eq!(answer.status, status);
+            for name in [
+                "cache-control",
+                "expires",
+                "set-cookie",
+                "last-modified",
+                "content-type",
+                "content-language",
+                "age",
+            ] {
+                assert_eq!(answer.field(name), None, "{name}: {answer:?}");
+            }
+            for name in ["etag", "date", "vary", "via", "access-control-allow-origin"] {
+                assert!(answer.field(name).is_some(), "{name}: {answer:?}");
+            }
+            assert!(answer.field("cache-status").is_some());
+            assert_eq!(answer.field("content-range").is_some(), status == 416);
+        }
+    }
+}
+
+#[test]
+fn the_date_stands_in_for_last_modified_of_stored_answers_alone() {
+    // RFC 9111 §4.3.2
+    let since = ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
+    for (control, status) in [("private", 200), ("max-age=60", 304)] {
+        let origin = Origin::start(move |_, reply| {
+            reply.answer(200, &[("cache-control", control)], b"body")
+        });
+        let cluster = Cluster::of(&origin);
+        for _ in ["cold", "warm"] {
+            assert_eq!(
+                get(cluster.edge(0), "/", &[since]).status,
+                status,
+                "{control}"
+            );
+        }
+    }
+}
+
+#[test]
+fn conditions_are_judged_on_a_copy_of_any_success() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [("cache-control", "max-age=60"), ("etag", "\"v1\"")];
+        reply.answer(203, &fields, b"body")
+    });
+    let cluster = Cluster::of(&origin);
+    for _ in ["cold", "warm"] {
+        let known = get(cluster.edge(0), "/", &[("if-none-match", "\"v1\"")]);
+        assert_eq!(known.status, 304);
+        let other = get(cluster.edge(0), "/", &[("if-match", "\"v2\"")]);
+        assert_eq!(other.status, 412);
+    }
+    assert_eq!(origin.count("/"), 1);
+}

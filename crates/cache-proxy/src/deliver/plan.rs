@@ -1,13 +1,12 @@
 //! What of a copy goes to a client: conditions and ranges judged against it.
 
 use crate::asked::Asked;
-use crate::link;
-use crate::shown::TAG_FIELDS;
+use crate::copy::CopyHead;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_http_cache::{
     ByteRange, Precondition, Ranges, evaluate, fleet_not_modified_fields, not_modified_fields,
-    ranges,
+    ranges, refusal_fields,
 };
 use std::ops::Range;
 
@@ -42,82 +41,52 @@ impl Plan {
 
 /// Judges conditions and ranges against the copy (RFC 9110 §13.2.2, §14).
 ///
-/// Several ranges of a copy that is still growing are answered with the whole: a server may ignore Range.
-pub(super) fn plan(
-    asked: &Asked,
-    status: StatusCode,
-    mut fields: HeaderMap,
-    length: Option<u64>,
-    stored: bool,
-) -> Plan {
+/// `fields` are those of `head` with what this delivery adds. Several ranges of a copy that is still growing (not
+/// `stored`) are answered with the whole: a server may ignore Range.
+pub(super) fn plan(asked: &Asked, head: &CopyHead, fields: HeaderMap, stored: bool) -> Plan {
     let request = &*asked.fields;
+    let (status, length) = (head.status, head.length);
     let validator = |name: header::HeaderName, fields: &HeaderMap| {
         fields.get(name).map(|v| v.as_bytes().to_vec())
     };
     let etag = validator(header::ETAG, &fields);
     let modified = validator(header::LAST_MODIFIED, &fields);
-    let date = validator(header::DATE, &fields);
+    // it stands in for Last-Modified of stored responses alone (RFC 9111 §4.3.2)
+    let date = validator(header::DATE, &fields).filter(|_| head.stored);
     let (etag, modified, date) = (etag.as_deref(), modified.as_deref(), date.as_deref());
     let now = asked.received_at;
     let head_only = asked.method == Method::HEAD;
-    if status == StatusCode::OK {
+    // RFC 9110 §13.2.1: conditions are for what would succeed
+    if status.is_success() && status != StatusCode::PARTIAL_CONTENT {
         match evaluate(&asked.method, request, etag, modified, date, now) {
             Precondition::NotModified => {
-                let mut kept = not_modified(asked, &fields);
-                let ours = ["age", "cache-status", "via"].map(header::HeaderName::from_static);
-                let linked = [
-                    link::LABEL,
-                    link::FETCHED,
-                    link::STALE,
-                    link::UNFRAMED,
-                    link::SCOPES,
-                ];
-                // whoever validates a copy of its own learns its label and tags anew; to clients tags were withheld
-                for name in ours.iter().chain(&linked).chain(&TAG_FIELDS) {
-                    if let Some(value) = fields.get(name) {
-                        kept.insert(name.clone(), value.clone());
-                    }
-                }
                 return Plan {
                     status: StatusCode::NOT_MODIFIED,
-                    fields: kept,
+                    fields: not_modified(asked, &fields),
                     body: Send::Nothing,
                 };
             }
             Precondition::Failed => {
-                fields.remove(header::CONTENT_TYPE);
-                fields.remove(header::CONTENT_ENCODING);
-                fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-                return Plan {
-                    status: StatusCode::PRECONDITION_FAILED,
-                    fields,
-                    body: Send::Nothing,
-                };
+                return refused(StatusCode::PRECONDITION_FAILED, &fields);
             }
             Precondition::None | Precondition::Proceed => {}
         }
-        if let (Some(length), false) = (length, head_only) {
-            match ranges(request, etag, modified, date, length, now) {
-                Ranges::Whole => {}
-                Ranges::Unsatisfiable => {
-                    fields.remove(header::CONTENT_TYPE);
-                    fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-                    insert(
-                        &mut fields,
-                        header::CONTENT_RANGE,
-                        &format!("bytes */{length}"),
-                    );
-                    return Plan {
-                        status: StatusCode::RANGE_NOT_SATISFIABLE,
-                        fields,
-                        body: Send::Nothing,
-                    };
-                }
-                Ranges::Parts(parts) if stored || parts.len() == 1 => {
-                    return partial(asked, fields, &parts, length);
-                }
-                Ranges::Parts(_) => {}
+    }
+    if status == StatusCode::OK
+        && let (Some(length), false) = (length, head_only)
+    {
+        match ranges(request, etag, modified, date, length, now) {
+            Ranges::Whole => {}
+            Ranges::Unsatisfiable => {
+                let mut plan = refused(StatusCode::RANGE_NOT_SATISFIABLE, &fields);
+                let whole = format!("bytes */{length}");
+                insert(&mut plan.fields, header::CONTENT_RANGE, &whole);
+                return plan;
             }
+            Ranges::Parts(parts) if stored || parts.len() == 1 => {
+                return partial(asked, fields, &parts, length);
+            }
+            Ranges::Parts(_) => {}
         }
     }
     let body = if head_only {
@@ -138,6 +107,17 @@ fn not_modified(asked: &Asked, fields: &HeaderMap) -> HeaderMap {
         return fleet_not_modified_fields(fields);
     }
     not_modified_fields(fields)
+}
+
+/// A refusal by the copy's validators or length.
+fn refused(status: StatusCode, fields: &HeaderMap) -> Plan {
+    let mut fields = refusal_fields(fields);
+    fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    Plan {
+        status,
+        fields,
+        body: Send::Nothing,
+    }
 }
 
 fn insert(fields: &mut HeaderMap, name: header::HeaderName, value: &str) {

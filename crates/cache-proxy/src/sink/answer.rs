@@ -68,9 +68,9 @@ impl FillSink {
             apart = withheld(kind, &self.asked, &fields);
             fields = stored_fields(&fields, &self.asked.policy().storage.targets);
         } else {
+            // Age with the rest: whoever keeps the answer counts from there (RFC 9111 §5.1)
             strip_hop_by_hop(&mut fields);
         }
-        fields.remove(header::AGE);
         if !fields.contains_key(header::DATE)
             && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
         {
