@@ -1,6 +1,7 @@
 //! What is not cacheable passes through, streaming both ways, on the client's own session.
 
 mod answer;
+mod head;
 
 use self::answer::answered;
 use crate::CacheProxy;

@@ -2,7 +2,9 @@
 
 use http::{HeaderValue, header};
 use seawall_tests::client::get;
-use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Then, eventually};
+use seawall_tests::{
+    Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Response, Then, eventually,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Stale when it comes, and worth asking about.
@@ -40,6 +42,12 @@ fn updating(
         assert_eq!(request.field("if-none-match"), Some("\"v1\""));
         reply.answer(304, &with(&FRESH, update), b"")
     })
+}
+
+fn head(address: std::net::SocketAddr, fields: &[(&str, &str)]) -> Response {
+    let mut client = Client::connect(address);
+    client.request("HEAD", "/", fields, b"");
+    client.response("HEAD").expect("a whole answer")
 }
 
 #[test]
@@ -598,6 +606,78 @@ fn an_answer_412_or_416_has_no_caching_fields_of_the_copy() {
             assert!(answer.field("cache-status").is_some());
             assert_eq!(answer.field("content-range").is_some(), status == 416);
         }
+    }
+}
+
+#[test]
+fn a_head_answer_with_the_copys_validators_freshens_it_in_every_tier() {
+    let origin = scripted(|nth, request, reply| match nth {
+        0 => reply.answer(200, &STALE, b"body"),
+        1 => {
+            assert_eq!(request.method, "HEAD");
+            reply.answer(200, &with(&FRESH, &[("x-new", "1")]), b"body")
+        }
+        _ => panic!("the copy is fresh"),
+    });
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    get(cluster.edge(0), "/", &[]);
+
+    assert_eq!(head(cluster.edge(0), &[]).status, 200);
+
+    let hit = get(cluster.edge(0), "/", &[]);
+    assert!(hit.is_hit(), "{hit:?}");
+    for answer in [hit, get(cluster.edge(1), "/", &[])] {
+        assert_eq!(answer.text(), "body");
+        assert_eq!(answer.field("x-new"), Some("1"), "{answer:?}");
+    }
+    assert_eq!(origin.count("/"), 2);
+}
+
+#[test]
+fn a_head_answer_of_another_version_ends_the_copy() {
+    let windows = ("cache-control", "max-age=60, stale-while-revalidate=600");
+    let length: (&[(&str, &str)], &[u8]) = (&FRESH, b"longer");
+    let tag: (&[(&str, &str)], &[u8]) = (&[("etag", "\"v2\"")], b"body");
+    for (fields, body) in [length, tag] {
+        let origin = scripted(
+            move |nth, request, reply| match (nth, &request.method[..]) {
+                (0, _) => reply.answer(200, &[windows, ("etag", "\"v1\"")], b"body"),
+                (_, "HEAD") => reply.answer(200, fields, body),
+                _ => {
+                    assert_eq!(request.field("if-none-match"), None);
+                    reply.fresh(b"new")
+                }
+            },
+        );
+        let cluster = Cluster::of(&origin);
+        get(cluster.edge(0), "/", &[]);
+
+        head(cluster.edge(0), &[("cache-control", "no-cache")]);
+
+        assert_eq!(get(cluster.edge(0), "/", &[]).text(), "new");
+    }
+}
+
+#[test]
+fn a_head_answer_to_one_client_or_without_success_changes_nothing() {
+    let cases: [(u16, &[(&str, &str)]); 2] = [(200, &[("authorization", "x")]), (503, &[])];
+    for (status, own) in cases {
+        let origin = scripted(
+            move |nth, request, reply| match (nth, &request.method[..]) {
+                (0, _) => reply.fresh(b"body"),
+                (_, "HEAD") => reply.answer(status, &[("etag", "\"v2\"")], b"else"),
+                _ => panic!("the copy is there"),
+            },
+        );
+        let cluster = Cluster::of(&origin);
+        get(cluster.edge(0), "/", &[]);
+
+        head(
+            cluster.edge(0),
+            &with(own, &[("cache-control", "no-cache")]),
+        );
+
+        assert!(get(cluster.edge(0), "/", &[]).is_hit());
     }
 }
 

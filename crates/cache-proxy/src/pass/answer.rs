@@ -1,5 +1,6 @@
 //! The head of an answer that passes, before it goes on to the client.
 
+use super::head::freshen_by_head;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
@@ -25,6 +26,7 @@ pub(super) fn answered(
     forward: Forward,
 ) -> Option<Settling> {
     let succeeded = response.status.is_success() || response.status.is_redirection();
+    freshen_by_head(proxy, asked, response, asking);
     let settling = (is_unsafe_method(&asked.method) && succeeded)
         .then(|| invalidate(proxy, asked.key.0))
         .flatten();
