@@ -682,6 +682,34 @@ fn a_head_answer_to_one_client_or_without_success_changes_nothing() {
 }
 
 #[test]
+fn a_key_whose_answers_are_not_stored_is_asked_for_with_the_clients_own_conditions() {
+    let origin = Origin::start(|request, reply| {
+        let own = ("cache-control", "private");
+        if request.field("if-none-match") == Some("\"v1\"") {
+            return reply.answer(304, &[own, ("etag", "\"v1\"")], b"");
+        }
+        if request.field("range") == Some("bytes=0-1") {
+            let range = [own, ("content-range", "bytes 0-1/4")];
+            return reply.answer(206, &range, b"bo");
+        }
+        reply.answer(200, &[own, ("etag", "\"v1\"")], b"body")
+    });
+    let cluster = Cluster::of(&origin);
+    get(cluster.edge(0), "/", &[]);
+    origin.forget();
+
+    let known = get(cluster.edge(0), "/", &[("if-none-match", "\"v1\"")]);
+    let part = get(cluster.edge(0), "/", &[("range", "bytes=0-1")]);
+
+    assert_eq!((known.status, part.status), (304, 206));
+    assert_eq!(part.text(), "bo");
+    let seen = origin.seen();
+    assert_eq!(seen[0].field("if-none-match"), Some("\"v1\""));
+    assert_eq!(seen[1].field("range"), Some("bytes=0-1"));
+    assert_eq!(get(cluster.edge(0), "/", &[]).text(), "body");
+}
+
+#[test]
 fn the_date_stands_in_for_last_modified_of_stored_answers_alone() {
     // RFC 9111 §4.3.2
     let since = ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");

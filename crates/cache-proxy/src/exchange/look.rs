@@ -16,7 +16,7 @@ use http::{Method, header};
 use seawall_cache_store::Found;
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
-    Forward, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part, reuse,
+    Forward, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part, has_conditions, reuse,
 };
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -137,6 +137,10 @@ pub(super) async fn cached<W: Wire>(
             return Way::Pass(forward, covered);
         }
         let alone = is_alone(proxy, asked, &directives, &fill_key, stored.is_some(), now);
+        if alone && stored.is_none() && has_conditions(&asked.fields) {
+            // what is not stored is asked for as the client does: the next server judges its conditions and ranges
+            return Way::Pass(forward, covered);
+        }
         let join = if alone {
             proxy.fills().alone(fill_key, &asked.fields)
         } else {
