@@ -14,7 +14,7 @@
 //! | `sf` | structured fields (RFC 9651) |
 //! | `cache_control`, `targeted`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; those for this cache alone (RFC 9213); `Age` |
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
-//! | `vary` | RFC 9111 §4.1: the selecting fields and their digest |
+//! | `vary`, `weights` | RFC 9111 §4.1: the selecting fields and their digest; fields that list ranges with weights |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
@@ -46,6 +46,7 @@ mod strings;
 mod targeted;
 mod time;
 mod vary;
+mod weights;
 
 pub use age::age_value;
 pub use cache_control::{CacheControl, DELTA_SECONDS_MAX, RequestDirectives};

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::fields::Fields;
 use crate::list::for_each_element;
+use crate::weights::Weighted;
 
 /// The most selecting fields that are followed; a response with more is as good as `Vary: *`.
 pub const VARY_FIELDS_MAX: usize = 32;
@@ -50,21 +51,30 @@ pub fn vary(response: &HeaderMap) -> Vary {
 
 /// The digest of a request's selecting fields; two requests with the same digest select the same response.
 ///
-/// White space around commas, empty list elements and the split into lines do not count (§4.1); case, order and all
-/// else do. An absent field differs from an empty one. The order of `names` counts: pass them as [`vary`] gives them.
-/// Never 0 or 1, which callers may use as marks.
+/// White space around commas, empty list elements and the split into lines do not count. Of the fields that list ranges
+/// with weights (`Accept`, `Accept-Charset`, `Accept-Encoding`, `Accept-Language`) the case and the order of the ranges
+/// do not either: RFC 9111 §4.1 allows to normalise "in a way that is known to have identical semantics" (see
+/// `weights`). Of all other fields case, order and all else do count. An absent field differs from an empty one. The
+/// order of `names` counts: pass them as [`vary`] gives them. Never 0 or 1, which callers may use as marks.
 pub fn variant_digest(names: &[HeaderName], request: &dyn Fields) -> u64 {
     let mut hash = Xxh3::new();
     for name in names {
         framed(&mut hash, b'n', name.as_str().as_bytes());
-        let mut present = false;
-        request.each(name.as_str(), &mut |line| {
-            if !present {
-                hash.update(b"p");
-                present = true;
-            }
-            for_each_element(line, |element| framed(&mut hash, b'e', element));
+        if request.first(name.as_str()).is_none() {
+            continue;
+        }
+        hash.update(b"p");
+        let readable = Weighted::of(name).is_some_and(|weighted| {
+            weighted.each(name, request, |range, weight| {
+                framed(&mut hash, b'w', range);
+                hash.update(&weight.to_le_bytes());
+            })
         });
+        if !readable {
+            request.each(name.as_str(), &mut |line| {
+                for_each_element(line, |element| framed(&mut hash, b'e', element));
+            });
+        }
     }
     match hash.digest() {
         mark @ (0 | 1) => mark + 2,

@@ -114,6 +114,84 @@ fn requests_that_may_select_another_response_have_other_digests() {
     assert!(digests.iter().all(|d| *d > 1));
 }
 
+/// The digest by one field alone.
+fn digest_by(name: &'static str, lines: &[&str]) -> u64 {
+    let lines: Vec<_> = lines.iter().map(|line| (name, *line)).collect();
+    variant_digest(&[HeaderName::from_static(name)], &head(&lines))
+}
+
+#[test]
+fn spellings_of_the_same_preferences_have_the_same_digest() {
+    // RFC 9111 §4.1: "known to have identical semantics, according to that header field's specification"
+    let (language, coding) = ("accept-language", "accept-encoding");
+    for (id, name, one, other) in [
+        (
+            "4.1-01 order",
+            language,
+            &["de, en;q=0.5"][..],
+            &["en;q=0.5,de"][..],
+        ),
+        ("4.1-02 case", language, &["de-AT"], &["DE-at"]),
+        ("4.1-03 weight", language, &["de"], &["de;q=1.0"]),
+        ("4.1-04 twice", language, &["de"], &["de, DE"]),
+        ("4.1-05 lines", language, &["de", "en"], &["en, de"]),
+        ("4.1-06 coding", coding, &["gzip, br"], &["br,  GZIP"]),
+        (
+            "4.1-07 media",
+            "accept",
+            &["text/html,*/*"],
+            &["*/*, Text/HTML"],
+        ),
+        (
+            "4.1-08 charset",
+            "accept-charset",
+            &["utf-8"],
+            &["UTF-8;q=1"],
+        ),
+    ] {
+        assert_eq!(digest_by(name, one), digest_by(name, other), "{id}");
+    }
+}
+
+#[test]
+fn preferences_that_differ_have_other_digests() {
+    let (language, coding) = ("accept-language", "accept-encoding");
+    for (id, name, one, other) in [
+        (
+            "4.1-11 weight",
+            language,
+            &["de, en;q=0.5"][..],
+            &["de, en;q=0.4"][..],
+        ),
+        (
+            "4.1-12 weights",
+            language,
+            &["de, en;q=0.5"],
+            &["en, de;q=0.5"],
+        ),
+        ("4.1-13 nothing", language, &[], &[""]),
+        ("4.1-14 refused", coding, &["gzip, br;q=0"], &["gzip"]),
+        ("4.1-15 refused", coding, &["gzip;q=0"], &["gzip"]),
+        ("4.1-16 unreadable", coding, &["gzip;q=2"], &["GZIP;q=2"]),
+        (
+            "4.1-17 unreadable",
+            language,
+            &["de, en, de;q=0.1"],
+            &["en, de, de;q=0.1"],
+        ),
+        ("4.1-18 parameter", "accept", &["a/b;c=D"], &["a/b;c=d"]),
+        (
+            "4.1-19 another field",
+            "x-language",
+            &["de, en"],
+            &["en, de"],
+        ),
+        ("4.1-20 another field", "x-language", &["de"], &["DE"]),
+    ] {
+        assert_ne!(digest_by(name, one), digest_by(name, other), "{id}");
+    }
+}
+
 #[test]
 fn digests_at_rest_stay_what_they_were() {
     assert_eq!(
