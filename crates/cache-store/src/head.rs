@@ -4,7 +4,7 @@ use crate::hidden::Hidden;
 use crate::memo::Memo;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use seawall_http_cache::Freshness;
+use seawall_http_cache::{Freshness, Timestamp};
 use seawall_purge::{Generation, Label, ScopeId};
 use std::sync::Arc;
 
@@ -167,6 +167,16 @@ impl Head {
     pub fn inline_body(&self) -> Bytes {
         self.record
             .slice((self.fields_len + self.status_len) as usize..)
+    }
+
+    /// How recent it is among copies that all match a request (RFC 9111 §4.1, §4): by `Date`, where there is none by when
+    /// it was received; of the same second the one that was made last here.
+    pub(crate) fn recency(&self) -> (Timestamp, Generation) {
+        let date = self.serialised().split(|&b| b == b'\n').find_map(|line| {
+            let value = line.strip_prefix(b"date: ")?;
+            Timestamp::parse_http_date(value.trim_ascii(), self.freshness.received)
+        });
+        (date.unwrap_or(self.freshness.received), self.generation)
     }
 
     /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.

@@ -208,7 +208,8 @@ impl CacheStore {
         (self.chunk_capacity / 4).max(INLINE_MAX)
     }
 
-    /// The copy that `request` selects under `key`, if there is one that is not dead.
+    /// The copy that `request` selects under `key`, if there is one that is not dead; of several the most recent one
+    /// (RFC 9111 §4.1).
     pub fn lookup(&self, key: u128, request: &dyn Fields) -> Found {
         match self.entry(key, VARIANT_NONE) {
             None => Found::Nothing,
@@ -222,15 +223,26 @@ impl CacheStore {
                     Found::Nothing
                 }
             }
-            Some(Entry::Variants(variants)) => variants
-                .candidates(request)
-                .find_map(|variant| match self.entry(key, variant) {
-                    Some(Entry::Head(head)) if self.minima.alive(key, head.generation) => {
-                        Some(Found::Copy { head, variant })
+            Some(Entry::Variants(variants)) => {
+                let mut found: Option<(Arc<Head>, u64)> = None;
+                // with one list of fields, the usual case, there is one at most, and nothing to compare
+                for variant in variants.candidates(request) {
+                    let Some(head) = self.exact(key, variant) else {
+                        continue;
+                    };
+                    let newer = match &found {
+                        Some((other, _)) => head.recency() > other.recency(),
+                        None => true,
+                    };
+                    if newer {
+                        found = Some((head, variant));
                     }
-                    _ => None,
-                })
-                .unwrap_or(Found::OtherVariants),
+                }
+                match found {
+                    Some((head, variant)) => Found::Copy { head, variant },
+                    None => Found::OtherVariants,
+                }
+            }
         }
     }
 

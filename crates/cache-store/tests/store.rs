@@ -41,12 +41,30 @@ fn freshness() -> Freshness {
 
 fn head(generation: Generation, length: u64, inline: Option<&[u8]>) -> Arc<Head> {
     let stored = fields(&[("etag", "\"v1\""), ("x-a", "1"), ("via", "1.1 a")]);
+    head_of(&stored, generation, length, inline)
+}
+
+/// A copy with this `Date`, or none.
+fn dated(generation: Generation, date: &'static str) -> Arc<Head> {
+    let stored = match date {
+        "" => HeaderMap::new(),
+        date => fields(&[("date", date)]),
+    };
+    head_of(&stored, generation, 1, Some(b"x"))
+}
+
+fn head_of(
+    stored: &HeaderMap,
+    generation: Generation,
+    length: u64,
+    inline: Option<&[u8]>,
+) -> Arc<Head> {
     let parts = HeadParts {
         generation,
         revision: 0,
         label: Label::default(),
         status: StatusCode::OK,
-        fields: &stored,
+        fields: stored,
         hidden: Hidden::default(),
         upstream_cache_status: b"shield; hit",
         freshness: freshness(),
@@ -120,6 +138,37 @@ fn variants_are_found_by_the_fields_that_select_them() {
     assert_eq!(found(&store, 1, &de), Some(first));
     assert_eq!(found(&store, 1, &fr), Some(second));
     assert!(matches!(store.lookup(2, &de), Found::Nothing));
+}
+
+#[test]
+fn of_several_variants_that_match_the_most_recent_one_is_found() {
+    // RFC 9111 §4.1; the dates of the copies in the order they are stored, and which is found
+    let (early, late) = (
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:38 GMT",
+    );
+    for (id, dates, expect) in [
+        ("later date", [early, late, late], 1),
+        ("earlier date", [late, early, late], 0),
+        ("the same date", [late, late, late], 1),
+        ("no date", ["", "", ""], 1),
+        // received in 1970, as the test's clock has it
+        ("date and none", ["", late, ""], 1),
+        ("none and date", [late, "", ""], 0),
+    ] {
+        let store = store(64 << 20);
+        let names = |name| [HeaderName::from_static(name)];
+        let (x, y) = (names("x"), names("y"));
+        let both = fields(&[("x", "1"), ("y", "1")]);
+        let other = fields(&[("x", "2"), ("y", "1")]);
+        let generations: [_; 3] = std::array::from_fn(|_| store.next_generation());
+        let dated = |i: usize| dated(generations[i], dates[i]);
+        store.insert(1, &x, &both, dated(0));
+        store.insert(1, &y, &both, dated(1));
+        // makes the first list the newest again
+        store.insert(1, &x, &other, dated(2));
+        assert_eq!(found(&store, 1, &both), Some(generations[expect]), "{id}");
+    }
 }
 
 #[test]

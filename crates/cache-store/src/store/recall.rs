@@ -39,18 +39,23 @@ impl CacheStore {
             Entry::Variants(variants) => variants,
         };
         let candidates: Vec<u64> = variants.candidates(request).collect();
+        // all of them, eight at most: which is the most recent is seen when they are there
+        let mut found = false;
         for variant in candidates {
-            if let Some(head) = self.exact(key, variant) {
-                self.recall_gzip(disk, key, variant, &head).await;
-                return true;
-            }
-            if let Some(Entry::Head(head)) = self.recall_slot(disk, key, variant).await {
-                self.sample.note(key, variant, &head);
-                self.recall_gzip(disk, key, variant, &head).await;
-                return true;
-            }
+            let head = match self.exact(key, variant) {
+                Some(head) => head,
+                None => match self.recall_slot(disk, key, variant).await {
+                    Some(Entry::Head(head)) => {
+                        self.sample.note(key, variant, &head);
+                        head
+                    }
+                    _ => continue,
+                },
+            };
+            self.recall_gzip(disk, key, variant, &head).await;
+            found = true;
         }
-        false
+        found
     }
 
     /// The coding beside a copy comes along, or it would be coded again.
