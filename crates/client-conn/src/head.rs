@@ -153,7 +153,7 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
     let mut hosts = 0;
     let mut length: Option<u64> = None;
     let mut codings: Vec<&[u8]> = Vec::new();
-    let (mut upgrade, mut connection_upgrade) = (false, false);
+    let (mut upgrade, mut other_upgrade, mut connection_upgrade) = (false, false, false);
     for field in head.fields {
         let (name, value) = (field.name, field.value);
         match name.len() {
@@ -171,7 +171,13 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
             }
             6 if name.eq_ignore_ascii_case("pragma") => head.plain = false,
             7 if name.eq_ignore_ascii_case("upgrade") => {
-                upgrade = true;
+                // RFC 9110 §7.8: protocols that are not spoken here are ignored, such as the h2c that clients offer in
+                // passing; beside one of those nothing is switched, since the next server might choose it
+                for protocol in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                    let websocket = protocol.eq_ignore_ascii_case(b"websocket");
+                    upgrade |= websocket;
+                    other_upgrade |= !websocket && !protocol.is_empty();
+                }
                 head.plain = false;
             }
             8 if name.eq_ignore_ascii_case("cdn-loop") => head.plain = false,
@@ -231,7 +237,8 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
     };
     head.plain &= head.body == Body::Done;
     head.expects_continue &= !head.http10 && head.body != Body::Done;
-    head.upgrade = upgrade && connection_upgrade && !head.http10 && head.body == Body::Done;
+    let switches = upgrade && !other_upgrade && connection_upgrade;
+    head.upgrade = switches && !head.http10 && head.body == Body::Done;
     Ok(())
 }
 
