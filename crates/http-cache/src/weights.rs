@@ -8,6 +8,9 @@ use crate::list::{is_token_byte, trim};
 /// A field with more ranges is compared byte by byte.
 pub(crate) const RANGES_MAX: usize = 32;
 
+/// So is a longer one, in bytes: a browser's take less than 200.
+pub(crate) const TEXT_BYTES_MAX: usize = 512;
+
 /// The largest weight: `q=1`.
 pub(crate) const WEIGHT_MAX: u16 = 1000;
 
@@ -41,11 +44,20 @@ impl Weighted {
         request: &dyn Fields,
         mut f: impl FnMut(&[u8], u16),
     ) -> bool {
-        let mut text: Vec<u8> = Vec::new();
+        // on the stack: plain hits allocate nothing
+        let mut text = [b','; TEXT_BYTES_MAX];
+        let mut length = 0;
         request.each(name.as_str(), &mut |line| {
-            text.extend_from_slice(line);
-            text.push(b',');
+            let end = length + line.len();
+            if let Some(place) = text.get_mut(length..end) {
+                place.copy_from_slice(line);
+            }
+            // a comma stands behind it
+            length = end + 1;
         });
+        let Some(text) = text.get_mut(..length) else {
+            return false;
+        };
         for element in text.split_mut(|b| *b == b',') {
             let range = element.iter().position(|b| *b == b';');
             let range = range.unwrap_or(element.len());
@@ -259,5 +271,10 @@ mod tests {
         let name = &header::ACCEPT_CHARSET;
         assert!(read(name, &[&list(RANGES_MAX)]).is_some());
         assert!(read(name, &[&list(RANGES_MAX + 1)]).is_none());
+        let longest = "x".repeat(TEXT_BYTES_MAX - 1);
+        assert!(read(name, &[&longest]).is_some());
+        assert!(read(name, &[&longest, "x"]).is_none());
+        assert!(read(name, &[&"x".repeat(TEXT_BYTES_MAX)]).is_none());
+        assert!(read(name, &[&"x".repeat(4 * TEXT_BYTES_MAX), "x"]).is_none());
     }
 }
