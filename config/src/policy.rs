@@ -13,7 +13,7 @@ const TTL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 /// Targeted fields that a policy may list.
 const TARGETS_MAX: usize = 8;
 
-fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
+pub(crate) fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
     let range = Duration::ZERO..=TTL_MAX;
     table
         .duration(name, &range)

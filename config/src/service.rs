@@ -1,12 +1,12 @@
 //! Service files: what is served, from where, by which rules.
 
 use crate::fault::{Fault, Faults, Place};
-use crate::policy::{policy, rule};
+use crate::policy::{policy, rule, seconds};
 use crate::reader::{FILE_BYTES_MAX, Source, Table};
 use http::HeaderValue;
 use seawall_service_model::{
-    HostPattern, Limits, Origin, OriginTls, Policy, ResponseOptions, Scheme, Service, ServiceId,
-    ServiceSet, Timeouts,
+    ClientRevalidation, HostPattern, Limits, Origin, OriginTls, Policy, ResponseOptions, Scheme,
+    Service, ServiceId, ServiceSet, Timeouts,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -143,6 +143,7 @@ fn service(table: &Table<'_>) -> Option<Read> {
     let timeouts = table.table("timeouts", timeouts).unwrap_or_default();
     let response = table.table("response", response).unwrap_or_default();
     let shield = table.bool("shield").unwrap_or(true);
+    let client_revalidation = client_revalidation(table);
     let id = id?;
     Some(Read {
         id: table.place(&id),
@@ -158,8 +159,24 @@ fn service(table: &Table<'_>) -> Option<Read> {
             limits,
             timeouts,
             response,
+            client_revalidation,
         },
     })
+}
+
+fn client_revalidation(table: &Table<'_>) -> ClientRevalidation {
+    let mut clients = ClientRevalidation::default();
+    if let Some(at) = table.string_at("client_revalidation") {
+        match at.value.as_str() {
+            "allow" => clients.allowed = true,
+            "deny" => clients.allowed = false,
+            _ => table.fault_at(&at, "client revalidation is \"allow\" or \"deny\""),
+        }
+    }
+    if let Some(seconds) = seconds(table, "client_revalidation_interval") {
+        clients.interval_secs = seconds;
+    }
+    clients
 }
 
 /// A name or an address; IPv6 in brackets.

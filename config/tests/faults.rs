@@ -76,6 +76,15 @@ fn check_service(more: &str, expect: &[&str]) {
 const LISTEN: &str = "[[listen]]\naddress = \"127.0.0.1:8080\"\n";
 
 #[test]
+fn client_revalidation_is_allowed_or_denied() {
+    let text = SERVICE.replace("hosts =", "client_revalidation = \"never\"\nhosts =");
+    check(
+        &text,
+        &["f.toml:3: service.client_revalidation: client revalidation is \"allow\" or \"deny\""],
+    );
+}
+
+#[test]
 fn good_files_have_no_faults() {
     check(SERVICE, &[]);
     check_edge(LISTEN, &[]);

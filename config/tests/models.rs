@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
-use seawall_service_model::{CacheMode, QueryRule, ServiceSet};
+use seawall_service_model::{CacheMode, ClientRevalidation, QueryRule, ServiceSet};
 use std::fs;
 use std::time::Duration;
 
@@ -106,6 +106,26 @@ targets = []
     );
     assert!(plain.services()[0].response.keep_targeted);
     assert_eq!(plain.services()[0].default.storage.heuristic_max, 86_400);
+}
+
+#[test]
+fn a_service_says_whether_clients_may_have_fresh_copies_validated() {
+    for (text, allowed, interval_secs) in [
+        ("", true, 0),
+        ("client_revalidation = \"allow\"", true, 0),
+        ("client_revalidation = \"deny\"", false, 0),
+        ("client_revalidation_interval = \"1500ms\"", true, 2),
+        ("client_revalidation_interval = \"1m\"", true, 60),
+    ] {
+        let set = services(&format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n{text}\n[[service.origins]]\nurl = \"http://a.example\"\n"
+        ));
+        let expect = ClientRevalidation {
+            allowed,
+            interval_secs,
+        };
+        assert_eq!(set.services()[0].client_revalidation, expect, "{text}");
+    }
 }
 
 #[test]

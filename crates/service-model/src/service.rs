@@ -125,6 +125,27 @@ impl Default for ResponseOptions {
     }
 }
 
+/// Whether clients may have copies validated that are fresh (RFC 9111 §5.2.1: `no-cache`, `max-age`, `min-fresh`, or
+/// `Pragma`). Such directives are advice; each costs a question to the next server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRevalidation {
+    /// Else they count for nothing.
+    pub allowed: bool,
+    /// Nor do they for a copy that was received or validated less than this ago, in seconds: the origin is asked on a
+    /// client's word at most once in that time for each key and variant. 0: no limit but that one question at a time is
+    /// asked for them.
+    pub interval_secs: u64,
+}
+
+impl Default for ClientRevalidation {
+    fn default() -> Self {
+        Self {
+            allowed: true,
+            interval_secs: 0,
+        }
+    }
+}
+
 /// One service, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -143,6 +164,7 @@ pub struct Service {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub response: ResponseOptions,
+    pub client_revalidation: ClientRevalidation,
 }
 
 impl Service {
@@ -159,6 +181,7 @@ impl Service {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             response: ResponseOptions::default(),
+            client_revalidation: ClientRevalidation::default(),
         }
     }
 
