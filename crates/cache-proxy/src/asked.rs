@@ -1,18 +1,20 @@
 //! What is known of a request before anything is looked up.
 
 use crate::snapshot::Snapshot;
+use crate::standing::Standing;
 use crate::tier::Link;
 use http::{HeaderMap, Method};
+use seawall_cache_store::Head;
 use seawall_client_conn::ConnInfo;
-use seawall_http_cache::Timestamp;
+use seawall_http_cache::{RequestDirectives, Timestamp};
 use seawall_purge::{Label, PurgeSeq};
-use seawall_service_model::{CacheKey, Policy, Scheme, Service};
+use seawall_service_model::{CacheKey, KeyRules, Policy, Scheme, Service};
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// One request, placed: service, rule, key. Shared by the exchange, its fill and the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) info: Arc<ConnInfo>,
     pub(crate) link: Link,
@@ -20,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) service: Arc<Service>,
     /// Index of the rule that matched.
     pub(crate) rule: Option<usize>,
+    /// Index of the rule that matches GET of the same, which the key is made by.
+    pub(crate) key_rule: Option<usize>,
     pub(crate) key: CacheKey,
     pub(crate) scheme: Scheme,
     pub(crate) method: Method,
@@ -29,6 +33,10 @@ pub(crate) struct Asked {
     pub(crate) target: String,
     /// The request's fields without the fleet's own.
     pub(crate) fields: Arc<HeaderMap>,
+    /// What it asks of copies (RFC 9111 §5.2.1), as far as the service lets clients ask.
+    pub(crate) directives: RequestDirectives,
+    /// A copy of this node is refreshed in the background by it.
+    pub(crate) refresh: bool,
     pub(crate) received: Instant,
     pub(crate) received_at: Timestamp,
     pub(crate) id: u64,
@@ -43,6 +51,47 @@ impl Asked {
             Some(index) => &self.service.rules[index].policy,
             None => &self.service.default,
         }
+    }
+
+    /// The rules of its key: those of GET, whatever its method. HEAD is answered from what GET stored, and a change
+    /// ends that (RFC 9111 §4, §4.4).
+    pub(crate) fn key_rules(&self) -> &KeyRules {
+        match self.key_rule {
+            Some(index) => &self.service.rules[index].policy.key,
+            None => &self.service.default.key,
+        }
+    }
+
+    /// What it asks of the copy `head`, which may be used as `standing` says. A copy that was validated a moment ago is not validated
+    /// again because a client says so; one that a soft purge made stale, and an error, are used no longer than they
+    /// were granted for.
+    pub(crate) fn directives_for(
+        &self,
+        head: &Head,
+        standing: &Standing<'_>,
+        now: Timestamp,
+    ) -> RequestDirectives {
+        let mut directives = self.directives;
+        let interval = self.service.client_revalidation.interval_secs;
+        if now.saturating_since(head.freshness.received) < interval {
+            directives = directives.unforced();
+        }
+        if standing.is_softly_purged() || head.status.is_server_error() {
+            directives = directives.narrowing();
+        }
+        directives
+    }
+
+    /// Whether it is a refreshment in the background, of a copy here or of a neighbour's.
+    pub(crate) fn refreshes(&self) -> bool {
+        let asked = matches!(
+            self.link,
+            Link::Fleet {
+                refreshes: true,
+                ..
+            }
+        );
+        self.refresh || asked
     }
 
     /// Fleet links that the request has passed.

@@ -163,8 +163,9 @@ impl Attempt for Hook {
                 let hops = self.asked.hops().saturating_add(1);
                 // what the sender of this request knows counts, should this node not know it yet
                 let sequence = self.asked.behind.unwrap_or(learned_at);
-                let insists = self.asking.insists;
-                link::write_request(&mut fields, self.asked.scheme, hops, sequence, insists);
+                let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
+                let scheme = self.asked.scheme;
+                link::write_request(&mut fields, scheme, hops, sequence, insists, refreshes);
                 self.proxy.tier().sign(hop, &mut fields);
             }
             Role::Origin => self.asked.policy().request_headers.apply(&mut fields),

@@ -1,5 +1,6 @@
 //! The life of one exchange: place, look up, judge, then deliver, fill or pass.
 
+mod failed;
 mod look;
 mod stored;
 

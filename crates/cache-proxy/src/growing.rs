@@ -81,6 +81,10 @@ pub(crate) enum Answer {
         outcome: Outcome,
         share: Share,
         withheld: Withheld,
+        /// What the next server answered; `None`: nothing.
+        status: Option<u16>,
+        /// The next server confirmed it by a copy of its own that is stale, as that one says.
+        stale: bool,
     },
 }
 

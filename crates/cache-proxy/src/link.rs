@@ -21,6 +21,9 @@ pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
 /// Copies and fills from before that sequence do not answer the request, even though the neighbour has caught up: what
 /// it answered before is covered by a purge, for all that the one who asks knows.
 pub const INSIST: HeaderName = HeaderName::from_static("seawall-insist");
+/// The one who asks refreshes a stale copy in the background, while it answers clients from that. A stale copy here does
+/// not answer it: it is validated first, so that one revalidation makes the copies of all tiers fresh.
+pub const REFRESH: HeaderName = HeaderName::from_static("seawall-refresh");
 /// The label of the answer, and whether the origin was asked for it after the request arrived.
 pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
 pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
@@ -62,6 +65,7 @@ pub fn read_request(fields: &HeaderMap) -> Option<Link> {
         hops: text(&HOPS)?.parse().ok()?,
         sequence: text(&SEQUENCE)?.parse().ok()?,
         insists: fields.contains_key(&INSIST),
+        refreshes: fields.contains_key(&REFRESH),
     })
 }
 
@@ -72,10 +76,14 @@ pub fn write_request(
     hops: u8,
     sequence: PurgeSeq,
     insists: bool,
+    refreshes: bool,
 ) {
     strip(fields);
     if insists {
         fields.insert(INSIST, HeaderValue::from_static("1"));
+    }
+    if refreshes {
+        fields.insert(REFRESH, HeaderValue::from_static("1"));
     }
     fields.insert(LINK, HeaderValue::from_static(VERSION));
     let scheme = match scheme {
@@ -163,6 +171,27 @@ pub fn read_scopes(fields: &HeaderMap) -> Option<Vec<ScopeId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seawall_purge::Epoch;
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        for (insists, refreshes) in [(false, false), (true, false), (false, true)] {
+            let mut fields = HeaderMap::new();
+            // what somebody else said of it does not stay
+            fields.insert(INSIST, HeaderValue::from_static("1"));
+            fields.insert(REFRESH, HeaderValue::from_static("1"));
+            let sequence = PurgeSeq::new(Epoch(7), 8);
+            write_request(&mut fields, Scheme::Https, 2, sequence, insists, refreshes);
+            let expect = Link::Fleet {
+                scheme: Scheme::Https,
+                hops: 2,
+                sequence,
+                insists,
+                refreshes,
+            };
+            assert_eq!(read_request(&fields), Some(expect));
+        }
+    }
 
     #[test]
     fn scopes_are_read_as_they_are_written_and_never_in_part() {

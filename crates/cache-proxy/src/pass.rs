@@ -2,8 +2,10 @@
 
 mod answer;
 mod head;
+mod probe;
 
 use self::answer::answered;
+pub(crate) use self::probe::probe;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::{Asking, Hook};
@@ -40,21 +42,7 @@ pub(crate) async fn pass<W: Wire>(
     }
     x.wire().limit_body(limit);
     let asking = Asking::new(&asked, insists);
-    let (answering, store_of) = (asking.clone(), proxy.clone());
-    let ask = Arc::new(Ask::new(
-        proxy.tier().hops(&asked.service, asked.key.hash64()),
-        asked.service.timeouts,
-        ATTEMPTS_MAX,
-        Box::new(Hook {
-            asked: asked.clone(),
-            asking: asking.clone(),
-            proxy: proxy.clone(),
-            validates: None,
-            answer: Some(Box::new(move |asked, response| {
-                answered(&store_of, asked, response, &answering, forward)
-            })),
-        }),
-    ));
+    let ask = question(proxy, &asked, &asking, forward);
     let mut fields = (*asked.fields).clone();
     introduce(&mut fields, &asked, proxy.tier());
     message::replace_request_fields(&mut x.request, &fields);
@@ -82,4 +70,28 @@ pub(crate) async fn pass<W: Wire>(
             bytes: tally.sent(),
         },
     );
+}
+
+/// The question whose answer's head goes on to the client.
+fn question(
+    proxy: &Arc<CacheProxy>,
+    asked: &Arc<Asked>,
+    asking: &Arc<Asking>,
+    forward: Forward,
+) -> Arc<Ask> {
+    let (answering, store_of) = (asking.clone(), proxy.clone());
+    Arc::new(Ask::new(
+        proxy.tier().hops(&asked.service, asked.key.hash64()),
+        asked.service.timeouts,
+        ATTEMPTS_MAX,
+        Box::new(Hook {
+            asked: asked.clone(),
+            asking: asking.clone(),
+            proxy: proxy.clone(),
+            validates: None,
+            answer: Some(Box::new(move |asked, response| {
+                answered(&store_of, asked, response, &answering, forward)
+            })),
+        }),
+    ))
 }

@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use seawall_cache_store::{CacheStore, Head, Purges};
 use seawall_client_conn::{ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head};
-use seawall_http_cache::{CacheStatus, Fields, Outcome, cdn_loop_count};
+use seawall_http_cache::{CacheStatus, Fields, Outcome, RequestDirectives, cdn_loop_count};
 use seawall_purge::PurgeSeq;
 use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
 use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
@@ -233,20 +233,32 @@ impl CacheProxy {
             Link::Client => self.scheme(x, &fields),
         };
         let path = target.split('?').next().unwrap_or_default();
-        let (policy, rule) = service.policy(x.request.method.as_str(), path, &fields);
-        let key = cache_key(&service, scheme, &host, target, &policy.key, &fields);
+        let (_, rule) = service.policy(x.request.method.as_str(), path, &fields);
+        let (key_policy, key_rule) = service.policy(Method::GET.as_str(), path, &fields);
+        let key = cache_key(&service, scheme, &host, target, &key_policy.key, &fields);
+        let directives = match link {
+            // a neighbour's own wish, for which its client's count no more
+            Link::Fleet {
+                refreshes: true, ..
+            } => RequestDirectives::default(),
+            _ if service.client_revalidation.allowed => RequestDirectives::parse(&fields),
+            _ => RequestDirectives::parse(&fields).unforced(),
+        };
         let target = target.to_owned();
         Ok(Asked {
             info: x.info.clone(),
             link,
             service: service.clone(),
             rule,
+            key_rule,
             key,
             scheme,
             method: x.request.method.clone(),
             host,
             target,
             fields: Arc::new(fields),
+            directives,
+            refresh: false,
             received: x.received,
             received_at: seawall_client_conn::now(),
             id: self.next_id(),

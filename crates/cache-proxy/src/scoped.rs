@@ -16,7 +16,7 @@ pub(crate) const TOO_MANY: &str = "too-many-scopes";
 /// they are not known in full.
 fn told(asked: &Asked, fields: &HeaderMap) -> Result<Vec<ScopeId>, &'static str> {
     let mut ids = Vec::with_capacity(16);
-    let rules = &asked.policy().key;
+    let rules = asked.key_rules();
     scope_ids(&asked.service, &asked.host, &asked.target, rules, &mut ids)
         .map_err(|_| "too-many-path-segments")?;
     let tags = tags(fields).map_err(|why| match why {

@@ -3,7 +3,6 @@
 mod answer;
 mod judge;
 
-pub(crate) use self::judge::may_serve_on_error;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
@@ -158,7 +157,14 @@ impl FillSink {
             },
             inline.then_some(&tail[..]),
         );
-        store.insert(key, &keeping.names, &*self.fill.request, Arc::new(head));
+        let variant = store.insert(key, &keeping.names, &*self.fill.request, Arc::new(head));
+        if let Some(stored) = &self.before.stored
+            && stored.variant != variant
+        {
+            // it was asked about, and another response came with other selecting fields (RFC 9111 §4.3.3): it would be
+            // found again, and asked about each time, should its `Date` be the later one
+            store.retire(key, stored.variant, stored.head.generation);
+        }
     }
 
     fn stop_keeping(&mut self) {

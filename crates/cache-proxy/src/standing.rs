@@ -20,6 +20,13 @@ pub(crate) enum Standing<'h> {
     Gone,
 }
 
+impl Standing<'_> {
+    /// Whether a soft purge made it stale.
+    pub(crate) fn is_softly_purged(&self) -> bool {
+        matches!(self, Standing::Usable(Cow::Owned(_)))
+    }
+}
+
 impl CacheProxy {
     /// Whether no purge covers `head`: of a copy that was judged before, by one comparison.
     #[inline]
@@ -106,7 +113,7 @@ impl Asked {
             return purges.at();
         }
         let mut scopes: Vec<ScopeId> = Vec::with_capacity(16);
-        let rules = &self.policy().key;
+        let rules = self.key_rules();
         // one that is too deep is not stored; its fill is shared all the same
         let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
         scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));

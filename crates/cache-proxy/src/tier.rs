@@ -40,6 +40,8 @@ pub enum Link {
         sequence: PurgeSeq,
         /// What is older may not answer it, although this node knows as much.
         insists: bool,
+        /// It refreshes a copy in the background: another stale copy is of no use.
+        refreshes: bool,
     },
 }
 

@@ -118,12 +118,16 @@ pub struct RequestDirectives {
     pub max_age: Option<u64>,
     /// For how many seconds the copy must stay fresh. Unreadable: [`DELTA_SECONDS_MAX`].
     pub min_fresh: Option<u64>,
-    /// How stale a copy may be, in seconds; without an argument `u64::MAX`. Unreadable: as if absent.
+    /// How stale a copy may be, in seconds; without an argument [`DELTA_SECONDS_MAX`]. Unreadable: as if absent.
     pub max_stale: Option<u64>,
+    /// How stale a copy may be that answers for an error, in seconds (RFC 5861 §4). Unreadable: as if absent.
+    pub stale_if_error: Option<u64>,
     /// A copy or a 504, nothing from upstream.
     pub only_if_cached: bool,
     /// The content must arrive as the origin coded it.
     pub no_transform: bool,
+    /// Nothing of this grants staleness that the response does not grant: see [`Self::narrowing`].
+    pub(crate) only_narrows: bool,
 }
 
 impl RequestDirectives {
@@ -151,6 +155,27 @@ impl RequestDirectives {
         *self == RequestDirectives::default()
     }
 
+    /// The same without what leads past a fresh copy: `no-cache`, `max-age`, `min-fresh`. They are advice (§5.2.1).
+    #[must_use]
+    pub fn unforced(self) -> Self {
+        RequestDirectives {
+            no_cache: false,
+            max_age: None,
+            min_fresh: None,
+            ..self
+        }
+    }
+
+    /// The same for a copy that may be used stale only as far as the response grants it: `max-stale` and
+    /// `stale-if-error` take from that, and add nothing.
+    #[must_use]
+    pub fn narrowing(self) -> Self {
+        RequestDirectives {
+            only_narrows: true,
+            ..self
+        }
+    }
+
     fn directive(&mut self, element: &[u8]) {
         let (name, argument) = name_and_argument(element);
         let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
@@ -165,11 +190,15 @@ impl RequestDirectives {
             self.min_fresh = Some(self.min_fresh.map_or(wanted, |before| before.max(wanted)));
         } else if is("max-stale") {
             let accepted = match argument {
-                Argument::None => Some(u64::MAX),
+                Argument::None => Some(DELTA_SECONDS_MAX),
                 ref argument => seconds(argument),
             };
             if let Some(accepted) = accepted {
                 smallest(&mut self.max_stale, Some(accepted));
+            }
+        } else if is("stale-if-error") {
+            if let Some(accepted) = seconds(&argument) {
+                smallest(&mut self.stale_if_error, Some(accepted));
             }
         } else if is("only-if-cached") {
             self.only_if_cached = true;

@@ -7,7 +7,7 @@ pub enum Outcome {
     Hit,
     /// Answered by a fresh copy of which some was lost and fetched again.
     Partial,
-    /// Answered by a stale copy within its stale-while-revalidate window.
+    /// Answered by a stale copy within its stale-while-revalidate window, or because the request accepts it.
     Stale,
     /// Answered by a stale copy within its stale-if-error window, because upstream failed.
     StaleError,
@@ -69,7 +69,9 @@ impl Outcome {
         match self {
             Outcome::Hit => "answered by a fresh copy",
             Outcome::Partial => "answered by a fresh copy of which some was lost and fetched again",
-            Outcome::Stale => "answered by a stale copy within its stale-while-revalidate window",
+            Outcome::Stale => {
+                "answered by a stale copy within its stale-while-revalidate window, or as the request accepts it"
+            }
             Outcome::StaleError => {
                 "answered by a stale copy within its stale-if-error window, because upstream failed"
             }

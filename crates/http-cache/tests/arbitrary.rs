@@ -207,9 +207,18 @@ proptest! {
             if fresh.must_revalidate || fresh.no_cache {
                 prop_assert!(plain != Reuse::StaleWhileRevalidate);
             }
-            // A request only narrows.
-            if reuse(&fresh, &directives, now) == Reuse::Fresh {
+            // A request makes nothing fresh, and grants staleness only where nothing forbids it.
+            let asked = reuse(&fresh, &directives, now);
+            if asked == Reuse::Fresh {
                 prop_assert_eq!(plain, Reuse::Fresh);
+            }
+            if asked == Reuse::StaleOnRequest {
+                prop_assert!(!fresh.must_revalidate && !fresh.no_cache);
+                prop_assert!(directives.max_stale.is_some());
+                prop_assert!(reuse(&fresh, &directives.narrowing(), now) != asked);
+            }
+            if serves_on_error(&fresh, &directives, now) {
+                prop_assert!(!fresh.must_revalidate && !fresh.no_cache && !directives.no_cache);
             }
             let stored = stored_fields(&response, &policy.targets);
             prop_assert!(!stored.contains_key("connection") && !stored.contains_key("age"));

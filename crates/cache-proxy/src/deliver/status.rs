@@ -5,7 +5,7 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::CopyHead;
 use http::{HeaderMap, HeaderValue};
-use seawall_http_cache::{CacheStatus, Timestamp};
+use seawall_http_cache::{CacheStatus, Outcome, Timestamp};
 
 /// Puts this node's member behind those of the tiers behind it.
 pub(super) fn cache_status(
@@ -31,7 +31,8 @@ pub(super) fn cache_status(
         forward: story.forward,
         forward_status: story.forward_status,
         ttl,
-        stored: head.stored && story.forward.is_some(),
+        // of the answer that came, for which the copy stands in, nothing is stored
+        stored: head.stored && story.forward.is_some() && story.outcome != Outcome::StaleError,
         collapsed: story.collapsed,
         key: None,
         detail: story.detail.or(head.detail),

@@ -1,6 +1,7 @@
 //! GET and HEAD: look up, judge, then deliver or fill, and look again where something else lies there by then.
 
 use super::Way;
+use super::failed::{head_or_stored, on_error, serves_on_error_now};
 use super::stored::{Usable, growing, stored_copy, stored_story};
 use crate::CacheProxy;
 use crate::asked::Asked;
@@ -9,14 +10,14 @@ use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
 use crate::growing::{Answer, First, Reader};
 use crate::refusal::Refusal;
-use crate::sink::may_serve_on_error;
 use crate::standing::Standing;
 use crate::unstorable::with_credentials;
 use http::{Method, header};
 use seawall_cache_store::Found;
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
-    Forward, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part, has_conditions, reuse,
+    Forward, Freshness, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part,
+    has_conditions, is_upstream_error, reuse, serves_on_error,
 };
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -32,7 +33,7 @@ pub(super) async fn cached<W: Wire>(
     x: &mut Exchange<W>,
     asked: &Arc<Asked>,
 ) -> Way {
-    let directives = RequestDirectives::parse(&*asked.fields);
+    let directives = asked.directives;
     let key = asked.key.0;
     let mut asked_disk = !proxy.store().has_disk();
     // a copy that has lost what this request wants, and cannot get it back now
@@ -63,50 +64,35 @@ pub(super) async fn cached<W: Wire>(
                 (None, Forward::Partial)
             }
             (Found::Copy { head, variant }, Standing::Usable(freshness)) => {
-                match reuse(freshness, &directives, now) {
-                    Reuse::Fresh => {
-                        let copy = Usable {
-                            head: &head,
-                            variant,
-                            freshness,
-                            withheld: None,
-                        };
-                        match stored_copy(proxy, x, asked, copy, Outcome::Hit).await {
+                let directives = asked.directives_for(&head, &judged, now);
+                let may = reuse(freshness, &directives, now);
+                let outcome = match may {
+                    Reuse::Fresh => Some(Outcome::Hit),
+                    // a neighbour that refreshes its own stale copy wants more than another one
+                    _ if asked.refreshes() => None,
+                    Reuse::StaleWhileRevalidate | Reuse::StaleOnRequest => Some(Outcome::Stale),
+                    Reuse::Validate { .. } => None,
+                };
+                let stored = Stored { head, variant };
+                if may == Reuse::StaleWhileRevalidate && outcome.is_some() {
+                    refresh(proxy, asked, stored.clone(), x.stop());
+                }
+                match outcome {
+                    Some(outcome) => {
+                        let copy = stored.usable(freshness);
+                        match stored_copy(proxy, x, asked, copy, outcome).await {
                             Some(delivered) => return Way::Delivered(delivered),
                             None => {
-                                lost = Some(head.generation);
+                                lost = Some(stored.head.generation);
                                 (None, Forward::Partial)
                             }
                         }
                     }
-                    Reuse::StaleWhileRevalidate => {
-                        let stored = Stored {
-                            head: head.clone(),
-                            variant,
-                        };
-                        refresh(proxy, asked, stored, x.stop());
-                        let copy = Usable {
-                            head: &head,
-                            variant,
-                            freshness,
-                            withheld: None,
-                        };
-                        match stored_copy(proxy, x, asked, copy, Outcome::Stale).await {
-                            Some(delivered) => return Way::Delivered(delivered),
-                            None => {
-                                lost = Some(head.generation);
-                                (None, Forward::Partial)
-                            }
-                        }
+                    // RFC 9211 §2.2: `request` where the response alone would have done
+                    None if freshness.ttl(now) > 0 && !freshness.no_cache => {
+                        (Some(stored), Forward::Request)
                     }
-                    Reuse::Validate { .. } => {
-                        let why = if freshness.ttl(now) > 0 {
-                            Forward::Request
-                        } else {
-                            Forward::Stale
-                        };
-                        (Some(Stored { head, variant }), why)
-                    }
+                    None => (Some(stored), Forward::Stale),
                 }
             }
         };
@@ -118,7 +104,12 @@ pub(super) async fn cached<W: Wire>(
         }
         let covered = replaced.is_some() && matches!(judged, Standing::Gone);
         if asked.method == Method::HEAD {
-            return Way::Pass(forward, covered);
+            return match &stored {
+                Some(stored) if serves_on_error_now(proxy, asked, stored) => {
+                    head_or_stored(proxy, x, asked, stored, forward).await
+                }
+                _ => Way::Pass(forward, covered),
+            };
         }
         let seen = stored
             .as_ref()
@@ -158,6 +149,13 @@ pub(super) async fn cached<W: Wire>(
         let (mut reader, fill, led) = match join {
             Join::Again => continue,
             Join::Full => {
+                let story = Story {
+                    detail: Some("fills-full"),
+                    ..Story::hit(Outcome::StaleError)
+                };
+                if let Some(delivered) = on_error(proxy, x, asked, stored.as_ref(), story).await {
+                    return Way::Delivered(delivered);
+                }
                 return Way::Refused(Refusal::new(
                     503,
                     "too many requests wait for the next server",
@@ -166,6 +164,7 @@ pub(super) async fn cached<W: Wire>(
             Join::Follow(reader, fill) => (reader, fill, false),
             Join::Lead(reader, fill) => {
                 let (fill_of, asked_of) = (fill.clone(), asked.clone());
+                let stored = stored.clone();
                 fill::spawn(proxy, fill_of, asked_of, stored, replaced, x.stop());
                 (reader, fill, true)
             }
@@ -186,6 +185,8 @@ pub(super) async fn cached<W: Wire>(
                 outcome,
                 share,
                 withheld,
+                status,
+                stale,
             } => {
                 drop(reader);
                 if !led && !share.admits(&fill.request, &asked.fields) {
@@ -194,19 +195,26 @@ pub(super) async fn cached<W: Wire>(
                 let story = Story {
                     outcome,
                     forward: Some(forward),
-                    forward_status: (outcome == Outcome::Revalidated).then_some(304),
+                    forward_status: status,
                     collapsed: !led,
                     detail: None,
                 };
                 let now = seawall_client_conn::now();
                 let standing = proxy.standing(asked, &head, now);
+                let accepts = || match &standing {
+                    Standing::Usable(freshness) => {
+                        let directives = asked.directives_for(&head, &standing, now);
+                        accepts(freshness, &directives, now)
+                    }
+                    Standing::Gone => false,
+                };
                 let shared = led
-                    || match (&standing, outcome) {
+                    || if outcome == Outcome::StaleError && !matches!(standing, Standing::Gone) {
                         // the next server failed, and this is what there is for everybody who asked it
-                        (Standing::Usable(freshness), Outcome::StaleError) => {
-                            may_serve_on_error(freshness, now)
-                        }
-                        _ => asked.may_share(head.label, Some(&head.scopes), |_| false),
+                        accepts()
+                    } else {
+                        asked.may_share(head.label, Some(&head.scopes), |_| false)
+                            && (!stale || accepts())
                     };
                 if !shared {
                     continue;
@@ -234,17 +242,37 @@ pub(super) async fn cached<W: Wire>(
             } => {
                 let mine = led || share.admits(&fill.request, &asked.fields);
                 let now = seawall_client_conn::now();
+                if !led && (head.failed || is_upstream_error(head.status)) {
+                    // for the one who asked no stale copy would do; for this one it may
+                    let story = Story {
+                        outcome: Outcome::StaleError,
+                        forward: Some(forward),
+                        forward_status: (!head.failed).then(|| head.status.as_u16()),
+                        collapsed: true,
+                        detail: None,
+                    };
+                    let delivered = on_error(proxy, x, asked, stored.as_ref(), story).await;
+                    if let Some(delivered) = delivered {
+                        return Way::Delivered(delivered);
+                    }
+                }
                 // the next server gave it as a stale one, which may be had by who would have got the same
                 let stale = |since| {
                     head.freshness.as_ref().is_some_and(|freshness| {
                         let freshness = freshness.stale_since(since, now);
+                        let directives = directives.narrowing();
                         reuse(&freshness, &directives, now) == Reuse::StaleWhileRevalidate
-                            || (head.stale && may_serve_on_error(&freshness, now))
+                            || (head.stale && serves_on_error(&freshness, &directives, now))
                     })
+                };
+                let accepts = || {
+                    let freshness = head.freshness.as_ref();
+                    freshness.is_some_and(|freshness| accepts(freshness, &directives, now))
                 };
                 let shared = led
                     || head.failed
-                    || asked.may_share(head.label, head.scopes.as_deref(), stale);
+                    || (asked.may_share(head.label, head.scopes.as_deref(), stale)
+                        && (!head.stale || accepts()));
                 if !mine || !shared {
                     // not this one's answer: the key is remembered, or has its own variant by now
                     continue;
@@ -290,6 +318,12 @@ fn is_alone(
     credentials || known || own
 }
 
+/// Whether who waited for somebody else's answer may have a stale copy that is known to be the best there is now.
+fn accepts(freshness: &Freshness, directives: &RequestDirectives, now: Timestamp) -> bool {
+    !matches!(reuse(freshness, directives, now), Reuse::Validate { .. })
+        || serves_on_error(freshness, directives, now)
+}
+
 struct Gone;
 
 /// The answer of a fill; interim answers go to the client on the way.
@@ -326,6 +360,10 @@ fn refresh(
     };
     if let Some(fill) = proxy.fills().begin(key, &asked.fields) {
         let replaced = Some(stored.clone());
-        fill::spawn(proxy, fill, asked.clone(), Some(stored), replaced, stop);
+        let asked = Arc::new(Asked {
+            refresh: true,
+            ..Asked::clone(asked)
+        });
+        fill::spawn(proxy, fill, asked, Some(stored), replaced, stop);
     }
 }

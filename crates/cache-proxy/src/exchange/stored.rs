@@ -5,6 +5,7 @@ use crate::asked::Asked;
 use crate::coder;
 use crate::copy::CopyHead;
 use crate::deliver::{Delivered, Story, deliver};
+use crate::fill::Stored;
 use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
@@ -22,6 +23,18 @@ pub(super) struct Usable<'a> {
     pub(super) freshness: &'a Freshness,
     /// What else this client gets, and no other.
     pub(super) withheld: Option<&'a HeaderMap>,
+}
+
+impl Stored {
+    /// The copy, as fresh as `freshness` says.
+    pub(super) fn usable<'a>(&'a self, freshness: &'a Freshness) -> Usable<'a> {
+        Usable {
+            head: &self.head,
+            variant: self.variant,
+            freshness,
+            withheld: None,
+        }
+    }
 }
 
 /// Whether this client gets the gzip coding of `coding`'s copy.

@@ -10,24 +10,17 @@ use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Head;
 use seawall_http_cache::{
-    Freshness, Outcome, RequestDirectives, Reuse, Timestamp, reuse, strip_hop_by_hop,
-    update_applies,
+    Freshness, Outcome, RequestDirectives, Reuse, Timestamp, is_upstream_error, reuse,
+    serves_on_error, strip_hop_by_hop, update_applies,
 };
 use seawall_purge::{ScopeId, Verdict};
 use std::cmp::Ordering;
 
-/// RFC 5861 §4, judged at the moment of the error.
-pub(crate) fn may_serve_on_error(freshness: &Freshness, now: Timestamp) -> bool {
-    let stale_for = freshness.age(now).saturating_sub(freshness.lifetime);
-    !freshness.must_revalidate
-        && !freshness.no_cache
-        && (now < freshness.fresh_until() || stale_for < freshness.stale_if_error)
-}
-
 /// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.
 fn is_in_a_window(freshness: &Freshness, now: Timestamp) -> bool {
-    let while_refreshed = reuse(freshness, &RequestDirectives::default(), now);
-    while_refreshed == Reuse::StaleWhileRevalidate || may_serve_on_error(freshness, now)
+    let nothing = RequestDirectives::default();
+    let while_refreshed = reuse(freshness, &nothing, now);
+    while_refreshed == Reuse::StaleWhileRevalidate || serves_on_error(freshness, &nothing, now)
 }
 
 impl FillSink {
@@ -36,7 +29,7 @@ impl FillSink {
         let now = seawall_client_conn::now();
         let failed = self.ask.failure().is_some();
         if let Some(stored) = self.before.stored.clone() {
-            let erred = failed || matches!(response.status.as_u16(), 500 | 502 | 503 | 504);
+            let erred = failed || is_upstream_error(response.status);
             if erred && self.may_serve_on_error(&stored.head, now) {
                 let original = stored.head.original_fields();
                 return self.answer_stored(Answer::Stored {
@@ -45,6 +38,8 @@ impl FillSink {
                     variant: stored.variant,
                     outcome: Outcome::StaleError,
                     withheld: None,
+                    status: (!failed).then(|| response.status.as_u16()),
+                    stale: self.asking.learned().stale(),
                 });
             }
             if response.status == StatusCode::NOT_MODIFIED {
@@ -60,10 +55,15 @@ impl FillSink {
         self.own(response, now, failed);
     }
 
-    /// Judged at the moment of the error, by the purges of this moment too.
+    /// Judged at the moment of the error, by the purges of this moment too, for the one who began the fill. Who waits
+    /// for it judges for itself.
     fn may_serve_on_error(&self, head: &Head, now: Timestamp) -> bool {
-        match self.proxy.standing_now(&self.asked, head, now) {
-            Standing::Usable(freshness) => may_serve_on_error(&freshness, now),
+        let standing = self.proxy.standing_now(&self.asked, head, now);
+        match &standing {
+            Standing::Usable(freshness) => {
+                let directives = self.asked.directives_for(head, &standing, now);
+                serves_on_error(freshness, &directives, now)
+            }
             Standing::Gone => false,
         }
     }
@@ -154,6 +154,8 @@ impl FillSink {
             outcome: Outcome::Revalidated,
             share,
             withheld: refreshed.withheld,
+            status: Some(update.status.as_u16()),
+            stale: learned.stale(),
         });
     }
 }

@@ -286,7 +286,12 @@ fn request_directives_are_read_conservatively() {
         ..none
     };
     check_request("5.2.1.2", cc, &["max-stale=5"], max_stale(5));
-    check_request("5.2.1.2 any", cc, &["max-stale"], max_stale(u64::MAX));
+    check_request(
+        "5.2.1.2 any",
+        cc,
+        &["max-stale"],
+        max_stale(DELTA_SECONDS_MAX),
+    );
     check_request(
         "5.2.1.2 smallest",
         cc,
@@ -294,6 +299,18 @@ fn request_directives_are_read_conservatively() {
         max_stale(5),
     );
     check_request("5.2.1.2 unreadable", cc, &["max-stale=x"], none);
+    let on_error = |n| RequestDirectives {
+        stale_if_error: Some(n),
+        ..none
+    };
+    check_request("5861 §4", cc, &["Stale-If-Error=5"], on_error(5));
+    check_request(
+        "5861 §4 smallest",
+        cc,
+        &["stale-if-error=5", "stale-if-error=3"],
+        on_error(3),
+    );
+    check_request("5861 §4 unreadable", cc, &["stale-if-error"], none);
     let min_fresh = |n| RequestDirectives {
         min_fresh: Some(n),
         ..none

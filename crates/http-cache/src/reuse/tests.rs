@@ -1,5 +1,5 @@
 use super::*;
-use crate::freshness::LifetimeSource;
+use crate::cache_control::DELTA_SECONDS_MAX;
 
 const RECEIVED: Timestamp = Timestamp(1_000_000);
 
@@ -74,7 +74,8 @@ fn what_forbids_staleness_goes_before_every_window() {
     check("RFC 9111 §5.2.2.2: fresh", &must, none, 59, Reuse::Fresh);
     check("RFC 9111 §5.2.2.2: stale", &must, none, 60, NEVER);
     let asked = RequestDirectives {
-        max_stale: Some(u64::MAX),
+        max_stale: Some(DELTA_SECONDS_MAX),
+        stale_if_error: Some(DELTA_SECONDS_MAX),
         ..none
     };
     check("RFC 9111 §4.2.4: max-stale", &must, asked, 60, NEVER);
@@ -84,6 +85,15 @@ fn what_forbids_staleness_goes_before_every_window() {
     };
     check("RFC 9111 §5.2.2.4: fresh", &no_cache, none, 10, NEVER);
     check("RFC 9111 §5.2.2.4: stale", &no_cache, none, 60, NEVER);
+    check("RFC 9111 §5.2.2.4: asked", &no_cache, asked, 60, NEVER);
+    let unstated = Freshness {
+        source: LifetimeSource::None,
+        lifetime: 0,
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        ..copy()
+    };
+    check("RFC 9111 §4.2.4: no lifetime", &unstated, asked, 60, NEVER);
 }
 
 #[test]
@@ -103,6 +113,12 @@ fn a_request_narrows_what_a_copy_may_do() {
     check("5.2.1.1 young", &copy(), max_age(20), 20, Reuse::Fresh);
     check("5.2.1.1 old", &copy(), max_age(20), 21, OR_ELSE);
     check("5.2.1.1 zero", &copy(), max_age(0), 10, OR_ELSE);
+    let new = Freshness {
+        initial_age: 0,
+        ..copy()
+    };
+    check("5.2.1.1 zero, just now", &new, max_age(0), 0, OR_ELSE);
+    check("5.2.1.1 one, just now", &new, max_age(1), 0, Reuse::Fresh);
     check(
         "5.2.1.1 wants nothing stale",
         &copy(),
@@ -136,20 +152,7 @@ fn a_request_narrows_what_a_copy_may_do() {
     };
     check("5.2.1.2 fresh", &copy(), max_stale(5), 59, Reuse::Fresh);
     check("5.2.1.2 within", &copy(), max_stale(5), 65, SWR);
-    check(
-        "5.2.1.2 narrows the window",
-        &copy(),
-        max_stale(5),
-        66,
-        OR_ELSE,
-    );
-    check(
-        "5.2.1.2 does not widen it",
-        &copy(),
-        max_stale(u64::MAX),
-        90,
-        OR_ELSE,
-    );
+    check("5.2.1.2 too stale", &copy(), max_stale(5), 66, OR_ELSE);
 
     let others = RequestDirectives {
         no_store: true,
@@ -165,6 +168,137 @@ fn a_request_narrows_what_a_copy_may_do() {
         ..copy()
     };
     check("no window for errors", &bare, max_age(0), 10, NEVER);
+}
+
+#[test]
+fn max_stale_grants_staleness_where_nothing_forbids_it() {
+    let bare = Freshness {
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        ..copy()
+    };
+    let asked = |max_stale| RequestDirectives {
+        max_stale: Some(max_stale),
+        ..RequestDirectives::default()
+    };
+    let any = asked(DELTA_SECONDS_MAX);
+    let young = |max_age| RequestDirectives {
+        max_age: Some(max_age),
+        ..any
+    };
+    let soon = |min_fresh| RequestDirectives {
+        min_fresh: Some(min_fresh),
+        ..any
+    };
+    let ruled = Freshness {
+        source: LifetimeSource::Default,
+        ..bare.clone()
+    };
+    let guessed = Freshness {
+        source: LifetimeSource::Heuristic,
+        ..bare.clone()
+    };
+    let given = Reuse::StaleOnRequest;
+    for (id, copy, asked, age, expect) in [
+        ("5.2.1.2-01 within", &bare, asked(5), 65, given),
+        ("5.2.1.2-02 beyond", &bare, asked(5), 66, NEVER),
+        ("5.2.1.2-03 zero", &bare, asked(0), 60, given),
+        ("5.2.1.2-04 zero, later", &bare, asked(0), 61, NEVER),
+        ("5.2.1.2-05 any", &bare, any, 1_000_000, given),
+        ("5.2.1.2-06 fresh", &bare, any, 59, Reuse::Fresh),
+        ("5.2.1.2-07 in the window", &copy(), any, 89, SWR),
+        ("5.2.1.2-08 after the window", &copy(), any, 90, given),
+        ("5.2.1.2-09 by a rule", &ruled, any, 100, given),
+        ("5.2.1.2-10 guessed", &guessed, any, 100, given),
+        ("5.2.1.2-11 purged", &bare, any.narrowing(), 100, NEVER),
+        ("5.2.1.2-12 purged", &copy(), any.narrowing(), 100, OR_ELSE),
+        ("5.2.1.2-13 purged", &copy(), any.narrowing(), 70, SWR),
+        ("5.2.1.2-14 max-age", &bare, young(100), 100, given),
+        ("5.2.1.2-15 max-age", &bare, young(100), 101, NEVER),
+        ("5.2.1.2-16 max-age=0", &bare, young(0), 60, NEVER),
+        ("5.2.1.2-17 min-fresh", &bare, soon(5), 60, given),
+    ] {
+        check(id, copy, asked, age, expect);
+    }
+}
+
+#[test]
+fn a_request_says_for_itself_how_stale_an_answer_to_an_error_may_be() {
+    let bare = Freshness {
+        stale_while_revalidate: 0,
+        stale_if_error: 0,
+        ..copy()
+    };
+    let no_while = Freshness {
+        stale_while_revalidate: 0,
+        ..copy()
+    };
+    let asked = |n| RequestDirectives {
+        stale_if_error: Some(n),
+        ..RequestDirectives::default()
+    };
+    let no_cache = RequestDirectives {
+        no_cache: true,
+        ..asked(1000)
+    };
+    let zero = RequestDirectives {
+        max_age: Some(0),
+        ..asked(1000)
+    };
+    for (id, copy, asked, age, expect) in [
+        ("5861-4-01 grants", &bare, asked(5), 64, OR_ELSE),
+        ("5861-4-02 not for longer", &bare, asked(5), 65, NEVER),
+        ("5861-4-03 widens", &no_while, asked(500), 300, OR_ELSE),
+        ("5861-4-04 narrows", &no_while, asked(5), 65, NEVER),
+        ("5861-4-05 nothing", &no_while, asked(0), 60, NEVER),
+        ("5861-4-06 no-cache", &no_while, no_cache, 60, NEVER),
+        ("5861-4-07 max-age=0", &bare, zero, 20, OR_ELSE),
+        ("5861-4-08 purged", &bare, asked(5).narrowing(), 60, NEVER),
+        (
+            "5861-4-09 purged",
+            &no_while,
+            asked(5).narrowing(),
+            64,
+            OR_ELSE,
+        ),
+        (
+            "5861-4-10 purged",
+            &no_while,
+            asked(500).narrowing(),
+            180,
+            NEVER,
+        ),
+        ("5861-4-11 fresh", &bare, asked(5), 59, Reuse::Fresh),
+    ] {
+        check(id, copy, asked, age, expect);
+        if let Reuse::Validate { may_serve_on_error } = expect {
+            let now = Timestamp(RECEIVED.0 + age - copy.initial_age);
+            assert_eq!(
+                serves_on_error(copy, &asked, now),
+                may_serve_on_error,
+                "{id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_leads_past_a_fresh_copy_can_be_taken_from_a_request() {
+    let forced = RequestDirectives {
+        no_cache: true,
+        max_age: Some(0),
+        min_fresh: Some(1000),
+        ..RequestDirectives::default()
+    };
+    check("5.2.1 forced", &copy(), forced, 10, NEVER);
+    check(
+        "5.2.1 unforced",
+        &copy(),
+        forced.unforced(),
+        10,
+        Reuse::Fresh,
+    );
+    check("5.2.1 unforced, stale", &copy(), forced.unforced(), 60, SWR);
 }
 
 #[test]
