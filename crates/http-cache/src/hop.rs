@@ -121,8 +121,8 @@ pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
     withheld
 }
 
-/// Whether the field is one of [`HOP_BY_HOP`].
-pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// Whether the field belongs to one connection by its name, whatever `Connection` says (RFC 9110 §7.6.1, §11.7).
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(&name.as_str())
 }
 

@@ -19,7 +19,8 @@
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
 //! | `head_update` | RFC 9111 §4.3.5: what the answer to a HEAD says of a stored response |
-//! | `hop`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; RFC 8586 |
+//! | `invalidation` | RFC 9111 §4.4: what a change names as changed too |
+//! | `hop`, `max_forwards`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; §7.6.2; RFC 8586 |
 //! | `coding` | RFC 9110 §12.5.3: whether an answer is worth gzip and may have it |
 
 mod age;
@@ -34,7 +35,9 @@ mod freshen;
 mod freshness;
 mod head_update;
 mod hop;
+mod invalidation;
 mod list;
+mod max_forwards;
 mod method;
 mod outcome;
 mod part;
@@ -62,7 +65,9 @@ pub use freshen::{
 };
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
 pub use head_update::{HeadUpdate, head_update};
-pub use hop::{stored_fields, strip_hop_by_hop, withheld_fields};
+pub use hop::{is_hop_by_hop, stored_fields, strip_hop_by_hop, withheld_fields};
+pub use invalidation::{Site, also_invalidated};
+pub use max_forwards::forwards_left;
 pub use method::{is_cacheable_method, is_unsafe_method};
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};

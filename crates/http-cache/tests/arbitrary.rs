@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use seawall_http_cache::*;
 
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 34] = [
     "accept-encoding",
     "age",
     "authorization",
@@ -28,6 +28,7 @@ const NAMES: [&str; 33] = [
     "if-unmodified-since",
     "last-modified",
     "location",
+    "max-forwards",
     "no-vary-search",
     "pragma",
     "range",
@@ -41,7 +42,7 @@ const NAMES: [&str; 33] = [
 ];
 
 /// Pieces that the parsers branch on, so that arbitrary bytes get past the first token.
-const PIECES: [&str; 41] = [
+const PIECES: [&str; 44] = [
     "max-age",
     "s-maxage",
     "no-cache",
@@ -83,6 +84,9 @@ const PIECES: [&str; 41] = [
     ":aGk=:",
     "%\"%c3%bc\"",
     "60+5",
+    "http://a",
+    "/",
+    "..",
 ];
 
 /// Any byte that a field value can hold. Made, not filtered: rejected cases would use up the run.
@@ -312,6 +316,19 @@ proptest! {
         prop_assert_eq!(any, stored.contains_key("etag") || stored.contains_key("last-modified"));
         weaken_etag(&mut once);
         strip_hop_by_hop(&mut once);
+    }
+
+    #[test]
+    fn what_a_change_names_is_a_target_in_origin_form(
+        answer in head(), target in "[/a.?*]{0,8}", status in 100_u16..600,
+    ) {
+        let sites = [Site { scheme: "http", authority: b"a" }];
+        let status = StatusCode::from_u16(status).unwrap();
+        for named in also_invalidated(&sites, &target, status, &answer) {
+            prop_assert!(named.starts_with('/') && named.bytes().all(|b| b.is_ascii_graphic()));
+            prop_assert!(!named.contains('#') && named != target);
+        }
+        forwards_left(&Method::OPTIONS, &answer);
     }
 
     #[test]
