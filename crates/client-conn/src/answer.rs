@@ -4,6 +4,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 
+/// The methods that go through here, as far as they have a name (RFC 9110 §10.2.1): an origin may know fewer.
+pub const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Head and body of an error answer. `reason`: one line, lower case; control characters are replaced.
 pub fn error_head(status: u16, reason: &str) -> (ResponseHeader, Bytes) {
     let reason: String = reason
@@ -27,5 +30,8 @@ pub fn error_head(status: u16, reason: &str) -> (ResponseHeader, Bytes) {
         http::header::CACHE_CONTROL,
         http::HeaderValue::from_static("no-store"),
     );
+    if status == 405 {
+        fields.insert(http::header::ALLOW, http::HeaderValue::from_static(ALLOW));
+    }
     (ResponseHeader::from(parts), body)
 }

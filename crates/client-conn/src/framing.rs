@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use http::{HeaderName, header};
 use pingora::http::ResponseHeader;
+use seawall_http_cache::is_hop_by_hop;
 
 /// How a response's body is framed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,18 +36,20 @@ pub fn framing(response: &ResponseHeader, head_request: bool, http10: bool) -> F
     }
 }
 
-/// Fields of one connection (RFC 9110 §7.6.1).
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "transfer-encoding"
-            | "upgrade"
-            | "te"
-            | "trailer"
-    )
+/// Tells which fields of `response` end with this connection: those that `Connection` names, and those that always do
+/// (RFC 9110 §7.6.1).
+pub(crate) fn of_connection(response: &ResponseHeader) -> impl Fn(&HeaderName) -> bool + '_ {
+    let nominated: Vec<&[u8]> = response
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    move |name| {
+        let named = |n: &&[u8]| n.eq_ignore_ascii_case(name.as_str().as_bytes());
+        is_hop_by_hop(name) || nominated.iter().any(named)
+    }
 }
 
 /// The Date that pingora writes into error answers of its own; it says nothing.
@@ -85,25 +88,13 @@ pub(crate) fn write_head(
     out.put_u8(b' ');
     out.put_slice(response.get_reason_phrase().unwrap_or("").as_bytes());
     out.put_slice(b"\r\n");
-    let nominated: Vec<&[u8]> = response
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
-        .map(<[u8]>::trim_ascii)
-        .collect();
-    let named = |name: &HeaderName| {
-        nominated
-            .iter()
-            .any(|n| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
-    };
+    let of_connection = of_connection(response);
     let dated = has_date(response);
     for (name, value) in &response.headers {
         let upgrade = upgraded && *name == header::UPGRADE;
-        let of_connection = is_hop_by_hop(name) || named(name);
         let unframed =
             matches!(framing, Framing::Chunked | Framing::Close) && *name == header::CONTENT_LENGTH;
-        if (of_connection && !upgrade) || unframed || (*name == header::DATE && !dated) {
+        if (of_connection(name) && !upgrade) || unframed || (*name == header::DATE && !dated) {
             continue;
         }
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {

@@ -4,14 +4,14 @@ use crate::ShutdownWatch;
 use crate::clock::with_date;
 use crate::conn::Conn;
 use crate::exchange::{Exchange, Handler};
-use crate::framing::{Framing, framing, has_date, is_hop_by_hop};
+use crate::framing::{Framing, framing, has_date, of_connection};
 use crate::info::{ConnInfo, Protocol, Scheme};
 use crate::session::Slot;
 use crate::target::{is_host, is_origin_form, same_host};
 use crate::wire::Wire;
 use bytes::Bytes;
 use h2::server::SendResponse;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
@@ -81,10 +81,11 @@ impl Wire for H2Wire {
     async fn head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
         let mut out = http::Response::new(());
         *out.status_mut() = response.status;
+        let of_connection = of_connection(response);
         let fields = response
             .headers
             .iter()
-            .filter(|(name, _)| !is_hop_by_hop(name));
+            .filter(|(name, _)| !of_connection(name));
         out.headers_mut()
             .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
         if response.status == 101 {
@@ -288,6 +289,7 @@ fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader>
     if !is_host(request.headers.get(header::HOST)?.as_bytes()) {
         return None;
     }
+    join_cookies(&mut request)?;
     let target = request.uri.path_and_query().cloned();
     let target = target.unwrap_or(http::uri::PathAndQuery::from_static("/"));
     if target.as_str() != "*" && !is_origin_form(target.as_str()) {
@@ -295,4 +297,19 @@ fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader>
     }
     request.set_uri(http::Uri::from(target));
     Some(request)
+}
+
+/// Cookies that came in several fields are one field again: what is not HTTP/2 knows one alone (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Option<()> {
+    let crumbs: Vec<&[u8]> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1 {
+        let whole = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).ok()?;
+        request.insert_header(header::COOKIE, whole).ok()?;
+    }
+    Some(())
 }

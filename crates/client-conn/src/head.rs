@@ -90,6 +90,8 @@ pub fn with_head<R>(
     if target.len() > limits.target_bytes_max {
         return Parsed::Refused(414, "the request target is too long");
     }
+    let with_path = with_path(target);
+    let target = with_path.as_deref().unwrap_or(target);
     let http10 = request.version == Some(0);
     let mut head = RequestHead {
         method,
@@ -263,6 +265,16 @@ fn chunked(codings: &[&[u8]]) -> Result<Body, Refused> {
     }
 }
 
+/// "http://host?query" with the path that it leaves out, which is "/" (RFC 9110 §4.2.3). `None`: the target is whole.
+fn with_path(target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let (scheme, behind) = target.split_once("://")?;
+    let (authority, query) = behind.split_once('?')?;
+    (!authority.contains('/')).then(|| format!("{scheme}://{authority}/?{query}"))
+}
+
 fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Result<(), Refused> {
     if head.method == "CONNECT" {
         return Err((405, "CONNECT is not served"));
@@ -286,11 +298,6 @@ fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Resu
             return Err((400, "Host does not agree with the request target"));
         }
         head.host = target.authority.as_bytes();
-        // "http://host?query" has an empty path; origin form cannot be borrowed from it
-        let bare = !head.target.ends_with(target.authority) && target.rest.is_none();
-        if bare {
-            return Err((400, "a request target with a query needs a path"));
-        }
         head.target = target.rest.unwrap_or("/");
     }
     if is_origin_form(head.target) {

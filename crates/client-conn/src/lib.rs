@@ -31,7 +31,7 @@ pub mod target;
 pub mod tls;
 pub mod wire;
 
-pub use answer::error_head;
+pub use answer::{ALLOW, error_head};
 pub use clock::{now, with_date};
 pub use exchange::{Exchange, Handler, QuickBody};
 pub use head::RequestHead;
