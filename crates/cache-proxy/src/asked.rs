@@ -3,7 +3,7 @@
 use crate::snapshot::Snapshot;
 use crate::standing::Standing;
 use crate::tier::Link;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use seawall_cache_store::Head;
 use seawall_client_conn::ConnInfo;
 use seawall_http_cache::{RequestDirectives, Timestamp};
@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) key: CacheKey,
     pub(crate) scheme: Scheme,
     pub(crate) method: Method,
+    /// The version that the request was received in.
+    pub(crate) version: Version,
     /// As the client sent it: the authority of the target, or `Host`.
     pub(crate) host: Vec<u8>,
     /// Origin form.

@@ -2,12 +2,14 @@
 
 use crate::asked::Asked;
 use crate::link;
+use crate::shown::withhold_tags;
 use crate::standing::Standing;
-use http::header;
+use crate::tier::TierKind;
+use http::{Version, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
-use seawall_http_cache::Timestamp;
+use seawall_http_cache::{Timestamp, strip_hop_by_hop};
 use seawall_purge::{Label, ScopeId};
 use seawall_upstream::{Attempt, Hop, Role, Settling};
 use std::cmp::Ordering;
@@ -37,6 +39,8 @@ pub(crate) struct Learned {
     pub(crate) role: Role,
     /// The last attempt carried the validators of the copy that the exchange may validate.
     pub(crate) conditional: bool,
+    /// The version that the final answer was received in.
+    pub(crate) version: Version,
     /// Status of the final answer.
     pub(crate) status: Option<u16>,
     /// The answer's end can be told from a truncation, here and in all tiers behind.
@@ -94,6 +98,7 @@ impl Asking {
                 scopes: Some(Arc::default()),
                 role: Role::Origin,
                 conditional: false,
+                version: Version::HTTP_11,
                 status: None,
                 framed: false,
             }),
@@ -173,6 +178,18 @@ impl Attempt for Hook {
         crate::message::replace_request_fields(request, &fields);
     }
 
+    fn interim(&self, response: &mut ResponseHeader) {
+        let mut fields = response.headers.clone();
+        strip_hop_by_hop(&mut fields);
+        link::strip(&mut fields);
+        if self.proxy.tier().kind() == TierKind::Edge {
+            withhold_tags(&self.asked, &mut fields);
+        }
+        if fields.len() != response.headers.len() {
+            crate::message::replace_response_fields(response, fields);
+        }
+    }
+
     fn head(&self, _hop: &Hop, response: &mut ResponseHeader) -> Option<Settling> {
         let mut fields = response.headers.clone();
         let scopes = link::read_scopes(&fields);
@@ -186,6 +203,7 @@ impl Attempt for Hook {
                 Role::Origin => Some(Arc::default()),
             };
             learned.status = Some(response.status.as_u16());
+            learned.version = response.version;
             // looked at here: pingora frames anew what it passes on
             learned.framed = learned.stated.is_none_or(|s| s.framed)
                 && (fields.contains_key(header::CONTENT_LENGTH)

@@ -13,7 +13,7 @@ use crate::tier::Link;
 use crate::{pass, purge_method};
 use http::Method;
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::Forward;
+use seawall_http_cache::{Forward, forwards_left};
 use seawall_service_model::CacheMode;
 use std::sync::Arc;
 
@@ -39,6 +39,9 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
     let asked = Arc::new(asked);
     if purge_method::is_purge(&asked) {
         return purge_method::answer(proxy, &mut x, &asked).await;
+    }
+    if forwards_left(&asked.method, &*asked.fields) == Some(0) {
+        return proxy.end_here(&mut x, &asked).await;
     }
     let policy = asked.policy();
     let cacheable_method = asked.method == Method::GET || asked.method == Method::HEAD;

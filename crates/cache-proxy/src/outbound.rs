@@ -1,8 +1,8 @@
 //! The request as it goes to the next server, for fills and passes alike.
 
 use crate::asked::Asked;
-use crate::tier::Tier;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use crate::tier::{Tier, TierKind};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use std::net::IpAddr;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,6 +26,20 @@ pub(crate) fn append_list(fields: &mut HeaderMap, name: &HeaderName, value: &str
     if let Ok(value) = HeaderValue::from_bytes(&whole) {
         fields.insert(name, value);
     }
+}
+
+/// Says that a message came by here, and in which version of HTTP it was received (RFC 9110 §7.6.3).
+pub(crate) fn via(fields: &mut HeaderMap, received: Version, kind: TierKind) {
+    let version = match received {
+        Version::HTTP_2 => "2.0",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    append_list(
+        fields,
+        &header::VIA,
+        &format!("{version} {}", kind.cache_name()),
+    );
 }
 
 /// Says who asks, as far as this tier knows it: `X-Forwarded-*`, `CDN-Loop` (RFC 8586), `Via` (RFC 9110 §7.6.3).
@@ -54,9 +68,5 @@ pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) 
         }
         append_list(fields, &CDN_LOOP, tier.fleet_id());
     }
-    append_list(
-        fields,
-        &header::VIA,
-        &format!("1.1 {}", tier.kind().cache_name()),
-    );
+    via(fields, asked.version, tier.kind());
 }

@@ -14,9 +14,9 @@ use crate::fill::ATTEMPTS_MAX;
 use crate::message;
 use crate::outbound::introduce;
 use crate::refusal::Refusal;
-use http::header;
+use http::{HeaderMap, HeaderValue, header};
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{Forward, Outcome};
+use seawall_http_cache::{Fields, Forward, Outcome, forwards_left, strip_hop_by_hop};
 use seawall_upstream::Ask;
 use std::sync::Arc;
 
@@ -44,6 +44,18 @@ pub(crate) async fn pass<W: Wire>(
     let asking = Asking::new(&asked, insists);
     let ask = question(proxy, &asked, &asking, forward);
     let mut fields = (*asked.fields).clone();
+    strip_hop_by_hop(&mut fields);
+    x.upgrade &= asks_for_websocket(&asked.fields);
+    if x.upgrade {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    if let Some(left) = forwards_left(&asked.method, &*asked.fields) {
+        fields.insert(
+            header::MAX_FORWARDS,
+            HeaderValue::from(left.saturating_sub(1)),
+        );
+    }
     introduce(&mut fields, &asked, proxy.tier());
     message::replace_request_fields(&mut x.request, &fields);
     let stop = x.stop().clone();
@@ -94,4 +106,14 @@ fn question(
             })),
         }),
     ))
+}
+
+/// The one protocol that a connection may change to here; a server may ignore the offer of others (RFC 9110 §7.8).
+fn asks_for_websocket(fields: &HeaderMap) -> bool {
+    let mut asks = false;
+    fields.each("upgrade", &mut |line| {
+        let mut protocols = line.split(|&b| b == b',').map(<[u8]>::trim_ascii);
+        asks |= protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+    });
+    asks
 }

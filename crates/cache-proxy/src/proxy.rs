@@ -10,13 +10,16 @@ use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
 use crate::unstorable::Unstorable;
-use crate::{exchange, quick};
+use crate::{exchange, message, quick};
 use arc_swap::{ArcSwap, Guard};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
+use pingora::http::ResponseHeader;
 use seawall_cache_store::{CacheStore, Head, Purges};
-use seawall_client_conn::{ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head};
+use seawall_client_conn::{
+    ALLOW, ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
+};
 use seawall_http_cache::{CacheStatus, Fields, Outcome, RequestDirectives, cdn_loop_count};
 use seawall_purge::PurgeSeq;
 use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
@@ -254,6 +257,7 @@ impl CacheProxy {
             key,
             scheme,
             method: x.request.method.clone(),
+            version: x.request.version,
             host,
             target,
             fields: Arc::new(fields),
@@ -312,17 +316,8 @@ impl CacheProxy {
         if let Ok(value) = HeaderValue::from_str(&member.to_string()) {
             let _ = head.insert_header("cache-status", value);
         }
-        let wire = x.wire();
         let length = body.len() as u64;
-        let sent = async {
-            wire.head(&head, false).await?;
-            wire.data(body, false).await?;
-            wire.end(None).await?;
-            wire.flush().await
-        };
-        if sent.await.is_err() {
-            x.wire().abort();
-        }
+        send(x.wire(), &head, body).await;
         let outcome = if refusal.status < 500 {
             Outcome::Denied
         } else {
@@ -342,6 +337,23 @@ impl CacheProxy {
                 x.received.elapsed().as_secs_f64(),
             ),
         }
+    }
+
+    /// Answers a request that may be forwarded no further (RFC 9110 §7.6.2), as far as a cache can.
+    pub(crate) async fn end_here<W: Wire>(&self, x: &mut Exchange<W>, asked: &Asked) {
+        let fields = [
+            (header::ALLOW, HeaderValue::from_static(ALLOW)),
+            (header::CONTENT_LENGTH, HeaderValue::from_static("0")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        let head = message::response(StatusCode::OK, fields.into_iter().collect());
+        send(x.wire(), &head, Bytes::new()).await;
+        let delivered = Delivered {
+            outcome: Outcome::Pass,
+            status: 200,
+            bytes: 0,
+        };
+        self.finished(asked, delivered);
     }
 
     /// Counts and logs a finished request.
@@ -411,6 +423,19 @@ impl CacheProxy {
                 referer: head.first("referer").map(lossy),
             });
         }
+    }
+}
+
+/// Sends a whole answer of our own.
+async fn send<W: Wire>(wire: &mut W, head: &ResponseHeader, body: Bytes) {
+    let sent = async {
+        wire.head(head, false).await?;
+        wire.data(body, false).await?;
+        wire.end(None).await?;
+        wire.flush().await
+    };
+    if sent.await.is_err() {
+        wire.abort();
     }
 }
 

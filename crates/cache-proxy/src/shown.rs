@@ -18,16 +18,21 @@ pub(crate) const TAG_FIELDS: [HeaderName; 3] = [
 /// Fields that do not go to clients: tags (unless the service keeps them), targeted fields (where it does not), and what
 /// the rule removes or sets.
 pub(crate) fn withhold(asked: &Asked, fields: &mut HeaderMap) {
-    if !asked.service.response.keep_surrogate_key {
-        for name in &TAG_FIELDS {
-            fields.remove(name);
-        }
-    }
+    withhold_tags(asked, fields);
     withhold_targeted(asked, fields);
     if !asked.service.response.via {
         fields.remove(header::VIA);
     }
     asked.policy().response_headers.apply(fields);
+}
+
+/// Tags alone, unless the service keeps them.
+pub(crate) fn withhold_tags(asked: &Asked, fields: &mut HeaderMap) {
+    if !asked.service.response.keep_surrogate_key {
+        for name in &TAG_FIELDS {
+            fields.remove(name);
+        }
+    }
 }
 
 /// RFC 9213 §3.1: a cache that uses `CDN-Cache-Control` typically forwards it, for caches behind it that know it too, and
@@ -77,11 +82,7 @@ pub(crate) fn withheld(kind: TierKind, asked: &Asked, fields: &HeaderMap) -> Wit
             withheld.remove(name);
         }
         withhold_targeted(asked, &mut withheld);
-        if !asked.service.response.keep_surrogate_key {
-            for name in &TAG_FIELDS {
-                withheld.remove(name);
-            }
-        }
+        withhold_tags(asked, &mut withheld);
     }
     (!withheld.is_empty()).then(|| Arc::new(withheld))
 }

@@ -261,6 +261,9 @@ impl ProxyHttp for App {
     ) -> Result<()> {
         let status = response.status.as_u16();
         if response.status.is_informational() && status != 101 {
+            if let Some(ask) = &ctx.ask {
+                ask.attempt.interim(response);
+            }
             return session
                 .downstream_session
                 .write_response_header_ref(response)

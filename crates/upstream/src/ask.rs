@@ -46,6 +46,8 @@ pub type Settling = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub trait Attempt: Send + Sync + 'static {
     /// Before the request's head is sent to `hop`; may change it.
     fn before(&self, hop: &Hop, request: &mut RequestHeader);
+    /// With each interim head (1xx but 101), before it goes on; may change it.
+    fn interim(&self, response: &mut ResponseHeader);
     /// With each final head, before it goes on; may change it. It does not go on before what is returned has ended,
     /// which has to be soon in any case.
     fn head(&self, hop: &Hop, response: &mut ResponseHeader) -> Option<Settling>;

@@ -17,6 +17,7 @@ mod kills;
 mod last_good;
 mod listeners;
 mod membership;
+mod messages;
 mod operating;
 mod passing;
 mod purge_method;

@@ -5,12 +5,12 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
 use crate::message;
-use crate::outbound::append_list;
+use crate::outbound::via;
 use crate::shown::{take_cache_status, withhold};
 use crate::tier::TierKind;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
-use seawall_http_cache::{CacheStatus, Forward, is_unsafe_method};
+use seawall_http_cache::{CacheStatus, Forward, is_unsafe_method, strip_hop_by_hop};
 use seawall_upstream::Settling;
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ pub(super) fn answered(
     let kind = proxy.tier().kind();
     let shown = asked.service.response.cache_status || asked.is_from_fleet();
     let mut fields = response.headers.clone();
+    let protocol = fields.get(header::UPGRADE).cloned();
+    strip_hop_by_hop(&mut fields);
+    if let Some(protocol) = protocol.filter(|_| response.status == StatusCode::SWITCHING_PROTOCOLS)
+    {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(header::UPGRADE, protocol);
+    }
     let mut status = take_cache_status(&mut fields);
     if shown {
         let member = CacheStatus {
@@ -54,11 +61,7 @@ pub(super) fn answered(
             fields.insert("cache-status", value);
         }
     }
-    append_list(
-        &mut fields,
-        &header::VIA,
-        &format!("1.1 {}", kind.cache_name()),
-    );
+    via(&mut fields, response.version, kind);
     if kind == TierKind::Edge {
         withhold(asked, &mut fields);
     }

@@ -4,7 +4,7 @@ use super::{Body, FillSink, Keeping};
 use crate::copy::CopyHead;
 use crate::fill::Stored;
 use crate::growing::{Answer, Share};
-use crate::outbound::append_list;
+use crate::outbound::via;
 use crate::refreshed::selecting;
 use crate::scoped::{TOO_MANY, is_error, scopes};
 use crate::shown::{show, take_cache_status, withheld};
@@ -113,11 +113,7 @@ impl FillSink {
         let coding = self.coding(response.status, &fields);
         let names = selecting(&response.headers);
         if !failed {
-            append_list(
-                &mut fields,
-                &header::VIA,
-                &format!("1.1 {}", kind.cache_name()),
-            );
+            via(&mut fields, learned.version, kind);
         }
         let hidden = show(kind, &self.asked, &mut fields, coding);
         let share = if freshness.is_some() || failed {
