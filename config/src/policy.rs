@@ -128,7 +128,7 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
 const FIELD_OF_OURS: &str =
     "this field frames messages or belongs to the fleet: it cannot be changed";
 
-/// Fields that frame messages or belong to the fleet are not an operator's to change.
+/// Fields that frame messages, keep them from going in circles or belong to the fleet are not an operator's to change.
 fn may_edit(name: &HeaderName) -> bool {
     let framing = [
         "content-length",
@@ -140,6 +140,9 @@ fn may_edit(name: &HeaderName) -> bool {
         "te",
         "upgrade",
         "trailer",
+        // RFC 8586 §2: nobody may remove it; RFC 9110 §7.6.3
+        "cdn-loop",
+        "via",
     ];
     !framing.contains(&name.as_str()) && !name.as_str().starts_with("seawall-")
 }

@@ -297,6 +297,13 @@ fn rules_are_checked() {
             &format!("f.toml:8: service.default.request_headers.set.seawall-secret: {OURS}"),
         ],
     );
+    check_service(
+        "[service.default.request_headers]\nremove = [\"CDN-Loop\"]\nset = { via = \"x\" }\n",
+        &[
+            &format!("f.toml:7: service.default.request_headers.remove[0]: {OURS}"),
+            &format!("f.toml:8: service.default.request_headers.set.via: {OURS}"),
+        ],
+    );
 }
 
 #[test]
