@@ -386,6 +386,11 @@ impl Wire for Box<Conn> {
         }
     }
 
+    async fn push(&mut self) -> Result<()> {
+        let pushed = self.flush_output().await;
+        pushed.or_err(ErrorType::WriteError, "client")
+    }
+
     async fn end(&mut self, _trailers: Option<HeaderMap>) -> Result<()> {
         match self.out {
             Some(Framing::Length(_)) if self.left > 0 => {

@@ -5,6 +5,7 @@
 //! end with an empty write; `finish` of a custom session never gives the connection back, so [`Drop`] does; `shutdown`
 //! means abort; a tunnel hangs unless `is_body_done` turns true when the server's side ends.
 
+use crate::hold::{Held, is_of_body};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,7 @@ pub struct ClientSession<W: Wire> {
     request: RequestHeader,
     upgrade: bool,
     no_body: bool,
+    held: Option<Held>,
     written: Option<Box<ResponseHeader>>,
     ended: bool,
     tally: Arc<Tally>,
@@ -67,6 +69,7 @@ impl<W: Wire> ClientSession<W> {
             request,
             upgrade,
             no_body,
+            held: None,
             written: None,
             ended: false,
             tally: Arc::default(),
@@ -101,10 +104,43 @@ impl<W: Wire> ClientSession<W> {
         }
         self.wire().head(&response, end).await?;
         if status >= 200 || status == 101 {
+            // an error answer takes the place of one that waits
+            self.held = None;
             self.written = Some(response);
         }
         self.ended |= end;
         Ok(())
+    }
+
+    /// A head from the next server: written, or kept until the first of its body comes. While the client still sends,
+    /// pingora may not ask how long it has waited: then it waits for nothing.
+    async fn head_or_hold(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
+        if end || self.written.is_some() || !self.wire().body_done() {
+            return self.head(response, end).await;
+        }
+        match Held::of(response) {
+            Ok(held) => {
+                self.held = Some(held);
+                Ok(())
+            }
+            Err(response) => self.head(response, end).await,
+        }
+    }
+
+    /// Writes the head that waits. Nothing of it is awaited: no final head but 101 is written to the client at once.
+    async fn release(&mut self) -> Result<()> {
+        match self.held.take() {
+            Some(held) => self.head(held.head, false).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn read_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected || self.wire().body_done() {
+            self.wire().idle().await?;
+            return Error::e_explain(ErrorType::ConnectionClosed, "the client is gone");
+        }
+        self.read_body_bytes().await
     }
 
     async fn data(&mut self, data: Bytes, end: bool) -> Result<()> {
@@ -198,6 +234,9 @@ impl<W: Wire> Session for ClientSession<W> {
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         for task in tasks {
+            if is_of_body(&task) {
+                self.release().await.map_err(pingora::Error::into_down)?;
+            }
             let done = match task {
                 // interim answers were passed on by upstream's response filter, before pingora could drop them
                 HttpTask::Header(head, _)
@@ -205,7 +244,7 @@ impl<W: Wire> Session for ClientSession<W> {
                 {
                     Ok(())
                 }
-                HttpTask::Header(head, end) => self.head(head, end).await,
+                HttpTask::Header(head, end) => self.head_or_hold(head, end).await,
                 HttpTask::Body(data, end) | HttpTask::UpgradedBody(data, end) => match data {
                     Some(data) if !data.is_empty() => self.data(data, end).await,
                     _ if end => self.end().await,
@@ -282,11 +321,15 @@ impl<W: Wire> Session for ClientSession<W> {
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if no_body_expected || self.wire().body_done() {
-            self.wire().idle().await?;
-            return Error::e_explain(ErrorType::ConnectionClosed, "the client is gone");
+        if let Some(left) = self.held.as_ref().map(Held::left) {
+            let read = self.read_or_idle(no_body_expected);
+            if let Ok(read) = pingora_timeout::timeout(left, read).await {
+                return read;
+            }
+            self.release().await?;
+            self.wire().push().await?;
         }
-        self.read_body_bytes().await
+        self.read_or_idle(no_body_expected).await
     }
 
     fn body_bytes_sent(&self) -> usize {

@@ -25,6 +25,10 @@ pub trait Wire: Send + Sync + Unpin + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
     fn data(&mut self, data: Bytes, end: bool) -> impl Future<Output = Result<()>> + Send;
     fn flush(&mut self) -> impl Future<Output = Result<()>> + Send;
+    /// Writes what waits, as `flush` does, and may be dropped midway: cancel-safe.
+    fn push(&mut self) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
     /// The response is complete. An error: it is shorter than its head said.
     fn end(&mut self, trailers: Option<HeaderMap>) -> impl Future<Output = Result<()>> + Send;
     /// The response will not be completed: the client has to see that.

@@ -8,11 +8,11 @@ use pingora::prelude::{HttpPeer, ProxyHttp, Session};
 use pingora::protocols::Digest;
 use pingora::proxy::FailToProxy;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use seawall_client_conn::error_head;
+use seawall_client_conn::{HoldHead, error_head};
 use seawall_telemetry::Metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
@@ -169,6 +169,19 @@ fn judge_head(fields: &HeaderMap, status: u16) -> std::result::Result<(), &'stat
     }
 }
 
+/// An origin's head waits this long for the first of its body: one that is broken from its start is a 502.
+const HEAD_HOLD: Duration = Duration::from_millis(500);
+
+/// Whether somebody may need the head before there is a body: a stream of events has none until there is an event.
+fn may_be_held(response: &ResponseHeader) -> bool {
+    let content_type = response.headers.get(header::CONTENT_TYPE);
+    let of_events = content_type.is_some_and(|value| {
+        let kind = value.as_bytes().split(|&b| b == b';').next();
+        kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    });
+    response.status != 101 && !of_events
+}
+
 #[async_trait]
 impl ProxyHttp for App {
     type CTX = Context;
@@ -286,6 +299,10 @@ impl ProxyHttp for App {
             return Ok(());
         };
         ask.clear_failure();
+        // a shield has held it already
+        if hop.role == Role::Origin && may_be_held(response) {
+            response.extensions_mut().insert(HoldHead(HEAD_HOLD));
+        }
         if let Some(settling) = ask.attempt.head(hop, response) {
             settling.await;
         }
@@ -437,6 +454,25 @@ mod tests {
             );
         }
         assert_eq!(judge_head(&map, 200), expect, "{fields:?}");
+    }
+
+    #[test]
+    fn a_head_waits_for_its_body_unless_somebody_may_need_it_before() {
+        for (status, kind, expect) in [
+            (200, None, true),
+            (200, Some("text/html"), true),
+            (404, Some("text/plain"), true),
+            (200, Some("text/event-stream"), false),
+            (200, Some("Text/Event-Stream ; charset=utf-8"), false),
+            (200, Some("text/event-streams"), true),
+            (101, None, false),
+        ] {
+            let mut head = ResponseHeader::build(status, None).unwrap();
+            if let Some(kind) = kind {
+                head.insert_header(header::CONTENT_TYPE, kind).unwrap();
+            }
+            assert_eq!(may_be_held(&head), expect, "{status} {kind:?}");
+        }
     }
 
     #[test]

@@ -72,6 +72,145 @@ fn a_truncated_answer_is_seen_as_such_and_never_kept() {
 }
 
 #[test]
+fn a_body_that_is_broken_from_its_start_is_a_502_and_never_kept() {
+    let heads: [(&str, &[u8]); 6] = [
+        ("no chunk", b"transfer-encoding: chunked\r\n\r\n"),
+        (
+            "no size",
+            b"transfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        ),
+        (
+            "negative size",
+            b"transfer-encoding: chunked\r\n\r\n-1\r\na\r\n",
+        ),
+        (
+            "huge size",
+            b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\na\r\n",
+        ),
+        ("half a size", b"transfer-encoding: chunked\r\n\r\n5"),
+        ("nothing of a length", b"content-length: 5\r\n\r\n"),
+    ];
+    for (id, bytes) in heads {
+        let origin = Origin::start(move |_, reply| {
+            reply.raw(b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n");
+            reply.raw(bytes);
+            Then::Close
+        });
+        for shields in [0, 1] {
+            let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+            for (method, body) in [("GET", &b""[..]), ("GET", b""), ("DELETE", b"")] {
+                let mut client = Client::connect(cluster.edge(0));
+                client.request(method, "/", &[], body);
+                let answer = client.response(method).expect(id);
+                assert_eq!(answer.status, 502, "{id}: {answer:?}");
+                assert!(
+                    answer.text().contains("phase response body"),
+                    "{id}: {answer:?}"
+                );
+                assert_eq!(answer.field("cache-control"), Some("no-store"), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_may_be_used_on_errors_answers_for_a_body_that_is_broken_from_its_start() {
+    let origin = Origin::start(|request, reply| {
+        if request.field("if-none-match").is_some() {
+            reply.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n");
+            return Then::Close;
+        }
+        let control = "max-age=60, stale-if-error=600";
+        let fields = [
+            ("cache-control", control),
+            ("age", "100"),
+            ("etag", "\"v\""),
+        ];
+        reply.answer(200, &fields, b"old")
+    });
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        for _ in 0..3 {
+            let answer = get(cluster.edge(0), "/", &[]);
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (200, "old"),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_head_does_not_wait_for_a_body_that_takes_its_time() {
+    for shields in [0, 1] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let origin = Origin::start(move |request, reply| {
+            let kind = if request.target == "/events" {
+                "text/event-stream"
+            } else {
+                "text/plain"
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 4\r\n\r\n");
+            reply.raw(head.as_bytes());
+            held.pass();
+            reply.raw(b"late");
+            Then::Keep
+        });
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        let ask = |method, target| {
+            let mut client = Client::connect(cluster.edge(0));
+            client.request(method, target, &[], b"");
+            assert_eq!(client.head().unwrap().0, 200, "{method} {target}");
+            client
+        };
+        let waiting = [
+            ask("GET", "/"),
+            ask("DELETE", "/"),
+            ask("GET", "/events"),
+            ask("DELETE", "/events"),
+        ];
+        gate.open();
+        for mut client in waiting {
+            assert_eq!(client.bytes(4).unwrap(), b"late");
+        }
+    }
+}
+
+#[test]
+fn an_answer_without_a_body_does_not_wait_for_one() {
+    let origin = Origin::start(|request, reply| {
+        let (status, length) = match request.target.as_str() {
+            "/none" => (204, ""),
+            "/empty" => (200, "content-length: 0\r\n"),
+            _ => (200, "content-length: 5\r\n"),
+        };
+        reply.raw(format!("HTTP/1.1 {status} x\r\n{length}\r\n").as_bytes());
+        Then::Keep
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        let mut client = Client::connect(cluster.edge(0));
+        for (method, target) in [
+            ("HEAD", "/head"),
+            ("GET", "/none"),
+            ("GET", "/empty"),
+            ("DELETE", "/none"),
+            ("DELETE", "/empty"),
+        ] {
+            client.request(method, target, &[], b"");
+            let status = client.response(method).unwrap().status;
+            assert!(matches!(status, 200 | 204), "{method} {target}");
+        }
+    }
+    // one that waited for a body each time would take half a second for each
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
 fn an_answer_that_ends_with_its_connection_passes_and_is_not_kept() {
     let origin = Origin::start(|_, reply| {
         reply.raw(b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n\r\nuntil the end");

@@ -337,3 +337,20 @@ fn errors_of_our_own_are_not_for_other_caches_to_keep() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_broken_from_its_start_is_a_502_over_http2_too() {
+    let origin = Origin::start(|_, reply| {
+        reply.raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n");
+        Then::Close
+    });
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        for method in ["GET", "DELETE"] {
+            let (status, _, body) = h2(cluster.edge(0), method, &[]).await;
+            let text = String::from_utf8_lossy(&body);
+            assert_eq!(status, 502, "{method}: {text}");
+            assert!(text.contains("phase response body"), "{method}: {text}");
+        }
+    }
+}
