@@ -27,6 +27,7 @@ mod exchange;
 mod fill;
 mod fills;
 mod growing;
+mod invalidate;
 pub mod link;
 mod message;
 mod outbound;

@@ -12,6 +12,7 @@ mod disks;
 mod faults;
 mod framing;
 mod holes;
+mod invalidation;
 mod kernel_faults;
 mod kills;
 mod last_good;

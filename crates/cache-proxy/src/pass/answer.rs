@@ -4,6 +4,7 @@ use super::head::freshen_by_head;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
+use crate::invalidate::invalidate;
 use crate::message;
 use crate::outbound::via;
 use crate::shown::{take_cache_status, withhold};
@@ -12,10 +13,6 @@ use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_http_cache::{CacheStatus, Forward, is_unsafe_method, strip_hop_by_hop};
 use seawall_upstream::Settling;
-use std::time::Duration;
-
-/// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
-const DURABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// Changes the head to what the client gets. A change that it tells of ends what is stored, which is waited for.
 pub(super) fn answered(
@@ -25,10 +22,9 @@ pub(super) fn answered(
     asking: &Asking,
     forward: Forward,
 ) -> Option<Settling> {
-    let succeeded = response.status.is_success() || response.status.is_redirection();
     freshen_by_head(proxy, asked, response, asking);
-    let settling = (is_unsafe_method(&asked.method) && succeeded)
-        .then(|| invalidate(proxy, asked.key.0))
+    let settling = is_unsafe_method(&asked.method)
+        .then(|| invalidate(proxy, asked, response))
         .flatten();
     let kind = proxy.tier().kind();
     let shown = asked.service.response.cache_status || asked.is_from_fleet();
@@ -71,19 +67,4 @@ pub(super) fn answered(
     }
     message::replace_response_fields(response, fields);
     settling
-}
-
-/// RFC 9111 §4.4, on the nodes that the request passed, before its sender learns of its success: the answer waits until
-/// no loss of power can undo it. What is not stored, and is not being fetched, needs no entry: there are more URLs than
-/// entries.
-fn invalidate(proxy: &CacheProxy, key: u128) -> Option<Settling> {
-    if !proxy.store().knows(key) && !proxy.fills().knows(key) {
-        return None;
-    }
-    let durability = proxy.store().invalidate(key)?;
-    Some(Box::pin(async move {
-        if !durability.reached(DURABLE_WAIT).await {
-            tracing::warn!("an invalidation is not on the disk yet: a loss of power could undo it");
-        }
-    }))
 }

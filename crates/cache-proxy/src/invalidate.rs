@@ -1,0 +1,101 @@
+//! What a change ends on the nodes that it passes (RFC 9111 §4.4).
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use pingora::http::ResponseHeader;
+use seawall_cache_store::Durability;
+use seawall_http_cache::{Site, also_invalidated};
+use seawall_service_model::{CacheKey, Scheme, cache_key};
+use seawall_upstream::Settling;
+use std::time::Duration;
+
+/// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
+const DURABLE_WAIT: Duration = Duration::from_secs(5);
+
+/// Ends what is stored under the URI that was changed, and under those that the answer names as changed with it, before
+/// its sender learns of its success: the answer waits until no loss of power can undo it.
+pub(crate) fn invalidate(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    answer: &ResponseHeader,
+) -> Option<Settling> {
+    let targets = changed(asked, answer);
+    if targets.is_empty() {
+        return None;
+    }
+    let durabilities: Vec<Durability> = targets
+        .iter()
+        .filter_map(|target| end(proxy, key_of_get(asked, target)))
+        .collect();
+    if durabilities.is_empty() {
+        return None;
+    }
+    Some(Box::pin(async move {
+        let all = async {
+            let mut all = true;
+            for durability in durabilities {
+                all &= durability.reached(DURABLE_WAIT).await;
+            }
+            all
+        };
+        if !pingora_timeout::timeout(DURABLE_WAIT, all)
+            .await
+            .unwrap_or(false)
+        {
+            tracing::warn!("an invalidation is not on the disk yet: a loss of power could undo it");
+        }
+    }))
+}
+
+/// The targets that an answer to an unsafe request tells to be outdated; none where it tells of a failure.
+fn changed(asked: &Asked, answer: &ResponseHeader) -> Vec<String> {
+    if !answer.status.is_success() && !answer.status.is_redirection() {
+        return Vec::new();
+    }
+    let mut sites = vec![Site {
+        scheme: asked.scheme.as_str(),
+        authority: &asked.host,
+    }];
+    // an origin may have been asked under a name of its own, which is the one that it knows
+    sites.extend(asked.service.origins.iter().map(|origin| {
+        let scheme = if origin.tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        Site {
+            scheme: scheme.as_str(),
+            authority: match &origin.host_header {
+                Some(host) => host.as_bytes(),
+                None => &asked.host,
+            },
+        }
+    }));
+    let mut targets = vec![asked.target.clone()];
+    let named = also_invalidated(&sites, &asked.target, answer.status, &answer.headers);
+    targets.extend(named);
+    targets
+}
+
+/// The key that a GET for `target` has, whatever rule the change falls under.
+fn key_of_get(asked: &Asked, target: &str) -> CacheKey {
+    let path = target.split('?').next().unwrap_or_default();
+    let service = &asked.service;
+    let (policy, _) = service.policy("GET", path, &*asked.fields);
+    cache_key(
+        service,
+        asked.scheme,
+        &asked.host,
+        target,
+        &policy.key,
+        &*asked.fields,
+    )
+}
+
+/// What is not stored, and is not being fetched, needs no entry: there are more URLs than entries.
+fn end(proxy: &CacheProxy, key: CacheKey) -> Option<Durability> {
+    if !proxy.store().knows(key.0) && !proxy.fills().knows(key.0) {
+        return None;
+    }
+    proxy.store().invalidate(key.0)
+}

@@ -1,0 +1,127 @@
+//! What a change ends beside what it was sent to (RFC 9111 §4.4).
+
+use seawall_service_model::{KeyRules, Matcher, Policy, QueryRule, Rule};
+use seawall_tests::client::get;
+use seawall_tests::{Client, ClusterSpec, Origin};
+
+/// Changes `/changed` by `method`; the origin answers `status` with `name: value`. Whether `/told` is still stored.
+fn survives(shields: usize, method: &str, status: u16, name: &'static str, value: &str) -> bool {
+    let value = value.to_owned();
+    let origin = Origin::start(move |request, reply| {
+        if request.target == "/dir/changed" {
+            // what the reference names the node under is filled in here: it has a port of its own
+            let host = request.field("x-forwarded-host").unwrap_or_default();
+            let value = value.replace("{host}", host);
+            return reply.answer(status, &[(name, &value)], b"");
+        }
+        reply.fresh(b"x")
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+    get(cluster.edge(0), "/told?q=1", &[]);
+    assert!(get(cluster.edge(0), "/told?q=1", &[]).is_hit());
+
+    let mut client = Client::connect(cluster.edge(0));
+    client.request(method, "/dir/changed", &[], b"new");
+    assert_eq!(client.response(method).unwrap().status, status);
+
+    let asked = origin.count("/told?q=1");
+    let answer = get(cluster.edge(0), "/told?q=1", &[]);
+    assert_eq!(
+        answer.is_hit(),
+        origin.count("/told?q=1") == asked,
+        "{answer:?}"
+    );
+    answer.is_hit()
+}
+
+#[test]
+fn a_change_also_ends_what_location_and_content_location_name() {
+    for shields in [0, 1] {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "FOO"] {
+            for name in ["location", "content-location"] {
+                assert!(
+                    !survives(shields, method, 200, name, "/told?q=1"),
+                    "{method} {name}"
+                );
+            }
+        }
+    }
+    // id, status, reference, whether the copy lives on
+    for (id, status, reference, lives) in [
+        ("created", 201, "/told?q=1", false),
+        ("see other", 303, "/told?q=1", false),
+        ("failed", 404, "/told?q=1", true),
+        ("broken", 500, "/told?q=1", true),
+        ("relative", 200, "../told?q=1", false),
+        ("fragment", 200, "/told?q=1#part", false),
+        ("absolute", 200, "http://{host}/told?q=1", false),
+        (
+            "absolute, default port",
+            200,
+            "HTTP://WWW.Example:80/told?q=1",
+            false,
+        ),
+        ("network path", 200, "//{host}/told?q=1", false),
+        ("other host", 200, "http://other.example/told?q=1", true),
+        ("other port", 200, "http://{host}:81/told?q=1", true),
+        ("other scheme", 200, "https://{host}/told?q=1", true),
+        ("other query", 200, "/told?q=2", true),
+        ("no reference", 200, "http://[", true),
+    ] {
+        let survived = survives(1, "POST", status, "location", reference);
+        assert_eq!(survived, lives, "{id}");
+    }
+}
+
+#[test]
+fn an_origin_that_is_asked_under_a_name_of_its_own_may_name_it() {
+    let origin = Origin::start(|request, reply| {
+        if request.method == "POST" {
+            let own = format!("http://{}/told", request.field("host").unwrap_or_default());
+            return reply.answer(201, &[("location", &own)], b"");
+        }
+        reply.fresh(b"x")
+    });
+    let cluster = ClusterSpec::new(origin.address())
+        .service(|s| s.origins[0].host_header = Some("inside.example".into()))
+        .start();
+    get(cluster.edge(0), "/told", &[]);
+    assert!(get(cluster.edge(0), "/told", &[]).is_hit());
+
+    let mut client = Client::connect(cluster.edge(0));
+    client.request("POST", "/", &[], b"new");
+    assert_eq!(client.response("POST").unwrap().status, 201);
+
+    assert!(!get(cluster.edge(0), "/told", &[]).is_hit());
+}
+
+#[test]
+fn a_change_ends_what_a_get_would_find_whatever_rule_the_change_falls_under() {
+    let origin = Origin::start(|_, reply| reply.fresh(b"x"));
+    let cluster = ClusterSpec::new(origin.address())
+        .service(|s| {
+            s.rules.push(Rule {
+                name: "reads".into(),
+                matcher: Matcher {
+                    methods: vec!["GET".into()],
+                    ..Matcher::default()
+                },
+                policy: Policy {
+                    key: KeyRules {
+                        query: QueryRule::Drop,
+                        ..KeyRules::default()
+                    },
+                    ..Policy::default()
+                },
+            });
+        })
+        .start();
+    get(cluster.edge(0), "/a?x=1", &[]);
+    assert!(get(cluster.edge(0), "/a?x=2", &[]).is_hit());
+
+    let mut client = Client::connect(cluster.edge(0));
+    client.request("POST", "/a?x=3", &[], b"new");
+    assert_eq!(client.response("POST").unwrap().status, 200);
+
+    assert!(!get(cluster.edge(0), "/a?x=1", &[]).is_hit());
+}
