@@ -299,6 +299,9 @@ fn response(table: &Table<'_>) -> ResponseOptions {
     let default = ResponseOptions::default();
     ResponseOptions {
         cache_status: table.bool("cache_status").unwrap_or(default.cache_status),
+        cache_status_key: table
+            .bool("cache_status_key")
+            .unwrap_or(default.cache_status_key),
         via: table.bool("via").unwrap_or(default.via),
         keep_surrogate_key: table
             .bool("keep_surrogate_key")

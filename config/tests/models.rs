@@ -129,6 +129,22 @@ fn a_service_says_whether_clients_may_have_fresh_copies_validated() {
 }
 
 #[test]
+fn whether_keys_are_told_is_a_setting_of_a_service() {
+    let text = |response: &str| {
+        format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a\"\n{response}\n"
+        )
+    };
+    for (response, expect) in [
+        ("", false),
+        ("[service.response]\ncache_status_key = true", true),
+    ] {
+        let told = services(&text(response)).services()[0].response;
+        assert_eq!(told.cache_status_key, expect);
+    }
+}
+
+#[test]
 fn an_origin_has_its_own_name_where_the_clients_is_not_passed() {
     let check = |pass: bool, url: &str, host: Option<&str>, sni: Option<&str>| {
         let set = services(&format!(

@@ -96,6 +96,12 @@ impl Asked {
         self.refresh || asked
     }
 
+    /// The key as `Cache-Status` tells it, where the service wants that; as the access log has it.
+    pub(crate) fn shown_key(&self) -> Option<String> {
+        let shows = self.service.response.cache_status_key;
+        shows.then(|| format!("{:032x}", self.key.0))
+    }
+
     /// Fleet links that the request has passed.
     pub(crate) fn hops(&self) -> u8 {
         match self.link {

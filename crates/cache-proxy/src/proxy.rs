@@ -302,6 +302,7 @@ impl CacheProxy {
         refusal: &Refusal,
     ) {
         let (mut head, body) = error_head(refusal.status, &refusal.reason);
+        let key = asked.and_then(Asked::shown_key);
         let member = CacheStatus {
             cache: self.tier.kind().cache_name(),
             hit: false,
@@ -310,7 +311,7 @@ impl CacheProxy {
             ttl: None,
             stored: false,
             collapsed: false,
-            key: None,
+            key: key.as_deref(),
             detail: Some("refused"),
         };
         if let Ok(value) = HeaderValue::from_str(&member.to_string()) {

@@ -6,6 +6,7 @@ use seawall_cache_store::{Coding, Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
 use seawall_http_cache::accepts_gzip;
 use seawall_service_model::{CacheMode, Scheme, cache_key};
+use std::io::Write as _;
 
 /// A longer body is not worth gathering in one go: the full path streams it.
 const BODY_MAX: u64 = 4 << 20;
@@ -56,6 +57,10 @@ pub(crate) fn quick(
         out.put_slice(copy.cache_status_prefix());
         out.put_slice(b"seawall-edge; hit; ttl=");
         put_number(out, copy.freshness.ttl(now).max(0) as u64);
+        if service.response.cache_status_key {
+            // writing to memory does not fail
+            let _ = write!(out.writer(), "; key=\"{key:032x}\"");
+        }
         out.put_slice(b"\r\n");
     }
     out.put_slice(b"age: ");

@@ -105,6 +105,8 @@ impl Default for Timeouts {
 pub struct ResponseOptions {
     /// `Cache-Status` (RFC 9211).
     pub cache_status: bool,
+    /// The cache key in `Cache-Status`.
+    pub cache_status_key: bool,
     /// `Via`.
     pub via: bool,
     /// `Surrogate-Key`, `xkey` and `Cache-Tag` stay in answers.
@@ -118,6 +120,7 @@ impl Default for ResponseOptions {
     fn default() -> Self {
         Self {
             cache_status: true,
+            cache_status_key: false,
             via: true,
             keep_surrogate_key: false,
             keep_targeted: true,

@@ -354,3 +354,36 @@ async fn a_body_that_is_broken_from_its_start_is_a_502_over_http2_too() {
         }
     }
 }
+
+#[test]
+fn an_operator_may_have_the_key_told_by_hits_misses_passes_and_refusals() {
+    // RFC 9211 §2.7
+    let origin = Origin::start(|_, reply| reply.fresh(b"x"));
+    for shows in [false, true] {
+        let cluster = ClusterSpec::new(origin.address())
+            .service(|s| s.response.cache_status_key = shows)
+            .start();
+        let mut keys = Vec::new();
+        for (method, fields) in [
+            ("GET", &[("range", "bytes=0-")][..]),
+            ("GET", &[]),
+            ("GET", &[("cache-control", "max-age=60")]),
+            ("POST", &[]),
+            ("GET", &[("cache-control", "only-if-cached")]),
+        ] {
+            let mut client = Client::connect(cluster.edge(0));
+            client.request(method, "/", fields, b"");
+            let answer = client.response(method).unwrap();
+            let status = answer.field("cache-status").unwrap().to_owned();
+            for member in status.split(", ") {
+                let key = member.split("key=\"").nth(1).map(|rest| &rest[..33]);
+                assert_eq!(key.is_some(), shows, "{status}");
+                keys.extend(key.map(str::to_owned));
+            }
+        }
+        assert!(
+            keys.iter().all(|key| *key == keys[0] && key.ends_with('"')),
+            "{keys:?}"
+        );
+    }
+}

@@ -25,6 +25,7 @@ pub(super) fn cache_status(
         .as_ref()
         .filter(|_| head.stored)
         .map(|f| f.ttl(now));
+    let key = asked.shown_key();
     let member = CacheStatus {
         cache: name,
         hit: story.forward.is_none(),
@@ -34,7 +35,7 @@ pub(super) fn cache_status(
         // of the answer that came, for which the copy stands in, nothing is stored
         stored: head.stored && story.forward.is_some() && story.outcome != Outcome::StaleError,
         collapsed: story.collapsed,
-        key: None,
+        key: key.as_deref(),
         detail: story.detail.or(head.detail),
     };
     let mut value = head.upstream_cache_status.to_vec();

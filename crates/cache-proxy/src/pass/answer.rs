@@ -38,6 +38,7 @@ pub(super) fn answered(
     }
     let mut status = take_cache_status(&mut fields);
     if shown {
+        let key = asked.shown_key();
         let member = CacheStatus {
             cache: kind.cache_name(),
             hit: false,
@@ -46,7 +47,7 @@ pub(super) fn answered(
             ttl: None,
             stored: false,
             collapsed: false,
-            key: None,
+            key: key.as_deref(),
             detail: None,
         };
         if !status.is_empty() {
