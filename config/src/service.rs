@@ -5,8 +5,8 @@ use crate::policy::{policy, rule, seconds};
 use crate::reader::{FILE_BYTES_MAX, Source, Table};
 use http::HeaderValue;
 use seawall_service_model::{
-    ClientRevalidation, HostPattern, Limits, Origin, OriginTls, Policy, ResponseOptions, Scheme,
-    Service, ServiceId, ServiceSet, Timeouts,
+    ClientRevalidation, HostPattern, Invalidate, Limits, Origin, OriginTls, Policy,
+    ResponseOptions, Scheme, Service, ServiceId, ServiceSet, Timeouts,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -144,6 +144,17 @@ fn service(table: &Table<'_>) -> Option<Read> {
     let response = table.table("response", response).unwrap_or_default();
     let shield = table.bool("shield").unwrap_or(true);
     let client_revalidation = client_revalidation(table);
+    let invalidate = match table.string_at("invalidate") {
+        Some(at) => match at.value.as_str() {
+            "local" => Invalidate::Local,
+            "fleet" => Invalidate::Fleet,
+            _ => {
+                table.fault_at(&at, "what a change ends is \"local\" or \"fleet\"");
+                Invalidate::Local
+            }
+        },
+        None => Invalidate::Local,
+    };
     let id = id?;
     Some(Read {
         id: table.place(&id),
@@ -160,6 +171,7 @@ fn service(table: &Table<'_>) -> Option<Read> {
             timeouts,
             response,
             client_revalidation,
+            invalidate,
         },
     })
 }

@@ -289,6 +289,10 @@ fn rules_are_checked() {
         "[service.default.key]\nquery = \"drop\"\nonly = [\"a\"]\n",
         &["f.toml:6: service.default.key: `query`, `only` and `except` exclude each other"],
     );
+    check(
+        &SERVICE.replacen("hosts", "invalidate = \"all\"\nhosts", 1),
+        &["f.toml:3: service.invalidate: what a change ends is \"local\" or \"fleet\""],
+    );
     const OURS: &str = "this field frames messages or belongs to the fleet: it cannot be changed";
     check_service(
         "[service.default.request_headers]\nremove = [\"Host\"]\nset = { seawall-secret = \"x\" }\n",

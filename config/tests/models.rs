@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
-use seawall_service_model::{CacheMode, ClientRevalidation, QueryRule, ServiceSet};
+use seawall_service_model::{CacheMode, ClientRevalidation, Invalidate, QueryRule, ServiceSet};
 use std::fs;
 use std::time::Duration;
 
@@ -129,17 +129,24 @@ fn a_service_says_whether_clients_may_have_fresh_copies_validated() {
 }
 
 #[test]
-fn whether_keys_are_told_is_a_setting_of_a_service() {
-    let text = |response: &str| {
+fn what_a_change_ends_and_what_is_told_of_keys_are_settings_of_a_service() {
+    let text = |more: &str, response: &str| {
         format!(
-            "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a\"\n{response}\n"
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n{more}\n[[service.origins]]\nurl = \"http://a\"\n{response}\n"
         )
     };
+    for (more, expect) in [
+        ("", Invalidate::Local),
+        ("invalidate = \"local\"", Invalidate::Local),
+        ("invalidate = \"fleet\"", Invalidate::Fleet),
+    ] {
+        assert_eq!(services(&text(more, "")).services()[0].invalidate, expect);
+    }
     for (response, expect) in [
         ("", false),
         ("[service.response]\ncache_status_key = true", true),
     ] {
-        let told = services(&text(response)).services()[0].response;
+        let told = services(&text("", response)).services()[0].response;
         assert_eq!(told.cache_status_key, expect);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::follow::{EdgeFollower, MakeMap};
 use crate::next_hop::{EdgeTier, ShieldEntry, ShieldMap, Shields};
+use crate::purge::CHANGES_MAX;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// Why an edge cannot start, or take a reload; one line.
 #[derive(Debug, Error)]
@@ -97,6 +99,8 @@ impl Edge {
             trusted: ArcSwap::from_pointee(model.node.trusted_proxies.clone()),
             purge_allow: ArcSwap::from_pointee(model.node.purge_allow.clone()),
             purger: OnceLock::new(),
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+            metrics: metrics.clone(),
         });
         let purges = Arc::new(Purges::open(&model.node.data.join("purges"))?);
         let store = CacheStore::open(

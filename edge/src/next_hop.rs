@@ -4,15 +4,17 @@ use crate::purge;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
-use seawall_cache_proxy::{Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
+use seawall_cache_proxy::{Changed, Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
 use seawall_client_conn::ConnInfo;
 use seawall_config::IpNet;
 use seawall_hash_ring::{Member, Ring, member_id};
 use seawall_node::Purger;
 use seawall_service_model::Service;
+use seawall_telemetry::Metrics;
 use seawall_upstream::{Hop, NextHop, Role, Target, origin_hops};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 
 /// The shields of the fleet, by weighted rendezvous: each key has its owner, then successors.
 pub(crate) struct ShieldMap {
@@ -63,6 +65,9 @@ pub(crate) struct EdgeTier {
     pub(crate) purge_allow: ArcSwap<Vec<IpNet>>,
     /// Who carries purges to the control plane; empty where this edge follows none.
     pub(crate) purger: OnceLock<Purger>,
+    /// Purges that may be asked for at the same time because of changes.
+    pub(crate) changes: Arc<Semaphore>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl EdgeTier {
@@ -129,6 +134,10 @@ impl Tier for EdgeTier {
 
     fn purge(&self, asked: PurgeAsked) -> PurgeAnswer<'_> {
         Box::pin(purge::carry(self, asked))
+    }
+
+    fn changed(&self, changed: Changed) {
+        purge::changed(self, changed);
     }
 
     fn trusts_forwarded(&self, address: IpAddr) -> bool {

@@ -1,7 +1,7 @@
-//! Clients' `PURGE`: who may, and on to the control plane.
+//! Clients' `PURGE`: who may, and on to the control plane; and purges of what a client's request changed.
 
 use crate::next_hop::EdgeTier;
-use seawall_cache_proxy::{PurgeAsked, Refusal};
+use seawall_cache_proxy::{Changed, PurgeAsked, Refusal};
 use std::time::Duration;
 
 /// The control plane waits at most 5 s for the nodes that are connected, then tells how far it is; and it answers by
@@ -42,6 +42,63 @@ pub(crate) async fn carry(tier: &EdgeTier, asked: PurgeAsked) -> Result<(u16, Ve
         401 => Err(Refusal::new(403, "this token is not known, or was revoked")),
         status => Ok((status, answer)),
     }
+}
+
+/// Further purges because of changes are counted, and not asked for.
+pub(crate) const CHANGES_MAX: usize = 256;
+
+/// Has the control plane purge what was changed, in the background and once: where that fails, other nodes keep their
+/// copies for as long as these are fresh, as they do without it.
+pub(crate) fn changed(tier: &EdgeTier, changed: Changed) {
+    let metrics = tier.metrics.clone();
+    let Ok(permit) = tier.changes.clone().try_acquire_owned() else {
+        metrics.changes.dropped.inc();
+        tracing::warn!(
+            service = changed.service,
+            "too many changes at once: one is not purged in the fleet"
+        );
+        return;
+    };
+    let purger = tier.purger.get().cloned();
+    tokio::spawn(async move {
+        let _permit = permit;
+        for body in bodies(&changed) {
+            let asked = match &purger {
+                Some(purger) => purger.purge_changed(body.into_bytes(), ANSWER_MAX).await,
+                None => Err("this edge follows no control plane".to_owned()),
+            };
+            let asked = asked.and_then(|(status, answer)| match status {
+                200..=299 => Ok(()),
+                _ => Err(String::from_utf8_lossy(&answer).into_owned()),
+            });
+            match asked {
+                Ok(()) => metrics.changes.asked.inc(),
+                Err(reason) => {
+                    metrics.changes.failed.inc();
+                    tracing::warn!(
+                        service = changed.service,
+                        reason,
+                        "a change is not purged in the fleet"
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// One purge of the URLs, one of the tags: what is wrong with the one does not keep the other back. Nobody waits for
+/// nodes.
+fn bodies(changed: &Changed) -> Vec<String> {
+    let mut bodies = Vec::new();
+    if !changed.urls.is_empty() {
+        bodies.push(serde_json::json!({ "urls": changed.urls, "wait_ms": 0 }).to_string());
+    }
+    if !changed.tags.is_empty() {
+        let (service, tags) = (&changed.service, &changed.tags);
+        let body = serde_json::json!({ "service": service, "tags": tags, "wait_ms": 0 });
+        bodies.push(body.to_string());
+    }
+    bodies
 }
 
 fn body(asked: &PurgeAsked) -> String {

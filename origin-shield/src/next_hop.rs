@@ -1,7 +1,7 @@
 //! Who a shield asks next, and whom it serves: the origin, and authenticated nodes of its fleet.
 
 use http::{HeaderMap, HeaderValue};
-use seawall_cache_proxy::{Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
+use seawall_cache_proxy::{Changed, Link, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind, link};
 use seawall_client_conn::ConnInfo;
 use seawall_service_model::Service;
 use seawall_upstream::{Hop, NextHop, origin_hops};
@@ -59,6 +59,9 @@ impl Tier for ShieldTier {
         let refusal = Refusal::new(405, "edges take PURGE, and the control plane");
         Box::pin(std::future::ready(Err(refusal)))
     }
+
+    /// Edges have asked for it.
+    fn changed(&self, _changed: Changed) {}
 
     /// Edges have judged this before.
     fn trusts_forwarded(&self, _address: IpAddr) -> bool {

@@ -2,15 +2,19 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::tier::Changed;
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Durability;
-use seawall_http_cache::{Site, also_invalidated};
-use seawall_service_model::{CacheKey, Scheme, cache_key};
+use seawall_http_cache::{Site, also_invalidated, string_list};
+use seawall_service_model::named::parse_tag;
+use seawall_service_model::{CacheKey, Invalidate, Scheme, cache_key};
 use seawall_upstream::Settling;
 use std::time::Duration;
 
 /// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
 const DURABLE_WAIT: Duration = Duration::from_secs(5);
+/// Groups of one answer that are purged.
+const GROUPS_MAX: usize = 64;
 
 /// Ends what is stored under the URI that was changed, and under those that the answer names as changed with it, before
 /// its sender learns of its success: the answer waits until no loss of power can undo it.
@@ -22,6 +26,9 @@ pub(crate) fn invalidate(
     let targets = changed(asked, answer);
     if targets.is_empty() {
         return None;
+    }
+    if asked.service.invalidate == Invalidate::Fleet && !asked.is_from_fleet() {
+        proxy.tier().changed(for_fleet(asked, answer, &targets));
     }
     let durabilities: Vec<Durability> = targets
         .iter()
@@ -75,6 +82,28 @@ fn changed(asked: &Asked, answer: &ResponseHeader) -> Vec<String> {
     let named = also_invalidated(&sites, &asked.target, answer.status, &answer.headers);
     targets.extend(named);
     targets
+}
+
+/// The same as the control plane's log names it, with the groups that the answer tells to be outdated: they are tags here
+/// (RFC 9875 §3).
+fn for_fleet(asked: &Asked, answer: &ResponseHeader, targets: &[String]) -> Changed {
+    let (scheme, host) = (asked.scheme.as_str(), String::from_utf8_lossy(&asked.host));
+    let url = |target: &String| format!("{scheme}://{host}{target}");
+    let mut tags = Vec::new();
+    for line in answer.headers.get_all("cache-group-invalidation") {
+        // a list that cannot be read is ignored as a whole (RFC 9651 §4.2)
+        for group in string_list(line.as_bytes()).unwrap_or_default() {
+            let tag = String::from_utf8_lossy(&group).into_owned();
+            if tags.len() < GROUPS_MAX && parse_tag(&tag).is_ok() {
+                tags.push(tag);
+            }
+        }
+    }
+    Changed {
+        urls: targets.iter().map(url).collect(),
+        service: asked.service.id.0.to_string(),
+        tags,
+    }
 }
 
 /// The key that a GET for `target` has, whatever rule the change falls under.

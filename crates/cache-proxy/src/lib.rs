@@ -52,4 +52,4 @@ mod unstorable;
 pub use proxy::{CacheProxy, ProxyConfig, ProxyParts};
 pub use refusal::Refusal;
 pub use snapshot::Snapshot;
-pub use tier::{Link, PurgeAnswer, PurgeAsked, Tier, TierKind};
+pub use tier::{Changed, Link, PurgeAnswer, PurgeAsked, Tier, TierKind};

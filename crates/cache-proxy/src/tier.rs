@@ -59,6 +59,15 @@ pub struct PurgeAsked {
     pub soft: bool,
 }
 
+/// What an origin told to be changed, whose copies the whole fleet shall lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub urls: Vec<String>,
+    /// Whose tags they are.
+    pub service: String,
+    pub tags: Vec<String>,
+}
+
 /// Status and JSON of the answer, or a refusal.
 pub type PurgeAnswer<'a> =
     Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Refusal>> + Send + 'a>>;
@@ -78,6 +87,9 @@ pub trait Tier: NextHop {
 
     /// Has a purge carried out, if the client may ask for it.
     fn purge(&self, asked: PurgeAsked) -> PurgeAnswer<'_>;
+
+    /// Has the copies of what was changed purged in the fleet, as well as it goes: nobody waits for it.
+    fn changed(&self, changed: Changed);
 
     /// Whether `X-Forwarded-*` from this address is believed.
     fn trusts_forwarded(&self, address: IpAddr) -> bool;

@@ -200,10 +200,34 @@ impl Purger {
         token: &str,
         timeout: Duration,
     ) -> Result<(u16, Vec<u8>), String> {
-        let mut request = tonic::Request::new(wire::PurgeRequest {
+        let request = wire::PurgeRequest {
             body,
             token: token.to_owned(),
-        });
+            of_change: false,
+        };
+        self.ask(request, timeout).await
+    }
+
+    /// The same for what an origin told this node to be changed: the node asks for itself.
+    pub async fn purge_changed(
+        &self,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let request = wire::PurgeRequest {
+            body,
+            token: String::new(),
+            of_change: true,
+        };
+        self.ask(request, timeout).await
+    }
+
+    async fn ask(
+        &self,
+        request: wire::PurgeRequest,
+        timeout: Duration,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let mut request = tonic::Request::new(request);
         sign(&mut request, self.secret.as_deref());
         let channel = self.channel.borrow().clone();
         let mut client = NodeControlClient::new(channel);

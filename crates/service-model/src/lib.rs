@@ -28,7 +28,7 @@ pub use key::{CacheKey, KeyRules, QueryRule, cache_key};
 pub use rule::{CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
 pub use scopes::{TagsError, TooManySegments, any_query_scope, scope_ids, tags};
 pub use service::{
-    ClientRevalidation, Limits, Origin, OriginTls, ResponseOptions, Scheme, Service, ServiceId,
-    Timeouts,
+    ClientRevalidation, Invalidate, Limits, Origin, OriginTls, ResponseOptions, Scheme, Service,
+    ServiceId, Timeouts,
 };
 pub use set::{ServiceSet, SetError};

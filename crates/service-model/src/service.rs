@@ -149,6 +149,16 @@ impl Default for ClientRevalidation {
     }
 }
 
+/// Whose copies a change ends that an unsafe request brings about (RFC 9111 §4.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Invalidate {
+    /// Those of the nodes that it passes.
+    #[default]
+    Local,
+    /// Those of the whole fleet, by a purge that the edge asks for.
+    Fleet,
+}
+
 /// One service, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -168,6 +178,7 @@ pub struct Service {
     pub timeouts: Timeouts,
     pub response: ResponseOptions,
     pub client_revalidation: ClientRevalidation,
+    pub invalidate: Invalidate,
 }
 
 impl Service {
@@ -185,6 +196,7 @@ impl Service {
             timeouts: Timeouts::default(),
             response: ResponseOptions::default(),
             client_revalidation: ClientRevalidation::default(),
+            invalidate: Invalidate::default(),
         }
     }
 

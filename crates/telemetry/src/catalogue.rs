@@ -192,6 +192,13 @@ pub const COMPRESSIONS: MetricInfo = metric(
     &[],
     "Copies that were gzipped and stored; each is coded once.",
 );
+pub const CHANGE_PURGES: MetricInfo = metric(
+    "seawall_change_purges_total",
+    Counter,
+    "purges",
+    &["result"],
+    "Purges that this edge asked for because an unsafe request changed something (invalidate = \"fleet\"), by result: asked, failed (refused, no answer, or no control plane), dropped (too many at once).",
+);
 pub const UPSTREAM_REQUESTS: MetricInfo = metric(
     "seawall_upstream_requests_total",
     Counter,
@@ -316,6 +323,7 @@ pub const CATALOGUE: &[MetricInfo] = &[
     FILL_BYTES,
     PARTS,
     COMPRESSIONS,
+    CHANGE_PURGES,
     UPSTREAM_REQUESTS,
     UPSTREAM_RETRIES,
     UPSTREAM_CONNECTIONS,

@@ -64,6 +64,14 @@ pub struct FillCounters {
     pub unscoped: IntCounter,
 }
 
+/// Purges asked for because of changes, by result.
+#[derive(Debug)]
+pub struct ChangeCounters {
+    pub asked: IntCounter,
+    pub failed: IntCounter,
+    pub dropped: IntCounter,
+}
+
 /// Fetches of lost chunks by result.
 #[derive(Debug)]
 pub struct PartCounters {
@@ -115,6 +123,7 @@ pub struct Metrics {
     pub fill_bytes_in_flight: Gauge,
     pub parts: PartCounters,
     pub compressions: IntCounter,
+    pub changes: ChangeCounters,
     pub upstream_requests: IntCounterVec,
     pub upstream_retries: IntCounter,
     pub upstream_connections: IntCounterVec,
@@ -190,6 +199,8 @@ impl Metrics {
         let fill = |result| fills.with_label_values(&[result]);
         let parts = register.counters(catalogue::PARTS);
         let part = |result| parts.with_label_values(&[result]);
+        let changes = register.counters(catalogue::CHANGE_PURGES);
+        let change = |result| changes.with_label_values(&[result]);
         let opts = HistogramOpts::new(
             catalogue::REQUEST_SECONDS.name,
             catalogue::REQUEST_SECONDS.help,
@@ -227,6 +238,11 @@ impl Metrics {
                 failed: part("failed"),
             },
             compressions: register.counter(catalogue::COMPRESSIONS),
+            changes: ChangeCounters {
+                asked: change("asked"),
+                failed: change("failed"),
+                dropped: change("dropped"),
+            },
             upstream_requests: register.counters(catalogue::UPSTREAM_REQUESTS),
             upstream_retries: register.counter(catalogue::UPSTREAM_RETRIES),
             upstream_connections: register.counters(catalogue::UPSTREAM_CONNECTIONS),

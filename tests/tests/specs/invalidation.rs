@@ -2,7 +2,9 @@
 
 use seawall_service_model::{KeyRules, Matcher, Policy, QueryRule, Rule};
 use seawall_tests::client::get;
-use seawall_tests::{Client, ClusterSpec, Origin};
+use seawall_tests::cluster::metric;
+use seawall_tests::fleet::service;
+use seawall_tests::{Client, ClusterSpec, Fleet, Origin, eventually};
 
 /// Changes `/changed` by `method`; the origin answers `status` with `name: value`. Whether `/told` is still stored.
 fn survives(shields: usize, method: &str, status: u16, name: &'static str, value: &str) -> bool {
@@ -124,4 +126,95 @@ fn a_change_ends_what_a_get_would_find_whatever_rule_the_change_falls_under() {
     assert_eq!(client.response("POST").unwrap().status, 200);
 
     assert!(!get(cluster.edge(0), "/a?x=1", &[]).is_hit());
+}
+
+/// A service whose changes end copies in the whole fleet: two edges, a shield, and a second host.
+fn fleet(origin: &Origin, mode: &str) -> Fleet {
+    let fleet = Fleet::of(origin);
+    let text = service("shop", "shop.example", origin, "");
+    let text = text.replacen("hosts", &format!("invalidate = \"{mode}\"\nhosts"), 1);
+    let (status, told) = fleet.put_service("shop", &text, &[]);
+    assert_eq!(status, 201, "{told}");
+    for id in ["shield-0", "edge-0", "edge-1"] {
+        eventually("it follows", || fleet.is_up_to_date(id));
+    }
+    fleet
+}
+
+const SHOP: [(&str, &str); 1] = [("host", "shop.example")];
+
+#[test]
+fn a_change_ends_copies_on_the_edges_that_it_does_not_pass_where_a_service_wants_that() {
+    let origin = Origin::start(|request, reply| {
+        if request.method == "POST" {
+            let fields = [
+                ("location", "/told"),
+                (
+                    "cache-group-invalidation",
+                    "\"group\";x=1, token, \"other\"",
+                ),
+            ];
+            return reply.answer(201, &fields, b"");
+        }
+        let groups = if request.target == "/of-group" {
+            "\"group\""
+        } else {
+            "\"none\""
+        };
+        let fields = [("cache-control", "max-age=3600"), ("cache-groups", groups)];
+        reply.answer(200, &fields, b"x")
+    });
+    for (mode, ended) in [("local", false), ("fleet", true)] {
+        let fleet = fleet(&origin, mode);
+        for target in ["/changed", "/told", "/of-group", "/kept"] {
+            get(fleet.edge(1), target, &SHOP);
+            assert!(get(fleet.edge(1), target, &SHOP).is_hit(), "{target}");
+        }
+
+        let mut client = Client::connect(fleet.edge(0));
+        client.request("POST", "/changed", &SHOP, b"new");
+        assert_eq!(client.response("POST").unwrap().status, 201);
+
+        if ended {
+            // one purge of the URLs, one of the groups
+            eventually("both purges are asked for", || {
+                let asked = ["result=\"asked\""];
+                metric(&fleet.metrics(0), "seawall_change_purges_total", &asked) == 2
+            });
+            eventually("the other edge has them", || fleet.is_up_to_date("edge-1"));
+        }
+        for (target, lives) in [
+            ("/changed", !ended),
+            ("/told", !ended),
+            ("/of-group", !ended),
+            ("/kept", true),
+        ] {
+            let answer = get(fleet.edge(1), target, &SHOP);
+            assert_eq!(answer.is_hit(), lives, "{mode} {target}: {answer:?}");
+        }
+        if ended {
+            let (_, purges) = fleet.get("/v1/purges");
+            let told = purges.to_string();
+            assert!(told.contains("a change that an edge passed on"), "{told}");
+            assert!(told.contains("http://shop.example/told"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_change_is_answered_although_the_fleet_cannot_be_told() {
+    let origin = Origin::start(|_, reply| reply.fresh(b"x"));
+    let mut fleet = fleet(&origin, "fleet");
+    get(fleet.edge(0), "/changed", &SHOP);
+    fleet.stop_control_plane();
+
+    let mut client = Client::connect(fleet.edge(0));
+    client.request("POST", "/changed", &SHOP, b"new");
+    assert_eq!(client.response("POST").unwrap().status, 200);
+
+    assert!(!get(fleet.edge(0), "/changed", &SHOP).is_hit());
+    eventually("it is counted", || {
+        let failed = ["result=\"failed\""];
+        metric(&fleet.metrics(0), "seawall_change_purges_total", &failed) == 1
+    });
 }
