@@ -56,7 +56,6 @@ pub(crate) fn follow(
                 fill,
                 asked: asked.clone(),
                 of: head.clone(),
-                fields: coded.fields.clone(),
             };
             let source = source();
             tokio::spawn(async move { coder.run(source).await });
@@ -71,7 +70,6 @@ struct Coder {
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     of: CopyHead,
-    fields: HeaderMap,
 }
 
 /// Where the encoder writes: taken out after each step.
@@ -143,11 +141,14 @@ impl Coder {
         let Found::Copy { head: of, variant } = store.lookup(key, &*self.asked.fields) else {
             return;
         };
-        if of.generation != self.of.generation {
+        if of.generation != self.of.generation || of.coding != Coding::Negotiable {
             return;
         }
         let (length, parts) = self.fill.growing.whole();
-        let mut fields = self.fields.clone();
+        // of the copy as it is now: a 304 may have come while it was coded
+        let plain = of.fields();
+        let mut fields = plain.fields;
+        gzip_fields(&mut fields);
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         let generation = store.next_generation();
         let inline = length <= INLINE_MAX;
@@ -168,7 +169,7 @@ impl Coder {
                 status: of.status,
                 fields: &fields,
                 hidden: Hidden::default(),
-                upstream_cache_status: &self.of.upstream_cache_status,
+                upstream_cache_status: &plain.upstream_cache_status,
                 freshness: of.freshness.clone(),
                 length,
                 scopes: of.scopes.clone(),
