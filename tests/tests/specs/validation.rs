@@ -3,7 +3,8 @@
 use http::{HeaderValue, header};
 use seawall_tests::client::get;
 use seawall_tests::{
-    Client, Cluster, ClusterSpec, Gate, Origin, Reply, Request, Response, Then, eventually,
+    Client, Cluster, ClusterSpec, Fleet, FleetSpec, Gate, Origin, Reply, Request, Response, Then,
+    eventually,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -199,6 +200,48 @@ fn a_304_that_is_private_answers_the_one_who_asked_and_ends_the_copy() {
 }
 
 #[test]
+fn who_waits_for_a_validation_gets_nothing_that_is_private() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = scripted(move |nth, _, reply| match nth {
+        0 => reply.answer(200, &STALE, b"body"),
+        1 => {
+            held.pass();
+            let own = [("cache-control", "private"), ("x-user", "bob")];
+            reply.answer(304, &with(&own, &[("etag", "\"v1\"")]), b"")
+        }
+        _ => reply.fresh(b"next"),
+    });
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    get(cluster.edge(0), "/", &[]);
+    origin.forget();
+
+    let mut first = Client::connect(cluster.edge(0));
+    first.request("GET", "/", &[], b"");
+    eventually("the origin is asked", || origin.count("/") > 0);
+    // whether they come before the 304 or after it, it is not for them
+    let waiting = [0, 1].map(|edge| {
+        let mut client = Client::connect(cluster.edge(edge));
+        client.request("GET", "/", &[], b"");
+        client
+    });
+    gate.open();
+
+    let own = first.response("GET").unwrap();
+    assert_eq!(
+        (own.text().as_str(), own.field("x-user")),
+        ("body", Some("bob"))
+    );
+    for mut client in waiting {
+        let answer = client.response("GET").unwrap();
+        assert_eq!(
+            (answer.text().as_str(), answer.field("x-user")),
+            ("next", None)
+        );
+    }
+}
+
+#[test]
 fn an_answer_that_may_not_be_stored_retires_the_copy_that_it_replaces() {
     // RFC 9111 §4.3.3
     let cases: [(u16, &[(&str, &str)]); 4] = [
@@ -385,6 +428,36 @@ fn a_copy_is_validated_by_a_tag_that_clients_do_not_see() {
         assert_eq!(answer.field("x-gone"), None);
         assert_eq!(answer.field("x-added"), Some("1"));
         assert_eq!(answer.is_hit(), nth > 1, "{nth}: {answer:?}");
+    }
+    assert_eq!(origin.count("/"), 2);
+}
+
+#[test]
+fn a_copy_from_a_disk_is_validated_by_what_the_origin_said() {
+    let origin = updating(&[("x-gone", "1")], &[]);
+    let spec = FleetSpec {
+        edges: 1,
+        shields: 0,
+        disk: Some(64 << 20),
+        service: "[service.default.response_headers]\nremove = [\"etag\", \"x-gone\"]".into(),
+        ..FleetSpec::default()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    get(fleet.edge(0), "/", &[]);
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+
+    let validated = get(fleet.edge(0), "/", &[]);
+    let hit = get(fleet.edge(0), "/", &[]);
+
+    assert_eq!((validated.status, validated.text().as_str()), (200, "body"));
+    assert!(hit.is_hit(), "{hit:?}");
+    for answer in [&validated, &hit] {
+        assert!(
+            ["etag", "x-gone"]
+                .iter()
+                .all(|name| answer.field(name).is_none())
+        );
     }
     assert_eq!(origin.count("/"), 2);
 }
