@@ -14,9 +14,9 @@ use crate::fill::ATTEMPTS_MAX;
 use crate::message;
 use crate::outbound::introduce;
 use crate::refusal::Refusal;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{Fields, Forward, Outcome, forwards_left, strip_hop_by_hop};
+use seawall_http_cache::{Forward, Outcome, forwards_left, strip_hop_by_hop};
 use seawall_upstream::Ask;
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ pub(crate) async fn pass<W: Wire>(
     let ask = question(proxy, &asked, &asking, forward);
     let mut fields = (*asked.fields).clone();
     strip_hop_by_hop(&mut fields);
-    x.upgrade &= asks_for_websocket(&asked.fields);
     if x.upgrade {
+        // the one protocol that a connection may change to here (RFC 9110 §7.8)
         fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
@@ -106,14 +106,4 @@ fn question(
             })),
         }),
     ))
-}
-
-/// The one protocol that a connection may change to here; a server may ignore the offer of others (RFC 9110 §7.8).
-fn asks_for_websocket(fields: &HeaderMap) -> bool {
-    let mut asks = false;
-    fields.each("upgrade", &mut |line| {
-        let mut protocols = line.split(|&b| b == b',').map(<[u8]>::trim_ascii);
-        asks |= protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
-    });
-    asks
 }

@@ -3,8 +3,8 @@
 
 use http::HeaderMap;
 use seawall_cache_proxy::{
-    CacheProxy, Link, ProxyConfig, ProxyParts, PurgeAnswer, PurgeAsked, Refusal, Tier, TierKind,
-    link,
+    CacheProxy, Changed, Link, ProxyConfig, ProxyParts, PurgeAnswer, PurgeAsked, Refusal, Tier,
+    TierKind, link,
 };
 use seawall_cache_store::{CacheStore, Purges, StoreConfig};
 use seawall_client_conn::{ConnInfo, ConnLimits, Listen, Server, ServerSpec, bind, start};
@@ -64,6 +64,8 @@ impl Tier for Believing {
     fn purge(&self, _: PurgeAsked) -> PurgeAnswer<'_> {
         Box::pin(std::future::ready(Err(Refusal::new(405, "not here"))))
     }
+
+    fn changed(&self, _: Changed) {}
 
     fn trusts_forwarded(&self, _: IpAddr) -> bool {
         true
