@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 use seawall_http_cache::Targets;
 use seawall_service_model::{
     CacheMode, FieldCondition, FieldEdits, Matcher, PathPattern, Policy, QueryRule, Rule,
+    canonical_target,
 };
 use std::time::Duration;
 
@@ -12,6 +13,12 @@ const TTL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Targeted fields that a policy may list.
 const TARGETS_MAX: usize = 8;
+
+/// Names of query parameters, as keys have them.
+fn parameters(names: Vec<String>) -> Vec<String> {
+    let canonical = |name: String| canonical_target(&name).into_owned();
+    names.into_iter().map(canonical).collect()
+}
 
 pub(crate) fn seconds(table: &Table<'_>, name: &'static str) -> Option<u64> {
     let range = Duration::ZERO..=TTL_MAX;
@@ -104,10 +111,10 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
             key.fault("`query`, `only` and `except` exclude each other");
         }
         if only {
-            policy.key.query = QueryRule::Only(list("only"));
+            policy.key.query = QueryRule::Only(parameters(list("only")));
         }
         if except {
-            policy.key.query = QueryRule::Except(list("except"));
+            policy.key.query = QueryRule::Except(parameters(list("except")));
         }
         policy.key.sort_query = key.bool("sort").unwrap_or(policy.key.sort_query);
         if key.has("headers") {

@@ -181,6 +181,8 @@ impl Fills {
             Entry::Vacant(place) => {
                 let fill = self.make(key, request, None)?;
                 place.insert(fill.clone());
+                // the first reader ever gets what is for the one who asked, and that one is nobody here
+                drop(fill.growing.reader());
                 Some(fill)
             }
         }
@@ -192,6 +194,12 @@ impl Fills {
         let joinable = shard.keys().any(|fill| fill.key == key);
         drop(shard);
         joinable || self.alone.lock().contains_key(&key)
+    }
+
+    /// No further request joins a fill of anything under `key`.
+    pub(crate) fn forget(&self, key: u128) {
+        let mut shard = self.shards[key as usize % SHARDS].lock();
+        shard.retain(|fill, _| fill.key != key);
     }
 
     /// No further request joins `fill`.

@@ -3,6 +3,7 @@
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::tier::Changed;
+use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Durability;
 use seawall_http_cache::{Site, also_invalidated, string_list};
@@ -90,13 +91,13 @@ fn for_fleet(asked: &Asked, answer: &ResponseHeader, targets: &[String]) -> Chan
     let (scheme, host) = (asked.scheme.as_str(), String::from_utf8_lossy(&asked.host));
     let url = |target: &String| format!("{scheme}://{host}{target}");
     let mut tags = Vec::new();
-    for line in answer.headers.get_all("cache-group-invalidation") {
-        // a list that cannot be read is ignored as a whole (RFC 9651 §4.2)
-        for group in string_list(line.as_bytes()).unwrap_or_default() {
-            let tag = String::from_utf8_lossy(&group).into_owned();
-            if tags.len() < GROUPS_MAX && parse_tag(&tag).is_ok() {
-                tags.push(tag);
-            }
+    let lines = answer.headers.get_all("cache-group-invalidation").iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    // the lines are one list, and one that cannot be read is ignored as a whole (RFC 9651 §4.2)
+    for group in string_list(&lines.join(&b", "[..])).unwrap_or_default() {
+        let tag = String::from_utf8_lossy(&group).into_owned();
+        if tags.len() < GROUPS_MAX && parse_tag(&tag).is_ok() {
+            tags.push(tag);
         }
     }
     Changed {
@@ -126,5 +127,8 @@ fn end(proxy: &CacheProxy, key: CacheKey) -> Option<Durability> {
     if !proxy.store().knows(key.0) && !proxy.fills().knows(key.0) {
         return None;
     }
-    proxy.store().invalidate(key.0)
+    let durability = proxy.store().invalidate(key.0);
+    // who asks from now on gets what the origin says from now on
+    proxy.fills().forget(key.0);
+    durability
 }

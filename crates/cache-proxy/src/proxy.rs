@@ -20,7 +20,9 @@ use seawall_cache_store::{CacheStore, Head, Purges};
 use seawall_client_conn::{
     ALLOW, ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
 };
-use seawall_http_cache::{CacheStatus, Fields, Outcome, RequestDirectives, cdn_loop_count};
+use seawall_http_cache::{
+    CacheStatus, Fields, Outcome, RequestDirectives, cdn_loop_count, strip_hop_by_hop,
+};
 use seawall_purge::PurgeSeq;
 use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
 use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
@@ -235,6 +237,8 @@ impl CacheProxy {
             Link::Fleet { scheme, .. } => scheme,
             Link::Client => self.scheme(x, &fields),
         };
+        // before anything is chosen by fields: what ends here may not select what others get (RFC 9110 §7.6.1)
+        strip_hop_by_hop(&mut fields);
         let path = target.split('?').next().unwrap_or_default();
         let (_, rule) = service.policy(x.request.method.as_str(), path, &fields);
         let (key_policy, key_rule) = service.policy(Method::GET.as_str(), path, &fields);

@@ -13,6 +13,7 @@ use seawall_http_cache::{
     Form, Storable, Timestamp, Vary, freshen, may_compress, storable, stored_fields,
     strip_hop_by_hop, vary,
 };
+use seawall_purge::Label;
 use std::sync::Arc;
 
 /// A copy with the fields of an update.
@@ -48,11 +49,12 @@ pub(crate) fn selecting(fields: &HeaderMap) -> Vec<HeaderName> {
 
 /// Merges `update` into the copy `stored` (RFC 9111 §3.2) and judges the result. Changes nothing yet.
 ///
-/// Merged and judged is what the next server said; what clients do not get of it is taken off after that.
+/// `label` is that of the refreshed copy. Merged and judged is what the next server said; what clients do not get of it is taken off after that.
 pub(crate) fn refresh(
     proxy: &CacheProxy,
     asked: &Asked,
     learned: &Learned,
+    label: Label,
     stored: &Stored,
     update: &ResponseHeader,
     now: Timestamp,
@@ -84,7 +86,15 @@ pub(crate) fn refresh(
         now,
     );
     let kind = proxy.tier().kind();
-    let withheld = withheld(kind, asked, &fields);
+    let mut withheld = withheld(kind, asked, &fields);
+    if update_fields.contains_key(header::SET_COOKIE) && !fields.contains_key(header::SET_COOKIE) {
+        // it does not come into a copy without cookies, and the one who asked gets it
+        let mut cookies = withheld.as_deref().cloned().unwrap_or_default();
+        for cookie in update_fields.get_all(header::SET_COOKIE) {
+            cookies.append(header::SET_COOKIE, cookie.clone());
+        }
+        withheld = Some(Arc::new(cookies));
+    }
     let mut fields = stored_fields(&fields, &asked.policy().storage.targets);
     if !fields.contains_key(header::DATE)
         && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
@@ -117,7 +127,7 @@ pub(crate) fn refresh(
         HeadParts {
             generation: old.generation,
             revision: old.revision.wrapping_add(1),
-            label: learned.label(),
+            label,
             status: old.status,
             fields: &fields,
             hidden,
@@ -148,8 +158,9 @@ impl Refreshed {
         match self.fate {
             // its old place would answer requests that it is no answer to any more (RFC 9111 §4.1)
             Fate::Kept if self.refiled => {
-                store.retire(key, stored.variant, generation);
-                return store.insert(key, &self.names, &*asked.fields, self.head.clone());
+                let (old, head) = (stored.variant, self.head.clone());
+                let refiled = store.refile(key, old, &self.names, &*asked.fields, head);
+                return refiled.unwrap_or(old);
             }
             // the generation whose validator was sent, and no other
             Fate::Kept => store.refresh(key, stored.variant, self.head.clone()),

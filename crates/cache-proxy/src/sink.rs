@@ -18,7 +18,7 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{CHUNK_BYTES, Coding, Head, HeadParts, Hidden, INLINE_MAX};
 use seawall_client_conn::Wire;
 use seawall_http_cache::Freshness;
-use seawall_purge::ScopeId;
+use seawall_purge::{Generation, ScopeId};
 use seawall_upstream::Ask;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct FillSink {
     asking: Arc<Asking>,
     ask: Arc<Ask>,
     before: Before,
+    /// Of the copy that this may become. Drawn before anything is asked: a change that comes while it is fetched ends it.
+    generation: Generation,
     /// Length that the head announced.
     want: Option<u64>,
     body: Body,
@@ -76,7 +78,9 @@ impl FillSink {
             SocketAddr::Inet(asked.info.peer),
             SocketAddr::Inet(asked.info.local),
         );
+        let generation = proxy.store().next_generation();
         Self {
+            generation,
             proxy,
             fill,
             asked,
@@ -158,12 +162,12 @@ impl FillSink {
             inline.then_some(&tail[..]),
         );
         let variant = store.insert(key, &keeping.names, &*self.fill.request, Arc::new(head));
-        if let Some(stored) = &self.before.stored
-            && stored.variant != variant
+        if let Some(replaced) = &self.before.replaced
+            && replaced.variant != variant
         {
-            // it was asked about, and another response came with other selecting fields (RFC 9111 §4.3.3): it would be
-            // found again, and asked about each time, should its `Date` be the later one
-            store.retire(key, stored.variant, stored.head.generation);
+            // it was asked about, or a purge took it, and another response came with other selecting fields (RFC 9111
+            // §4.3.3): it would be found again, and asked about each time, should its `Date` be the later one
+            store.retire(key, replaced.variant, replaced.head.generation);
         }
     }
 

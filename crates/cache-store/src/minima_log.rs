@@ -311,7 +311,9 @@ impl Shared {
             (writing.file.clone(), writing.appended)
         };
         match file.sync_data() {
-            Ok(()) => self.reached(position),
+            // a record that could not be appended is counted too: for that the disks are given up first
+            Ok(()) if self.file.lock().failure.is_none() => self.reached(position),
+            Ok(()) => {}
             Err(error) => self.fail(&mut self.file.lock(), &error),
         }
     }

@@ -292,8 +292,61 @@ impl CacheStore {
         });
         let variant = variant.unwrap_or(VARIANT_NONE);
         self.sample.note(key, variant, &head);
-        self.replace(key, variant, head);
+        self.put_newest(key, variant, head);
         variant
+    }
+
+    /// Of two answers that go to one place the one that was asked for later stays, whichever came first.
+    fn put_newest(&self, key: u128, variant: u64, head: Arc<Head>) {
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        let _one = self.lock(key).lock();
+        match self.entry(key, variant) {
+            Some(Entry::Head(current)) => {
+                let later = current.generation > head.generation;
+                if later && self.minima.alive(key, current.generation) {
+                    return;
+                }
+            }
+            _ if !self.minima.current(slot, version_of(&head)) => return,
+            _ => {}
+        }
+        match &self.disk {
+            Some(disk) => self.put_head(disk, slot, head),
+            None => {
+                self.heads.insert(slot, Entry::Head(head));
+            }
+        }
+    }
+
+    /// Moves a refreshed head from `old` to where `names` select it now, as [`CacheStore::insert`] does. `None`: another
+    /// head lies in its old place by now, or it was retired; nothing changes then.
+    pub fn refile(
+        &self,
+        key: u128,
+        old: u64,
+        names: &[HeaderName],
+        request: &dyn Fields,
+        head: Arc<Head>,
+    ) -> Option<u64> {
+        let slot = HeadKey {
+            primary: key,
+            variant: old,
+        };
+        {
+            let _one = self.lock(key).lock();
+            match self.entry(key, old)? {
+                Entry::Head(current) if current.generation == head.generation => {}
+                _ => return None,
+            }
+            if !self.minima.current(slot, version_of(&head)) {
+                return None;
+            }
+        }
+        self.retire(key, old, head.generation);
+        Some(self.insert(key, names, request, head))
     }
 
     /// Puts a newer head (refreshed by a validation, or a coding) where `variant` says.
@@ -426,7 +479,7 @@ impl CacheStore {
             Some(Entry::Variants(_)) => return,
             Some(Entry::Head(_)) => {}
             // retired, or replaced and evicted, while it was being validated
-            None if !self.minima.current(slot, version_of(&head)) => return,
+            None if self.disk.is_none() || !self.minima.current(slot, version_of(&head)) => return,
             None => {}
         }
         match &self.disk {

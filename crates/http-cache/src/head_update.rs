@@ -8,8 +8,11 @@ use crate::list::trim;
 /// What becomes of the stored response that the HEAD could have been answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadUpdate {
-    /// It is the same version: its fields are updated as by a 304.
+    /// It is the same version, by a validator: its fields are updated as by a 304.
     Freshen,
+    /// Nothing says that it is another one, and no validator that it is the same: its fields are updated, and that is no
+    /// validation of what is stored.
+    Describe,
     /// It is another one, or gone: the stored response is stale.
     Stale,
     /// The answer says nothing about it.
@@ -20,7 +23,7 @@ pub enum HeadUpdate {
 /// bytes.
 ///
 /// Each validator that the answer has must be the stored one's, and its `Content-Length`, if it has one, the stored
-/// length. Only a 200 updates; a 404 or 410 is what GET would get too, so the stored response is stale. All else
+/// length. A `Last-Modified` or `ETag` that both have makes it a validation. Only a 200 updates; a 404 or 410 is what GET would get too, so the stored response is stale. All else
 /// (redirections, refusals of the method, errors) says nothing.
 pub fn head_update(
     stored_status: StatusCode,
@@ -49,10 +52,12 @@ pub fn head_update(
     let same_date = modified.is_none() || modified == trimmed(stored, header::LAST_MODIFIED);
     let same_length = trimmed(answer, header::CONTENT_LENGTH)
         .is_none_or(|announced| announced == length.to_string().as_bytes());
-    if stored_status == StatusCode::OK && same_tag && same_date && same_length {
+    if !(stored_status == StatusCode::OK && same_tag && same_date && same_length) {
+        HeadUpdate::Stale
+    } else if answer.contains_key(header::ETAG) || modified.is_some() {
         HeadUpdate::Freshen
     } else {
-        HeadUpdate::Stale
+        HeadUpdate::Describe
     }
 }
 
@@ -73,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_head_answer_updates_the_version_that_it_speaks_of_and_ends_another() {
-        use HeadUpdate::{Freshen, Nothing, Stale};
+        use HeadUpdate::{Describe, Freshen, Nothing, Stale};
         let tag = ("etag", "\"1\"");
         let date = ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT");
         let later = ("last-modified", "Tue, 02 Jan 2024 00:00:00 GMT");
         let length = ("content-length", "5");
         let both = &[tag, date][..];
         for (id, stored, status, answer, expect) in [
-            ("4.3.5-01 nothing stated", both, 200, &[][..], Freshen),
+            ("4.3.5-01 nothing stated", both, 200, &[][..], Describe),
             ("4.3.5-02 same tag", both, 200, &[tag], Freshen),
             (
                 "4.3.5-03 all the same",
@@ -114,7 +119,7 @@ mod tests {
                 &[("content-length", "x")],
                 Stale,
             ),
-            ("4.3.5-11 no validators", &[], 200, &[length], Freshen),
+            ("4.3.5-11 no validators", &[], 200, &[length], Describe),
             ("4.3.5-12 gone", both, 410, &[], Stale),
             ("4.3.5-13 not found", both, 404, &[], Stale),
             ("4.3.5-14 refused", both, 405, &[], Nothing),

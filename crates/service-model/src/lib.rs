@@ -32,3 +32,4 @@ pub use service::{
     ServiceId, Timeouts,
 };
 pub use set::{ServiceSet, SetError};
+pub use target::canonical_target;

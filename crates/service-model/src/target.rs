@@ -14,7 +14,7 @@ pub(crate) fn split_target(target: &str) -> (&str, Option<&str>) {
 /// that no server may tell them apart (RFC 3986 §6.2.2.1). Nothing else is normalised: `%41` and `A`, dots between
 /// slashes, an empty query are equivalent only to those who say so, and an origin may say otherwise. The request itself
 /// goes on as it came. Borrowed where nothing changes.
-pub(crate) fn canonical_target(target: &str) -> Cow<'_, str> {
+pub fn canonical_target(target: &str) -> Cow<'_, str> {
     let bytes = target.as_bytes();
     // of most targets this is all that happens
     if !bytes.contains(&b'%') {

@@ -1,8 +1,10 @@
 //! What is not cacheable passes, streaming both ways.
 
 use seawall_tests::client::get;
-use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Then};
+use seawall_tests::{Client, Cluster, ClusterSpec, Gate, Origin, Then, eventually};
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn a_post_reaches_the_origin_with_its_body_and_its_answer_comes_back() {
@@ -167,4 +169,37 @@ fn a_change_also_ends_what_is_fetched_meanwhile_by_one_whom_nobody_joins() {
     let next = get(cluster.edge(0), "/", &[]);
     assert!(!next.is_hit(), "{next:?}");
     assert_eq!(origin.count("/"), 4);
+}
+
+#[test]
+fn a_change_ends_what_was_asked_for_before_it_and_has_no_head_yet() {
+    for shields in [0, 1] {
+        let (gate, changed) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+        let (held, changes) = (gate.clone(), changed.clone());
+        let origin = Origin::start(move |request, reply| {
+            if request.method == "POST" {
+                changes.store(true, Ordering::Release);
+                return reply.answer(200, &[], b"changed");
+            }
+            if changes.load(Ordering::Acquire) {
+                return reply.fresh(b"after");
+            }
+            held.pass();
+            reply.fresh(b"before")
+        });
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        let mut early = Client::connect(cluster.edge(0));
+        early.request("GET", "/", &[], b"");
+        eventually("it is asked for", || origin.count("/") == 1);
+        let mut changer = Client::connect(cluster.edge(0));
+        changer.request("POST", "/", &[], b"new");
+        assert_eq!(changer.response("POST").unwrap().text(), "changed");
+        // who asks from now on does not wait for what was asked for before
+        assert_eq!(get(cluster.edge(0), "/", &[]).text(), "after");
+        gate.open();
+        assert_eq!(early.response("GET").unwrap().text(), "before");
+        let next = get(cluster.edge(0), "/", &[]);
+        assert_eq!(next.text(), "after");
+        assert!(next.is_hit());
+    }
 }

@@ -1,7 +1,7 @@
 //! Soft purges: stale since then, and used so only where that is granted.
 
 use seawall_tests::client::get;
-use seawall_tests::{Fleet, FleetSpec, Gate, Origin, eventually};
+use seawall_tests::{Client, Fleet, FleetSpec, Gate, Origin, eventually};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -106,5 +106,37 @@ fn a_hard_purge_while_the_origin_is_asked_takes_what_would_have_answered_for_its
             gate.open();
             assert_eq!(asked.join().unwrap().status, 503, "{shields}");
         });
+    }
+}
+
+#[test]
+fn a_head_that_validates_nothing_leaves_a_softly_purged_copy_stale() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |request, reply| {
+        let n = match &request.method[..] {
+            "HEAD" => 9,
+            _ => count.fetch_add(1, Ordering::AcqRel),
+        };
+        // one byte, whatever it is
+        reply.answer(
+            200,
+            &[("cache-control", "max-age=3600")],
+            n.to_string().as_bytes(),
+        )
+    });
+    for shields in [0, 1] {
+        let fleet = Fleet::start(
+            FleetSpec {
+                shields,
+                ..FleetSpec::default()
+            },
+            &origin,
+        );
+        let old = get(fleet.edge(0), "/", &[]).text();
+        fleet.purge_everywhere(json!({ "urls": [URL], "soft": true }));
+        let mut client = Client::connect(fleet.edge(0));
+        client.request("HEAD", "/", &[], b"");
+        assert_eq!(client.response("HEAD").unwrap().status, 200);
+        assert_ne!(get(fleet.edge(0), "/", &[]).text(), old);
     }
 }

@@ -148,3 +148,21 @@ fn of_two_variants_that_both_match_the_one_with_the_later_date_answers() {
     assert_eq!(both.text(), "2");
     assert_eq!(origin.count("/"), 3);
 }
+
+#[test]
+fn a_field_that_ends_with_its_connection_selects_nothing() {
+    let origin = Origin::start(|request, reply| {
+        let fields = [("cache-control", "max-age=60"), ("vary", "x-tenant")];
+        let tenant = request.field("x-tenant").unwrap_or("none");
+        reply.answer(200, &fields, tenant.as_bytes())
+    });
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        let tenant = ("x-tenant", "one");
+        // the origin does not see it: its answer is for requests without
+        let ends = [tenant, ("connection", "x-tenant")];
+        assert_eq!(get(cluster.edge(0), "/", &ends).text(), "none");
+        assert_eq!(get(cluster.edge(0), "/", &[tenant]).text(), "one");
+        assert!(get(cluster.edge(0), "/", &[]).is_hit());
+    }
+}

@@ -8,7 +8,7 @@ use crate::asked::Asked;
 use crate::deliver::{Delivered, Story};
 use crate::fill::{self, Stored};
 use crate::fills::{FillKey, Join};
-use crate::growing::{Answer, First, Reader};
+use crate::growing::{Answer, First, Reader, Share};
 use crate::refusal::Refusal;
 use crate::standing::Standing;
 use crate::unstorable::with_credentials;
@@ -228,6 +228,7 @@ pub(super) async fn cached<W: Wire>(
                     head: &head,
                     variant,
                     freshness: &freshness,
+                    kept: share != Share::FirstOnly,
                     withheld: withheld.as_deref().filter(|_| led),
                 };
                 match stored_story(proxy, x, asked, copy, story).await {

@@ -21,6 +21,8 @@ pub(super) struct Usable<'a> {
     pub(super) head: &'a Arc<Head>,
     pub(super) variant: u64,
     pub(super) freshness: &'a Freshness,
+    /// It is what lies in the store. One that is not is for this client alone, and no coding of it is made.
+    pub(super) kept: bool,
     /// What else this client gets, and no other.
     pub(super) withheld: Option<&'a HeaderMap>,
 }
@@ -32,6 +34,7 @@ impl Stored {
             head: &self.head,
             variant: self.variant,
             freshness,
+            kept: true,
             withheld: None,
         }
     }
@@ -71,12 +74,14 @@ pub(super) async fn stored_story<W: Wire>(
         head,
         variant,
         freshness,
+        kept,
         withheld,
     } = copy;
     let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
     let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
-    let plain = CopyHead::of_stored(head, freshness);
-    if !wants_gzip(proxy, asked, head.coding) {
+    let mut plain = CopyHead::of_stored(head, freshness);
+    plain.stored = kept;
+    if !kept || !wants_gzip(proxy, asked, head.coding) {
         return deliver(proxy, x.wire(), asked, &plain, source, story, withheld).await;
     }
     let coded = store.gzip_of_generation(key, variant, head).map(|coded| {

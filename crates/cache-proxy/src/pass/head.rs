@@ -19,7 +19,15 @@ pub(super) fn freshen_by_head(
     response: &ResponseHeader,
     asking: &Asking,
 ) {
-    if asked.method != Method::HEAD || asked.policy().cache == CacheMode::Bypass {
+    if asked.method != Method::HEAD {
+        return;
+    }
+    // what lies there is GET's, and is judged and shown by GET's rule
+    let asked = &Asked {
+        rule: asked.key_rule,
+        ..asked.clone()
+    };
+    if asked.policy().cache == CacheMode::Bypass {
         return;
     }
     let (store, key) = (proxy.store(), asked.key.0);
@@ -35,9 +43,14 @@ pub(super) fn freshen_by_head(
     let (status, fields) = (response.status, &response.headers);
     let original = head.original_fields().fields;
     match head_update(head.status, &original, head.length, status, fields) {
-        HeadUpdate::Freshen => {
+        update @ (HeadUpdate::Freshen | HeadUpdate::Describe) => {
+            let label = match update {
+                HeadUpdate::Freshen => learned.label(),
+                // what was purged meanwhile stays so: nothing says that it is what the origin has
+                _ => head.label,
+            };
             let stored = Stored { head, variant };
-            let refreshed = refresh(proxy, asked, &learned, &stored, response, now);
+            let refreshed = refresh(proxy, asked, &learned, label, &stored, response, now);
             refreshed.put(proxy, asked, &stored);
         }
         HeadUpdate::Stale => {

@@ -129,7 +129,7 @@ impl FillSink {
             freshness: freshness.clone(),
             stored: keep,
             coding,
-            generation: self.proxy.store().next_generation(),
+            generation: self.generation,
             label: learned.label(),
             scopes: scopes.as_deref().map(Arc::from),
             fetched: learned.fetched(),

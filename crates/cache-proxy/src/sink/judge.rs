@@ -132,7 +132,15 @@ impl FillSink {
             return self.in_vain();
         }
         let learned = self.asking.learned();
-        let refreshed = refresh(&self.proxy, &self.asked, &learned, stored, update, now);
+        let refreshed = refresh(
+            &self.proxy,
+            &self.asked,
+            &learned,
+            learned.label(),
+            stored,
+            update,
+            now,
+        );
         let Refreshed { head, .. } = &refreshed;
         if !self.may_use(Some(&head.scopes), Some(&head.freshness), now) {
             return self.covered();

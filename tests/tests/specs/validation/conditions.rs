@@ -1,6 +1,7 @@
 //! Conditions of clients and answers to HEAD, held against copies (RFC 9110 §13, RFC 9111 §4.3.2, §4.3.5).
 
 use super::origins::*;
+use seawall_service_model::{Matcher, Rule};
 use seawall_tests::client::get;
 use seawall_tests::{Cluster, ClusterSpec, Origin};
 
@@ -194,4 +195,40 @@ fn conditions_are_judged_on_a_copy_of_any_success() {
         assert_eq!(other.status, 412);
     }
     assert_eq!(origin.count("/"), 1);
+}
+
+#[test]
+fn a_head_leaves_to_gets_rule_what_clients_see_of_gets_copy() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("etag", "\"v1\""),
+            ("x-internal", "1"),
+        ];
+        reply.answer(200, &fields, b"body")
+    });
+    let cluster = ClusterSpec::new(origin.address())
+        .shields(0)
+        .service(|service| {
+            let mut policy = service.default.clone();
+            policy
+                .response_headers
+                .remove
+                .push("x-internal".parse().unwrap());
+            let matcher = Matcher {
+                methods: vec!["GET".into()],
+                ..Matcher::default()
+            };
+            service.rules.push(Rule {
+                name: "reads".into(),
+                matcher,
+                policy,
+            });
+        })
+        .start();
+    let seen = || get(cluster.edge(0), "/", &[]);
+    assert_eq!(seen().field("x-internal"), None);
+    head(cluster.edge(0), &[("cache-control", "no-cache")]);
+    assert!(seen().is_hit());
+    assert_eq!(seen().field("x-internal"), None);
 }

@@ -289,3 +289,42 @@ fn one_clients_credentials_or_no_store_leave_the_copy_to_others() {
         }
     }
 }
+
+#[test]
+fn what_a_304_says_to_one_client_is_in_no_coding_that_others_get() {
+    let text = "plain text, long enough to be worth coding. ".repeat(100);
+    let origin = scripted(move |nth, request, reply| {
+        if nth == 0 {
+            let fields = with(&STALE, &[("content-type", "text/plain")]);
+            return reply.answer(200, &fields, text.as_bytes());
+        }
+        let more = match request.field("authorization") {
+            Some(_) => &[("x-user", "alice")][..],
+            None => &[],
+        };
+        reply.answer(304, &with(&FRESH, more), b"")
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    let gzip = ("accept-encoding", "gzip");
+    get(cluster.edge(0), "/", &[gzip]);
+    let alice = get(cluster.edge(0), "/", &[gzip, ("authorization", "alice")]);
+    assert_eq!(alice.field("x-user"), Some("alice"));
+    for _ in 0..3 {
+        let bob = get(cluster.edge(0), "/", &[gzip]);
+        assert_eq!(bob.status, 200);
+        assert_eq!(bob.field("x-user"), None);
+        assert_eq!(get(cluster.edge(0), "/", &[]).field("x-user"), None);
+    }
+}
+
+#[test]
+fn a_cookie_that_comes_with_a_304_is_for_the_one_who_asked() {
+    let origin = updating(&[], &[("set-cookie", "a=1")]);
+    let cluster = Cluster::of(&origin);
+    get(cluster.edge(0), "/", &[]);
+    let asks = get(cluster.edge(0), "/", &[]);
+    assert_eq!(asks.field("set-cookie"), Some("a=1"));
+    let next = get(cluster.edge(0), "/", &[]);
+    assert!(next.is_hit());
+    assert_eq!(next.field("set-cookie"), None);
+}
