@@ -4,7 +4,7 @@ use crate::CacheProxy;
 use bytes::{BufMut, BytesMut};
 use seawall_cache_store::{Coding, Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
-use seawall_http_cache::accepts_gzip;
+use seawall_http_cache::{AcceptEncoding, ContentCoding};
 use seawall_service_model::{CacheMode, Scheme, cache_key};
 use std::io::Write as _;
 
@@ -44,7 +44,11 @@ pub(crate) fn quick(
     {
         return None;
     }
-    if copy.coding == Coding::Negotiable && accepts_gzip(head.accept_encoding) {
+    if copy.coding == Coding::Negotiable
+        && AcceptEncoding::of_line(head.accept_encoding)
+            .best(&[ContentCoding::Gzip])
+            .is_some()
+    {
         copy = proxy.store().gzip_of(key, variant, &copy)?;
     }
     let body = if copy.length <= INLINE_MAX {

@@ -1,68 +1,14 @@
-//! gzip for answers that came plain (RFC 9110 §8.4, §12.5.3): who wants it, what is worth it, what it changes.
+//! Codings for answers that came plain (RFC 9110 §8.4): what is worth one, what it changes.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::cache_control::CacheControl;
 use crate::fields::Fields;
-use crate::list::{for_each_element, trim};
+use crate::list::trim;
 use crate::targeted::Targets;
 use crate::vary::{Vary, vary};
 
-/// A weight of 1 in thousandths (RFC 9110 §12.4.2).
-const WEIGHT_ONE: u16 = 1000;
-
-/// Whether gzip is acceptable and at least as welcome as no coding (RFC 9110 §12.5.3).
-///
-/// Takes the field's value, its lines joined by commas. Without the field, or for an element that cannot be read, no.
-pub fn accepts_gzip(accept_encoding: Option<&[u8]>) -> bool {
-    let (mut gzip, mut identity, mut any) = (None, None, None);
-    for_each_element(accept_encoding.unwrap_or_default(), |element| {
-        let mut parts = element.splitn(2, |b| *b == b';');
-        let coding = trim(parts.next().unwrap_or_default());
-        let weight = parts
-            .next()
-            .map_or(WEIGHT_ONE, |rest| weight(rest).unwrap_or(0));
-        let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
-        if is("gzip") || is("x-gzip") {
-            gzip = Some(gzip.map_or(weight, |before: u16| before.max(weight)));
-        } else if is("identity") {
-            identity = Some(weight);
-        } else if coding == b"*" {
-            any = Some(weight);
-        }
-    });
-    let gzip = gzip.or(any).unwrap_or(0);
-    gzip > 0 && gzip >= identity.or(any).unwrap_or(0)
-}
-
-/// `q=0.5` in thousandths; `None` where it is no weight.
-fn weight(parameter: &[u8]) -> Option<u16> {
-    let text = trim(parameter);
-    let digits = text
-        .strip_prefix(b"q=")
-        .or_else(|| text.strip_prefix(b"Q="))?;
-    let (whole, fraction) = match digits {
-        [whole] => (whole, &[][..]),
-        [whole, b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
-        _ => return None,
-    };
-    if !fraction.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let thousandths = (0..3).fold(0, |sum, place| {
-        sum * 10
-            + fraction
-                .get(place)
-                .map_or(0, |digit| u16::from(digit - b'0'))
-    });
-    match whole {
-        b'0' => Some(thousandths),
-        b'1' if thousandths == 0 => Some(WEIGHT_ONE),
-        _ => None,
-    }
-}
-
-/// Whether content of this media type is text, or as good as text, that gzip makes smaller.
+/// Whether content of this media type is text, or as good as text, that a coding makes smaller.
 ///
 /// Server-sent events are not: an event must not wait in a compressor.
 pub fn compressible(content_type: Option<&[u8]>) -> bool {

@@ -21,7 +21,8 @@
 //! | `head_update` | RFC 9111 §4.3.5: what the answer to a HEAD says of a stored response |
 //! | `invalidation` | RFC 9111 §4.4: what a change names as changed too |
 //! | `hop`, `max_forwards`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; §7.6.2; RFC 8586 |
-//! | `coding` | RFC 9110 §12.5.3: whether an answer is worth gzip and may have it |
+//! | `negotiate` | RFC 9110 §12.5.3: which content coding a client gets |
+//! | `coding` | RFC 9110 §8.4: whether an answer is worth a coding and may have one |
 
 mod age;
 mod cache_control;
@@ -39,6 +40,7 @@ mod invalidation;
 mod list;
 mod max_forwards;
 mod method;
+mod negotiate;
 mod outcome;
 mod part;
 mod ranges;
@@ -55,7 +57,7 @@ pub use age::age_value;
 pub use cache_control::{CacheControl, DELTA_SECONDS_MAX, RequestDirectives};
 pub use cache_status::{CacheStatus, Forward};
 pub use cdn_loop::cdn_loop_count;
-pub use coding::{accepts_gzip, add_vary, compressible, may_compress, weaken_etag};
+pub use coding::{add_vary, compressible, may_compress, weaken_etag};
 pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
@@ -69,6 +71,7 @@ pub use hop::{is_hop_by_hop, stored_fields, strip_hop_by_hop, withheld_fields};
 pub use invalidation::{Site, also_invalidated};
 pub use max_forwards::forwards_left;
 pub use method::{is_cacheable_method, is_unsafe_method};
+pub use negotiate::{AcceptEncoding, ContentCoding};
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};

@@ -139,7 +139,7 @@ fn is_token(value: &[u8]) -> bool {
 }
 
 /// RFC 9110 §12.4.2: `0` to `1`, with at most three digits behind the point, in thousandths.
-fn qvalue(value: &[u8]) -> Option<u16> {
+pub(crate) fn qvalue(value: &[u8]) -> Option<u16> {
     let (whole, digits) = match value {
         [whole, b'.', digits @ ..] => (whole, digits),
         [whole] => (whole, &b""[..]),

@@ -4,6 +4,7 @@
 mod api;
 mod caching;
 mod coalescing;
+mod codings;
 mod damage;
 mod delivery;
 mod directives;

@@ -9,10 +9,10 @@ use crate::fill::Stored;
 use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use seawall_cache_store::{Coding, Head, gzip_variant};
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{Freshness, Outcome, accepts_gzip};
+use seawall_http_cache::{AcceptEncoding, ContentCoding, Freshness, Outcome};
 use std::sync::Arc;
 
 /// A stored copy, and as how fresh it may be used.
@@ -44,12 +44,11 @@ impl Stored {
 fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
     coding == Coding::Negotiable
         && proxy.tier().kind() == TierKind::Edge
-        && accepts_gzip(
-            asked
-                .fields
-                .get(header::ACCEPT_ENCODING)
-                .map(http::HeaderValue::as_bytes),
-        )
+        // RFC 9111 §5.2.1.6
+        && !asked.directives.no_transform
+        && AcceptEncoding::of(&*asked.fields)
+            .best(&[ContentCoding::Gzip])
+            .is_some()
 }
 
 pub(super) async fn stored_copy<W: Wire>(
