@@ -2,7 +2,7 @@
 
 use crate::reader::Table;
 use http::{HeaderName, HeaderValue};
-use seawall_http_cache::Targets;
+use seawall_http_cache::{CompressTypes, ContentCoding, Targets, TypePattern};
 use seawall_service_model::{
     CacheMode, FieldCondition, FieldEdits, Matcher, PathPattern, Policy, QueryRule, Rule,
     canonical_target,
@@ -13,6 +13,9 @@ const TTL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Targeted fields that a policy may list.
 const TARGETS_MAX: usize = 8;
+
+/// Media types that a policy may list.
+const TYPES_MAX: usize = 64;
 
 /// Names of query parameters, as keys have them.
 fn parameters(names: Vec<String>) -> Vec<String> {
@@ -55,6 +58,46 @@ fn targets(table: &Table<'_>) -> Option<Targets> {
     })
 }
 
+/// What is coded, in what, and decoded.
+fn codings(table: &Table<'_>, policy: &mut Policy) {
+    match table.bool("gzip") {
+        Some(true) => policy.codings = vec![ContentCoding::Gzip],
+        Some(false) => policy.codings = Vec::new(),
+        None => {}
+    }
+    if table.has("codings") {
+        if table.has("gzip") {
+            table.fault("`gzip` and `codings` exclude each other");
+        }
+        policy.codings = Vec::new();
+        for at in table.strings("codings") {
+            match ContentCoding::PREFERRED
+                .iter()
+                .find(|c| c.token() == at.value)
+            {
+                Some(coding) if policy.codings.contains(coding) => {
+                    table.fault_at(&at, "this coding is listed already");
+                }
+                Some(coding) => policy.codings.push(*coding),
+                None => table.fault_at(&at, "a coding is \"br\", \"zstd\" or \"gzip\""),
+            }
+        }
+    }
+    if table.has("compress_types") {
+        let types = table.parsed_list::<TypePattern>("compress_types");
+        if types.len() > TYPES_MAX {
+            let n = types.len();
+            table.fault(format_args!("{n} compress_types; there may be {TYPES_MAX}"));
+        }
+        let types = types.into_iter().map(|at| at.value).collect();
+        policy.compress_types = CompressTypes::Listed(types);
+    }
+    if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
+        policy.gzip_min = min.0;
+    }
+    policy.decode = table.bool("decode").unwrap_or(policy.decode);
+}
+
 pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
     let mut policy = base.clone();
     if let Some(at) = table.string_at("action") {
@@ -82,10 +125,7 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
     if let Some(targets) = targets(table) {
         storage.targets = targets;
     }
-    policy.gzip = table.bool("gzip").unwrap_or(policy.gzip);
-    if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
-        policy.gzip_min = min.0;
-    }
+    codings(table, &mut policy);
     table.table("key", |key| {
         let list = |name| {
             key.strings(name)

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
+use seawall_http_cache::{CompressTypes, ContentCoding};
 use seawall_service_model::{CacheMode, ClientRevalidation, Invalidate, QueryRule, ServiceSet};
 use std::fs;
 use std::time::Duration;
@@ -106,6 +107,45 @@ targets = []
     );
     assert!(plain.services()[0].response.keep_targeted);
     assert_eq!(plain.services()[0].default.storage.heuristic_max, 86_400);
+}
+
+#[test]
+fn a_policy_says_which_codings_there_are_what_is_coded_and_what_is_decoded() {
+    let policies = |default: &str, rule: &str| {
+        let set = services(&format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"https://o.example\"\n\
+             [service.default]\n{default}\n[[service.rules]]\npath = \"/a\"\n{rule}\n"
+        ));
+        let service = &set.services()[0];
+        [service.default.clone(), service.rules[0].policy.clone()]
+    };
+    use ContentCoding::{Brotli, Gzip, Zstd};
+    for (default, rule, expect) in [
+        ("", "", [&[Brotli, Zstd, Gzip][..]; 2]),
+        // as before there were others
+        ("gzip = true", "", [&[Gzip]; 2]),
+        ("gzip = false", "gzip = true", [&[], &[Gzip]]),
+        (
+            "codings = [\"gzip\", \"zstd\"]",
+            "codings = []",
+            [&[Gzip, Zstd], &[]],
+        ),
+        ("codings = [\"br\"]", "gzip = false", [&[Brotli], &[]]),
+    ] {
+        let codings = policies(default, rule).map(|policy| policy.codings);
+        assert_eq!(codings, expect, "{default}; {rule}");
+    }
+    let [default, rule] = policies(
+        "compress_types = [\"text/*\", \"application/*+json\"]\ndecode = true",
+        "compress_types = []\ndecode = false",
+    );
+    assert!(default.compress_types.contain(Some(b"application/ld+json")));
+    assert!(!default.compress_types.contain(Some(b"application/json")));
+    assert_eq!(rule.compress_types, CompressTypes::Listed(Vec::new()));
+    assert_eq!((default.decode, rule.decode), (true, false));
+    let [default, _] = policies("", "");
+    assert_eq!(default.compress_types, CompressTypes::Known);
+    assert!(!default.decode);
 }
 
 #[test]

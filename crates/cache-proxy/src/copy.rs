@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use seawall_cache_store::{Coding, Head};
+use seawall_cache_store::{Coding, Head, Recoding};
 use seawall_http_cache::{Freshness, weaken_etag};
 use seawall_purge::{Generation, Label, ScopeId};
 use std::sync::Arc;
@@ -59,10 +59,18 @@ impl CopyHead {
     }
 }
 
-/// Turns the head of a plain response into that of its gzip coding: the coding is named, the length is not known, a
-/// strong validator becomes weak (RFC 9110 §8.8.1: the bytes differ), ranges are not offered.
-pub(crate) fn gzip_fields(fields: &mut HeaderMap) {
-    fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+/// Turns the head of a copy into that of what is made of it: its coding is named, the length is not known, a strong
+/// validator becomes weak (RFC 9110 §8.8.1: the bytes differ), ranges are not offered.
+pub(crate) fn recoded_fields(fields: &mut HeaderMap, recoding: Recoding) {
+    match recoding {
+        Recoding::To(coding) => {
+            let coding = HeaderValue::from_static(coding.token());
+            fields.insert(header::CONTENT_ENCODING, coding);
+        }
+        Recoding::Identity => {
+            fields.remove(header::CONTENT_ENCODING);
+        }
+    }
     fields.remove(header::CONTENT_LENGTH);
     fields.remove(header::ACCEPT_RANGES);
     for digest in ["content-md5", "digest", "content-digest"] {

@@ -9,7 +9,7 @@
 //! - `quick`: the plain fresh hit, without anything allocated
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
-//! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, gzipped
+//! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `refreshed`: a stored copy gets the fields of a 304, or of the answer to a HEAD
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them

@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
 use crate::unstorable::Unstorable;
-use crate::{exchange, message, quick};
+use crate::{coder, exchange, message, quick};
 use arc_swap::{ArcSwap, Guard};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -30,7 +30,7 @@ use seawall_upstream::Upstream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Bounds of one node's exchanges.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,8 @@ pub struct CacheProxy {
     store: Arc<CacheStore>,
     upstream: Arc<Upstream>,
     fills: Fills,
+    /// Memory for coders.
+    coders: Arc<Semaphore>,
     parts: Arc<Parts>,
     budget: Arc<Budget>,
     unstorable: Unstorable,
@@ -116,6 +118,7 @@ impl CacheProxy {
             store,
             upstream,
             fills: Fills::new(config.fills_max, budget.clone()),
+            coders: coder::memory(),
             parts: Arc::default(),
             budget,
             unstorable: Unstorable::default(),
@@ -158,6 +161,10 @@ impl CacheProxy {
 
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    pub(crate) fn coders(&self) -> &Arc<Semaphore> {
+        &self.coders
     }
 
     pub(crate) fn fills(&self) -> &Fills {

@@ -1,10 +1,11 @@
 //! The plain fresh hit, found and judged synchronously and written by the connection's own loop.
 
 use crate::CacheProxy;
+use crate::coder;
 use bytes::{BufMut, BytesMut};
-use seawall_cache_store::{Coding, Found, INLINE_MAX};
+use seawall_cache_store::{Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
-use seawall_http_cache::{AcceptEncoding, ContentCoding};
+use seawall_http_cache::AcceptEncoding;
 use seawall_service_model::{CacheMode, Scheme, cache_key};
 use std::io::Write as _;
 
@@ -44,12 +45,9 @@ pub(crate) fn quick(
     {
         return None;
     }
-    if copy.coding == Coding::Negotiable
-        && AcceptEncoding::of_line(head.accept_encoding)
-            .best(&[ContentCoding::Gzip])
-            .is_some()
-    {
-        copy = proxy.store().gzip_of(key, variant, &copy)?;
+    let accept = || AcceptEncoding::of_line(head.accept_encoding);
+    if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
+        copy = proxy.store().recoded(key, variant, &copy, recoding)?;
     }
     let body = if copy.length <= INLINE_MAX {
         QuickBody::One(copy.inline_body())

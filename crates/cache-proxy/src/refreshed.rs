@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::{Body, Coding, Head, HeadParts};
 use seawall_http_cache::{
-    Form, Storable, Timestamp, Vary, freshen, may_compress, storable, stored_fields,
+    Form, Storable, Timestamp, Vary, freshen, may_compress, may_decode, storable, stored_fields,
     strip_hop_by_hop, vary,
 };
 use seawall_purge::Label;
@@ -73,7 +73,7 @@ pub(crate) fn refresh(
     let names_before = selecting(&fields);
     let form = match old.coding {
         Coding::Negotiable => Form::CodedHere,
-        Coding::AsIs | Coding::GzipOf(..) => Form::AsReceived,
+        Coding::AsIs | Coding::Decodable(_) | Coding::Recoded(..) => Form::AsReceived,
     };
     freshen(&mut fields, &update_fields, form);
     let judged = storable(
@@ -102,10 +102,12 @@ pub(crate) fn refresh(
         fields.insert(header::DATE, date);
     }
     let names = selecting(&fields);
+    let (policy, targets) = (asked.policy(), &asked.policy().storage.targets);
     let coding = match old.coding {
-        Coding::Negotiable if !may_compress(&fields, &asked.policy().storage.targets) => {
+        Coding::Negotiable if !may_compress(&fields, targets, &policy.compress_types) => {
             Coding::AsIs
         }
+        Coding::Decodable(coding) if may_decode(&fields, targets) != Some(coding) => Coding::AsIs,
         coding => coding,
     };
     let hidden = show(kind, asked, &mut fields, coding);

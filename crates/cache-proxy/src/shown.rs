@@ -50,7 +50,7 @@ fn withhold_targeted(asked: &Asked, fields: &mut HeaderMap) {
 pub(crate) type Withheld = Option<Arc<HeaderMap>>;
 
 /// Makes an answer's stored `fields` what goes out, and tells what they were before: at the edge without what clients do
-/// not get, and of text that is coded here with `Vary`.
+/// not get, and with `Vary` of what is coded or decoded here.
 pub(crate) fn show(
     kind: TierKind,
     asked: &Asked,
@@ -61,7 +61,7 @@ pub(crate) fn show(
         return Hidden::default();
     }
     let original = fields.clone();
-    if coding == Coding::Negotiable {
+    if matches!(coding, Coding::Negotiable | Coding::Decodable(_)) {
         add_vary(fields, &header::ACCEPT_ENCODING);
     }
     withhold(asked, fields);

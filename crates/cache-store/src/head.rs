@@ -4,7 +4,7 @@ use crate::hidden::Hidden;
 use crate::memo::Memo;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use seawall_http_cache::{Freshness, Timestamp};
+use seawall_http_cache::{ContentCoding, Freshness, Timestamp};
 use seawall_purge::{Generation, Label, ScopeId};
 use std::sync::Arc;
 
@@ -27,10 +27,35 @@ pub enum Body {
 pub enum Coding {
     /// Delivered as it is to everybody.
     AsIs,
-    /// Plain text that clients who accept gzip get coded, from a copy of its own.
+    /// Plain text that clients who accept a coding get coded, from a copy of its own.
     Negotiable,
-    /// The gzip coding of the negotiable copy with this generation and revision.
-    GzipOf(Generation, u32),
+    /// Came in this coding; clients who do not accept it get it decoded, from a copy of its own.
+    Decodable(ContentCoding),
+    /// Made here of the negotiable or decodable copy with this generation and revision.
+    Recoded(Recoding, Generation, u32),
+}
+
+/// What was made of a copy's content here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recoding {
+    To(ContentCoding),
+    /// The coding that it came in was undone.
+    Identity,
+}
+
+impl Recoding {
+    /// All that may lie beside a copy of this coding.
+    pub(crate) fn all_of(coding: Coding) -> &'static [Self] {
+        match coding {
+            Coding::Negotiable => &[
+                Self::To(ContentCoding::Brotli),
+                Self::To(ContentCoding::Zstd),
+                Self::To(ContentCoding::Gzip),
+            ],
+            Coding::Decodable(_) => &[Self::Identity],
+            Coding::AsIs | Coding::Recoded(..) => &[],
+        }
+    }
 }
 
 /// What a head is made from. `fields` are the fields as they go out: end-to-end ones only, `Date` included, no `Age`.

@@ -33,11 +33,11 @@ pub mod variants;
 
 pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
 pub use durability::Durability;
-pub use head::{Body, Coding, Head, HeadFields, HeadParts};
+pub use head::{Body, Coding, Head, HeadFields, HeadParts, Recoding};
 pub use hidden::Hidden;
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
-pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, gzip_variant};
+pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, recoded_variant};
 
 /// Bodies up to this length lie beside their head (64 KiB).
 pub const INLINE_MAX: u64 = 64 * 1024;

@@ -14,7 +14,7 @@ use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
 use crate::disk::{DiskConfig, OpenError};
 use crate::durability::Durability;
-use crate::head::{Coding, Head};
+use crate::head::{Coding, Head, Recoding};
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::Minima;
 use crate::minimum::Version;
@@ -23,7 +23,7 @@ use crate::variants::{DIGEST_UNVARIED, Variants, digest_of};
 use foyer::{Cache, CacheBuilder, S3FifoConfig};
 use http::HeaderName;
 use parking_lot::Mutex;
-use seawall_http_cache::Fields;
+use seawall_http_cache::{ContentCoding, Fields};
 use seawall_purge::{BootId, Generation, ScopeId};
 use seawall_telemetry::Metrics;
 use std::path::PathBuf;
@@ -449,22 +449,41 @@ impl CacheStore {
         Some(result)
     }
 
-    /// The gzip coding of `head`, which was found under `variant`, if it is stored and of the same revision.
-    pub fn gzip_of(&self, key: u128, variant: u64, head: &Head) -> Option<Arc<Head>> {
-        let coded = self.exact(key, gzip_variant(variant))?;
-        (coded.coding == Coding::GzipOf(head.generation, head.revision)).then_some(coded)
+    /// `recoding` of `head`, which was found under `variant`, if it is stored and of the same revision.
+    pub fn recoded(
+        &self,
+        key: u128,
+        variant: u64,
+        head: &Head,
+        recoding: Recoding,
+    ) -> Option<Arc<Head>> {
+        let recoded = self.exact(key, recoded_variant(variant, recoding))?;
+        let current = Coding::Recoded(recoding, head.generation, head.revision);
+        (recoded.coding == current).then_some(recoded)
     }
 
-    /// The gzip coding of the same generation, whatever its revision: its body still holds.
-    pub fn gzip_of_generation(&self, key: u128, variant: u64, head: &Head) -> Option<Arc<Head>> {
-        let coded = self.exact(key, gzip_variant(variant))?;
-        matches!(coded.coding, Coding::GzipOf(generation, _) if generation == head.generation)
-            .then_some(coded)
+    /// `recoding` of the same generation, whatever its revision: its body still holds.
+    pub fn recoded_of_generation(
+        &self,
+        key: u128,
+        variant: u64,
+        head: &Head,
+        recoding: Recoding,
+    ) -> Option<Arc<Head>> {
+        let recoded = self.exact(key, recoded_variant(variant, recoding))?;
+        match recoded.coding {
+            Coding::Recoded(of, generation, _)
+                if of == recoding && generation == head.generation =>
+            {
+                Some(recoded)
+            }
+            _ => None,
+        }
     }
 
-    /// Stores the gzip coding of the copy under `variant`.
-    pub fn insert_gzip(&self, key: u128, variant: u64, head: Arc<Head>) {
-        self.replace(key, gzip_variant(variant), head);
+    /// Stores `recoding` of the copy under `variant`.
+    pub fn insert_recoded(&self, key: u128, variant: u64, recoding: Recoding, head: Arc<Head>) {
+        self.replace(key, recoded_variant(variant, recoding), head);
     }
 
     /// Puts a refreshed head in the place of its own generation; another one, which was stored meanwhile, stays.
@@ -589,7 +608,13 @@ fn version_of(head: &Head) -> Version {
     }
 }
 
-/// The gzip coding of a copy lies beside it, under a variant that no request selects.
-pub fn gzip_variant(variant: u64) -> u64 {
-    variant ^ 0x677a_6970_2d6f_6621
+/// What is made of a copy's content lies beside it, each under a variant that no request selects.
+pub fn recoded_variant(variant: u64, recoding: Recoding) -> u64 {
+    let beside = match recoding {
+        Recoding::To(ContentCoding::Gzip) => *b"gzip-of!",
+        Recoding::To(ContentCoding::Brotli) => *b"brotl-of",
+        Recoding::To(ContentCoding::Zstd) => *b"zstd-of!",
+        Recoding::Identity => *b"plain-of",
+    };
+    variant ^ u64::from_be_bytes(beside)
 }

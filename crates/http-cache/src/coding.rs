@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::cache_control::CacheControl;
 use crate::fields::Fields;
-use crate::list::trim;
+use crate::list::{is_token_byte, trim};
+use crate::negotiate::ContentCoding;
 use crate::targeted::Targets;
 use crate::vary::{Vary, vary};
 
@@ -59,19 +60,118 @@ pub fn compressible(content_type: Option<&[u8]>) -> bool {
     }
 }
 
-/// Whether a response may be coded and is worth it: a compressible type, not coded already, no part, no `no-transform`
+/// Which media types are worth a coding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CompressTypes {
+    /// Those that [`compressible`] knows.
+    #[default]
+    Known,
+    /// These. None: nothing is.
+    Listed(Vec<TypePattern>),
+}
+
+impl CompressTypes {
+    /// Whether content of this type is worth a coding. Server-sent events never are: an event must not wait in a coder.
+    pub fn contain(&self, content_type: Option<&[u8]>) -> bool {
+        match self {
+            Self::Known => compressible(content_type),
+            Self::Listed(patterns) => {
+                let media_type = content_type.unwrap_or_default();
+                let media_type = media_type.split(|b| *b == b';').next().unwrap_or_default();
+                let media_type = trim(media_type);
+                !media_type.eq_ignore_ascii_case(b"text/event-stream")
+                    && patterns.iter().any(|pattern| pattern.matches(media_type))
+            }
+        }
+    }
+}
+
+/// One media type, or many: `text/html`, `text/*`, `application/*+json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypePattern {
+    /// In lower case, with its slash.
+    kind: String,
+    /// In lower case.
+    subtype: String,
+    /// Any subtype that ends so.
+    suffix: bool,
+}
+
+impl std::str::FromStr for TypePattern {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a media type is written type/subtype, type/* or type/*+suffix";
+        let text = text.to_ascii_lowercase();
+        let (kind, subtype) = text.split_once('/').ok_or(WRONG)?;
+        let token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
+        let (subtype, suffix) = match subtype.strip_prefix('*') {
+            Some(subtype) => (subtype, true),
+            None => (subtype, false),
+        };
+        let legal = match (suffix, subtype.strip_prefix('+')) {
+            (true, Some(rest)) => token(rest),
+            (true, None) => subtype.is_empty(),
+            (false, _) => token(subtype),
+        };
+        if !legal || !token(kind) || text.matches('*').count() != usize::from(suffix) {
+            return Err(WRONG);
+        }
+        Ok(Self {
+            kind: format!("{kind}/"),
+            subtype: subtype.to_owned(),
+            suffix,
+        })
+    }
+}
+
+impl TypePattern {
+    fn matches(&self, media_type: &[u8]) -> bool {
+        let Some((kind, subtype)) = media_type.split_at_checked(self.kind.len()) else {
+            return false;
+        };
+        let ends = if self.suffix {
+            // the star stands for something
+            subtype
+                .len()
+                .checked_sub(self.subtype.len())
+                .filter(|at| *at > 0)
+        } else {
+            (subtype.len() == self.subtype.len()).then_some(0)
+        };
+        kind.eq_ignore_ascii_case(self.kind.as_bytes())
+            && ends.is_some_and(|at| subtype[at..].eq_ignore_ascii_case(self.subtype.as_bytes()))
+    }
+}
+
+/// Whether a response may be coded and is worth it: one of `types`, not coded already, no part, no `no-transform`
 /// (RFC 9110 §7.7), and no digest of its bytes.
-pub fn may_compress(response: &HeaderMap, targets: &Targets) -> bool {
+pub fn may_compress(response: &HeaderMap, targets: &Targets, types: &CompressTypes) -> bool {
+    types.contain(response.first("content-type"))
+        && !response.contains_key(header::CONTENT_ENCODING)
+        && may_transform(response, targets)
+}
+
+/// The coding of a response that may be undone: the only one it has, and nothing binds its bytes.
+pub fn may_decode(response: &HeaderMap, targets: &Targets) -> Option<ContentCoding> {
+    let mut lines = response.get_all(header::CONTENT_ENCODING).iter();
+    let (line, None) = (lines.next()?, lines.next()) else {
+        return None;
+    };
+    let coding = ContentCoding::of_token(trim(line.as_bytes()))?;
+    may_transform(response, targets).then_some(coding)
+}
+
+/// It is whole, and says nothing that would not be true of other bytes.
+fn may_transform(response: &HeaderMap, targets: &Targets) -> bool {
     let bound = [
-        "content-encoding",
         "content-range",
         "content-md5",
         "content-digest",
         "digest",
         "repr-digest",
     ];
-    compressible(response.first("content-type"))
-        && !bound.iter().any(|name| response.contains_key(*name))
+    !bound.iter().any(|name| response.contains_key(*name))
         && !CacheControl::of(response, targets).no_transform
 }
 

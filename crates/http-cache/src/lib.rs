@@ -57,7 +57,9 @@ pub use age::age_value;
 pub use cache_control::{CacheControl, DELTA_SECONDS_MAX, RequestDirectives};
 pub use cache_status::{CacheStatus, Forward};
 pub use cdn_loop::cdn_loop_count;
-pub use coding::{add_vary, compressible, may_compress, weaken_etag};
+pub use coding::{
+    CompressTypes, TypePattern, add_vary, compressible, may_compress, may_decode, weaken_etag,
+};
 pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;

@@ -286,7 +286,8 @@ proptest! {
         if let Some(coding) = accept.best(&ContentCoding::PREFERRED) {
             prop_assert!(accept.accepts(coding));
         }
-        may_compress(&response, &targets);
+        may_compress(&response, &targets, &CompressTypes::default());
+        may_decode(&response, &targets);
         let range = ByteRange { start: 0, end: 2 };
         let part = StatusCode::PARTIAL_CONTENT;
         let _ = is_part(&request, part, &response, range, 2, &targets);

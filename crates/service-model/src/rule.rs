@@ -3,7 +3,7 @@
 use crate::edit::FieldEdits;
 use crate::key::KeyRules;
 use http::HeaderName;
-use seawall_http_cache::{Fields, StoragePolicy};
+use seawall_http_cache::{CompressTypes, ContentCoding, Fields, StoragePolicy};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheMode {
@@ -19,10 +19,14 @@ pub struct Policy {
     pub cache: CacheMode,
     pub storage: StoragePolicy,
     pub key: KeyRules,
-    /// Text that the origin left plain is gzipped at the edge.
-    pub gzip: bool,
+    /// Text that the origin left plain is coded at the edge in one of these, the preferred first; none: it stays plain.
+    pub codings: Vec<ContentCoding>,
+    /// What is coded at all.
+    pub compress_types: CompressTypes,
     /// Shorter bodies are left alone, in bytes.
     pub gzip_min: u64,
+    /// What came coded is decoded at the edge for clients that do not accept its coding.
+    pub decode: bool,
     /// Changed on the way to the origin.
     pub request_headers: FieldEdits,
     /// Changed on the way to clients.
@@ -38,8 +42,10 @@ impl Default for Policy {
                 ..StoragePolicy::default()
             },
             key: KeyRules::default(),
-            gzip: true,
+            codings: ContentCoding::PREFERRED.into(),
+            compress_types: CompressTypes::default(),
             gzip_min: 1024,
+            decode: false,
             request_headers: FieldEdits::default(),
             response_headers: FieldEdits::default(),
         }

@@ -190,7 +190,14 @@ pub const COMPRESSIONS: MetricInfo = metric(
     Counter,
     "copies",
     &[],
-    "Copies that were gzipped and stored; each is coded once.",
+    "Copies that were coded and stored; each is coded once in each coding.",
+);
+pub const DECOMPRESSIONS: MetricInfo = metric(
+    "seawall_decompressions_total",
+    Counter,
+    "copies",
+    &[],
+    "Copies that came coded and were decoded and stored; each is decoded once.",
 );
 pub const CHANGE_PURGES: MetricInfo = metric(
     "seawall_change_purges_total",

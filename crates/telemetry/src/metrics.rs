@@ -123,6 +123,7 @@ pub struct Metrics {
     pub fill_bytes_in_flight: Gauge,
     pub parts: PartCounters,
     pub compressions: IntCounter,
+    pub decompressions: IntCounter,
     pub changes: ChangeCounters,
     pub upstream_requests: IntCounterVec,
     pub upstream_retries: IntCounter,
@@ -238,6 +239,7 @@ impl Metrics {
                 failed: part("failed"),
             },
             compressions: register.counter(catalogue::COMPRESSIONS),
+            decompressions: register.counter(catalogue::DECOMPRESSIONS),
             changes: ChangeCounters {
                 asked: change("asked"),
                 failed: change("failed"),

@@ -1,13 +1,63 @@
 //! Content codings: negotiated, made once and stored (RFC 9110 §8.4, §12.5.3).
 
+use seawall_service_model::Policy;
 use seawall_tests::client::get;
-use seawall_tests::{Cluster, Origin};
+use seawall_tests::cluster::metric;
+use seawall_tests::{
+    Client, Cluster, ClusterSpec, Fleet, FleetSpec, Origin, Response, Then, eventually,
+};
+use serde_json::json;
+use std::io::Read;
 
 const TEXT: &[u8] = &[b'x'; 20_000];
 
 fn origin(fields: &'static [(&'static str, &'static str)], body: &'static [u8]) -> Origin {
     Origin::start(move |_, reply| reply.answer(200, fields, body))
 }
+
+/// Text of which words come again, but not in a row.
+fn words(length: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let mut text = Vec::new();
+    while text.len() < length {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        text.extend_from_slice(format!("word {} ", (state >> 33) % 5000).as_bytes());
+    }
+    text.truncate(length);
+    text
+}
+
+/// `/N`: N bytes of text.
+fn texts() -> Origin {
+    Origin::start(|request, reply| {
+        let length = request
+            .target
+            .trim_start_matches('/')
+            .parse()
+            .unwrap_or(5000);
+        reply.answer(200, HTML, &words(length))
+    })
+}
+
+/// The body without the coding that the answer names.
+fn decoded(answer: &Response) -> Vec<u8> {
+    let (mut body, mut plain) = (&answer.body[..], Vec::new());
+    match answer.field("content-encoding") {
+        None => return answer.body.clone(),
+        Some("gzip") => flate2::read::GzDecoder::new(body).read_to_end(&mut plain),
+        Some("br") => brotli::Decompressor::new(body, 4096).read_to_end(&mut plain),
+        Some("zstd") => zstd::stream::read::Decoder::new(&mut body)
+            .unwrap()
+            .read_to_end(&mut plain),
+        Some(other) => panic!("no coding: {other}"),
+    }
+    .unwrap();
+    plain
+}
+
+const CODINGS: [&str; 3] = ["br", "zstd", "gzip"];
 
 const HTML: &[(&str, &str)] = &[
     ("content-type", "text/html"),
@@ -51,4 +101,206 @@ fn a_request_that_forbids_changes_gets_the_copy_as_it_came() {
     assert_eq!(coding_of(&cluster, "/", &[gzip]).as_deref(), Some("gzip"));
     assert_eq!(coding_of(&cluster, "/", &forbids), None);
     assert_eq!(origin.count("/"), 1);
+}
+
+#[test]
+fn each_coding_is_made_once_and_its_second_request_is_a_hit() {
+    let origin = texts();
+    let cluster = Cluster::of(&origin);
+    // inline copies, and such whose codings are in chunks too
+    for target in ["/5000", "/60000", "/2000000"] {
+        let length: usize = target[1..].parse().unwrap();
+        for coding in CODINGS {
+            for nth in 0..3 {
+                let answer = get(cluster.edge(0), target, &[("accept-encoding", coding)]);
+                assert_eq!(answer.field("content-encoding"), Some(coding), "{target}");
+                assert!(answer.body.len() * 2 < length, "{target} {coding}");
+                assert!(decoded(&answer) == words(length), "{target} {coding}");
+                assert_eq!(answer.field("etag"), Some("W/\"v1\""));
+                assert_eq!(answer.field("vary"), Some("accept-encoding"));
+                assert_eq!(answer.field("accept-ranges"), None);
+                if nth > 0 {
+                    assert!(answer.is_hit(), "{target} {coding}");
+                    let length = answer.body.len().to_string();
+                    assert_eq!(answer.field("content-length"), Some(&length[..]));
+                }
+            }
+        }
+        let plain = get(cluster.edge(0), target, &[]);
+        assert_eq!(plain.field("content-encoding"), None);
+        assert_eq!(plain.field("etag"), Some("\"v1\""));
+        assert!(plain.is_hit() && plain.body == words(length));
+        assert_eq!(origin.count(target), 1);
+    }
+    let coded = metric(&cluster.metrics(0), "seawall_compressions_total", &[]);
+    assert_eq!(coded, 9);
+}
+
+#[test]
+fn the_most_welcome_coding_is_sent_and_of_equals_the_shortest() {
+    // RFC 9110 §12.4.2, §12.5.3
+    let origin = texts();
+    let cluster = Cluster::of(&origin);
+    for (id, accept, expect) in [
+        ("browser", "gzip, deflate, br, zstd", Some("br")),
+        ("weights", "gzip;q=0.9, br;q=0.5, zstd;q=0.1", Some("gzip")),
+        ("weights", "gzip;q=0.5, br;q=0.5, zstd", Some("zstd")),
+        ("refused", "br;q=0, *", Some("zstd")),
+        ("identity", "identity, gzip;q=0.9, br;q=0.9", None),
+        ("identity", "identity;q=0.5, gzip;q=0.6", Some("gzip")),
+        ("nothing known", "deflate, compress", None),
+        ("empty", "", None),
+    ] {
+        let coding = coding_of(&cluster, "/", &[("accept-encoding", accept)]);
+        assert_eq!(coding.as_deref(), expect, "{id}: {accept}");
+    }
+    assert_eq!(coding_of(&cluster, "/", &[]), None);
+    assert_eq!(origin.count("/"), 1);
+}
+
+#[test]
+fn a_coding_is_sent_while_its_copy_and_it_are_made() {
+    let origin = Origin::start(|_, reply| {
+        reply.raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: max-age=60\r\n");
+        reply.raw(b"transfer-encoding: chunked\r\n\r\n");
+        for part in words(3_000_000).chunks(100_000) {
+            reply.raw(format!("{:x}\r\n", part.len()).as_bytes());
+            reply.raw(part);
+            reply.raw(b"\r\n");
+        }
+        reply.raw(b"0\r\n\r\n");
+        Then::Keep
+    });
+    let cluster = Cluster::of(&origin);
+    let mut clients: Vec<(&str, Client)> = Vec::new();
+    for coding in CODINGS.iter().cycle().take(12) {
+        let mut client = Client::connect(cluster.edge(0));
+        client.request("GET", "/", &[("accept-encoding", coding)], b"");
+        clients.push((*coding, client));
+    }
+    for (coding, client) in &mut clients {
+        let answer = client.response("GET").unwrap();
+        assert_eq!(answer.field("content-encoding"), Some(*coding));
+        assert!(decoded(&answer) == words(3_000_000), "{coding}");
+    }
+    assert_eq!(origin.count("/"), 1);
+}
+
+#[test]
+fn a_range_is_taken_from_the_coded_copy_once_it_is_stored() {
+    // RFC 9110 §14: of the selected representation, which has its coding
+    let origin = texts();
+    let cluster = Cluster::of(&origin);
+    for coding in CODINGS {
+        let accept = ("accept-encoding", coding);
+        let whole = get(cluster.edge(0), "/2000000", &[accept]);
+        let ranges = [accept, ("range", "bytes=100-199")];
+        let mut part = None;
+        eventually("the coding is stored", || {
+            let answer = get(cluster.edge(0), "/2000000", &ranges);
+            let is_part = answer.status == 206;
+            part = Some(answer);
+            is_part
+        });
+        let part = part.unwrap();
+        assert_eq!(part.field("content-encoding"), Some(coding));
+        assert!(part.body == whole.body[100..200], "{coding}");
+    }
+}
+
+#[test]
+fn a_purge_ends_all_codings() {
+    let bodies = [words(5000), words(6000)];
+    let origin = {
+        let (bodies, asked) = (bodies.clone(), std::sync::atomic::AtomicUsize::new(0));
+        Origin::start(move |_, reply| {
+            let nth = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            reply.answer(200, HTML, &bodies[nth.min(1)])
+        })
+    };
+    let fleet = Fleet::start(
+        FleetSpec {
+            edges: 1,
+            shields: 0,
+            ..FleetSpec::default()
+        },
+        &origin,
+    );
+    let ask = |coding| get(fleet.edge(0), "/", &[("accept-encoding", coding)]);
+    for body in &bodies {
+        for coding in CODINGS {
+            assert!(decoded(&ask(coding)) == *body, "{coding}");
+            eventually("it is a hit", || {
+                ask(coding).field("content-length").is_some()
+            });
+        }
+        fleet.purge_everywhere(json!({ "urls": ["http://www.example/"] }));
+    }
+}
+
+#[test]
+fn a_node_that_restarts_has_every_coding_on_its_disk() {
+    let origin = texts();
+    let spec = FleetSpec {
+        edges: 1,
+        shields: 0,
+        disk: Some(64 << 20),
+        ..FleetSpec::default()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    let targets = ["/5000", "/2000000"];
+    let all = |fleet: &Fleet| {
+        let mut bodies = Vec::new();
+        for target in targets {
+            for coding in CODINGS {
+                let answer = get(fleet.edge(0), target, &[("accept-encoding", coding)]);
+                assert_eq!(answer.field("content-encoding"), Some(coding), "{target}");
+                assert!(decoded(&answer) == words(target[1..].parse().unwrap()));
+                bodies.push(answer.body);
+            }
+        }
+        bodies
+    };
+    let before = all(&fleet);
+    let coded = |fleet: &Fleet| metric(&fleet.metrics(0), "seawall_compressions_total", &[]);
+    eventually("all are stored", || coded(&fleet) == 6);
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    assert!(all(&fleet) == before);
+    assert_eq!(coded(&fleet), 0);
+    assert_eq!(origin.seen().len(), 2);
+}
+
+/// One edge and one shield with a policy of its own.
+fn with_policy(origin: &Origin, change: impl FnOnce(&mut Policy)) -> Cluster {
+    ClusterSpec::new(origin.address())
+        .service(|service| change(&mut service.default))
+        .start()
+}
+
+#[test]
+fn a_rule_says_which_codings_there_are_and_which_types_get_them() {
+    let origin = Origin::start(|request, reply| {
+        let kind = request.target.trim_start_matches('/').replace("-of-", "/");
+        let fields = [("content-type", &kind[..]), ("cache-control", "max-age=60")];
+        reply.answer(200, &fields, &words(5000))
+    });
+    let all = [("accept-encoding", "br, zstd, gzip")];
+    let none = with_policy(&origin, |policy| policy.codings.clear());
+    assert_eq!(coding_of(&none, "/text-of-html", &all), None);
+
+    use seawall_http_cache::{CompressTypes, ContentCoding};
+    let cluster = with_policy(&origin, |policy| {
+        policy.codings = vec![ContentCoding::Zstd, ContentCoding::Brotli];
+        policy.compress_types = CompressTypes::Listed(vec!["application/*".parse().unwrap()]);
+    });
+    for (target, accept, expect) in [
+        ("/application-of-pdf", "br, zstd, gzip", Some("zstd")),
+        ("/application-of-pdf", "br, gzip", Some("br")),
+        ("/application-of-pdf", "gzip", None),
+        ("/text-of-html", "br, zstd, gzip", None),
+    ] {
+        let coding = coding_of(&cluster, target, &[("accept-encoding", accept)]);
+        assert_eq!(coding.as_deref(), expect, "{target} {accept}");
+    }
 }

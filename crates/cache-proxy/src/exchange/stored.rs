@@ -1,4 +1,4 @@
-//! A copy that was found answers, plain or coded for this client.
+//! A copy that was found answers, as it is or recoded for this client.
 
 use crate::CacheProxy;
 use crate::asked::Asked;
@@ -10,9 +10,9 @@ use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
 use http::HeaderMap;
-use seawall_cache_store::{Coding, Head, gzip_variant};
+use seawall_cache_store::{Coding, Head, Recoding, recoded_variant};
 use seawall_client_conn::{Exchange, Wire};
-use seawall_http_cache::{AcceptEncoding, ContentCoding, Freshness, Outcome};
+use seawall_http_cache::{AcceptEncoding, Freshness, Outcome};
 use std::sync::Arc;
 
 /// A stored copy, and as how fresh it may be used.
@@ -40,15 +40,15 @@ impl Stored {
     }
 }
 
-/// Whether this client gets the gzip coding of `coding`'s copy.
-fn wants_gzip(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> bool {
-    coding == Coding::Negotiable
-        && proxy.tier().kind() == TierKind::Edge
-        // RFC 9111 §5.2.1.6
-        && !asked.directives.no_transform
-        && AcceptEncoding::of(&*asked.fields)
-            .best(&[ContentCoding::Gzip])
-            .is_some()
+/// What is made of a copy with this coding for this client. `None`: it goes out as it is.
+fn wanted(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> Option<Recoding> {
+    // RFC 9111 §5.2.1.6
+    let may = proxy.tier().kind() == TierKind::Edge && !asked.directives.no_transform;
+    may.then(|| {
+        coder::wanted(coding, asked.policy(), || {
+            AcceptEncoding::of(&*asked.fields)
+        })
+    })?
 }
 
 pub(super) async fn stored_copy<W: Wire>(
@@ -78,21 +78,24 @@ pub(super) async fn stored_story<W: Wire>(
     } = copy;
     let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
     let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
-    let mut plain = CopyHead::of_stored(head, freshness);
-    plain.stored = kept;
-    if !kept || !wants_gzip(proxy, asked, head.coding) {
-        return deliver(proxy, x.wire(), asked, &plain, source, story, withheld).await;
-    }
-    let coded = store.gzip_of_generation(key, variant, head).map(|coded| {
-        let current = coded.coding == Coding::GzipOf(head.generation, head.revision);
-        if current {
+    let mut as_is = CopyHead::of_stored(head, freshness);
+    as_is.stored = kept;
+    let wanted = wanted(proxy, asked, head.coding).filter(|_| kept);
+    let Some(recoding) = wanted else {
+        return deliver(proxy, x.wire(), asked, &as_is, source, story, withheld).await;
+    };
+    let coded = store.recoded_of_generation(key, variant, head, recoding);
+    let coded = coded.map(|coded| {
+        let current = Coding::Recoded(recoding, head.generation, head.revision);
+        if coded.coding == current {
             coded
         } else {
-            coder::refresh(proxy, key, variant, head, &coded)
+            coder::refresh(proxy, key, variant, head, &coded, recoding)
         }
     });
     if let Some(coded) = coded {
-        let source = Source::stored(proxy, asked, &stop, (key, gzip_variant(variant)), &coded);
+        let slot = (key, recoded_variant(variant, recoding));
+        let source = Source::stored(proxy, asked, &stop, slot, &coded);
         let coded = CopyHead::of_stored(&coded, freshness);
         let delivered = deliver(proxy, x.wire(), asked, &coded, source, story, withheld).await;
         if delivered.is_some() {
@@ -109,10 +112,10 @@ pub(super) async fn stored_story<W: Wire>(
     }
     let mut source = Some(source);
     let taken = || source.take().unwrap_or_else(|| Source::ready(Vec::new()));
-    let (head, source) = match coder::follow(proxy, asked, &plain, taken) {
+    let (head, source) = match coder::follow(proxy, asked, &as_is, recoding, taken) {
         Some((head, reader)) => (head, Source::Following(reader)),
         // nobody took it
-        None => (Arc::new(plain), source?),
+        None => (Arc::new(as_is), source?),
     };
     deliver(proxy, x.wire(), asked, &head, source, story, withheld).await
 }
@@ -127,9 +130,10 @@ pub(super) async fn growing<W: Wire>(
     story: Story,
     withheld: Option<&HeaderMap>,
 ) -> Delivered {
-    if wants_gzip(proxy, asked, head.coding)
-        && let Some((coded, coded_reader)) =
-            coder::follow(proxy, asked, head, || Source::Following(reader.another()))
+    if let Some(recoding) = wanted(proxy, asked, head.coding)
+        && let Some((coded, coded_reader)) = coder::follow(proxy, asked, head, recoding, || {
+            Source::Following(reader.another())
+        })
     {
         drop(reader);
         let source = Source::Following(coded_reader);

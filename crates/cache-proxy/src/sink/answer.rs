@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, compressible, may_compress, storable, stored_fields,
+    Storable, Timestamp, Unstorable, may_compress, may_decode, storable, stored_fields,
     strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
@@ -184,19 +184,23 @@ impl FillSink {
         }
     }
 
-    /// Text that the origin left plain is coded at the edge, for those who accept it.
+    /// Text that the origin left plain is coded at the edge, for those who accept it; what it coded is decoded there for
+    /// those who do not, where the rule says so.
     pub(super) fn coding(&self, status: StatusCode, fields: &HeaderMap) -> Coding {
         let policy = self.asked.policy();
-        let wanted = self.proxy.tier().kind() == TierKind::Edge
-            && policy.gzip
-            && status == StatusCode::OK
-            && may_compress(fields, &policy.storage.targets)
-            && self.want.is_none_or(|want| want >= policy.gzip_min)
-            && compressible(fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes));
-        if wanted {
-            Coding::Negotiable
-        } else {
-            Coding::AsIs
+        let targets = &policy.storage.targets;
+        if self.proxy.tier().kind() != TierKind::Edge || status != StatusCode::OK {
+            return Coding::AsIs;
+        }
+        let codes = !policy.codings.is_empty()
+            && may_compress(fields, targets, &policy.compress_types)
+            && self.want.is_none_or(|want| want >= policy.gzip_min);
+        if codes {
+            return Coding::Negotiable;
+        }
+        match may_decode(fields, targets) {
+            Some(coding) if policy.decode => Coding::Decodable(coding),
+            _ => Coding::AsIs,
         }
     }
 

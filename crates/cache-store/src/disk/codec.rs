@@ -1,7 +1,7 @@
 //! Records as they lie on disk. Each begins with a version byte; what is of another version, too long, cut or followed
 //! by anything does not decode, which is a miss. No length is believed before it was compared with a bound.
 //!
-//! All integers are little-endian. Version 2 (1 had no hidden fields):
+//! All integers are little-endian. Version 3 (2 knew gzip alone of the codings, 1 had no hidden fields):
 //!
 //! ```text
 //! head key   version, primary u128, variant u64
@@ -9,15 +9,15 @@
 //! chunk      version, length u32, bytes
 //! head       version, 0, boot u32, counter u64, revision u32, epoch u64, n u64, status u16,
 //!            lifetime u64, source u8, initial age u64, received u64, while-revalidate u64, if-error u64, flags u8,
-//!            length u64, coding u8 [boot u32, counter u64, revision u32], body u8 [object u128, count u32, sums],
-//!            scopes u32, ids, hidden u32, bytes, fields length u32, status length u32, record to the end
+//!            length u64, coding u8 [content coding u8; recoding u8, boot u32, counter u64, revision u32],
+//!            body u8 [object u128, count u32, sums], scopes u32, ids, hidden u32, bytes, fields length u32, status length u32, record to the end
 //! variants   version, 1, lists u8, each: names u16, each: length u16, bytes; digests u8, u64s
 //! ```
 //!
 //! foyer adds the checksum over key and value, and compares it before anything is decoded here.
 
 use crate::CHUNK_BYTES;
-use crate::head::{Body, CACHE_STATUS, Coding, Head};
+use crate::head::{Body, CACHE_STATUS, Coding, Head, Recoding};
 use crate::hidden::Hidden;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::memo::Memo;
@@ -25,13 +25,13 @@ use crate::variants::Variants;
 use bytes::{Buf, BufMut, Bytes};
 use foyer::{Code, Error, ErrorKind, Result};
 use http::{HeaderName, StatusCode};
-use seawall_http_cache::{Freshness, LifetimeSource, Timestamp};
+use seawall_http_cache::{ContentCoding, Freshness, LifetimeSource, Timestamp};
 use seawall_purge::{BootId, Epoch, Generation, Label, PurgeSeq, ScopeId};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// The longest head or variants record: the longest inline body, as much again for fields, and checksums of 48 GiB in
 /// chunks.
 pub(crate) const ENTRY_BYTES_MAX: usize = 512 << 10;
@@ -173,7 +173,7 @@ impl Code for Entry {
                     Body::Inline => 0,
                     Body::Chunks { sums, .. } => sums.len(),
                 };
-                // the index without its lists is 147 bytes at most
+                // the index without its lists is 148 bytes at most
                 let lists = 8 * (sums + head.scopes.len()) + head.hidden.bytes().len();
                 150 + lists + head.record.len()
             }
@@ -248,8 +248,16 @@ fn index_of(head: &Head) -> Vec<u8> {
     match head.coding {
         Coding::AsIs => out.put_u8(0),
         Coding::Negotiable => out.put_u8(1),
-        Coding::GzipOf(generation, revision) => {
+        Coding::Decodable(coding) => {
             out.put_u8(2);
+            out.put_u8(content_coding_code(coding));
+        }
+        Coding::Recoded(recoding, generation, revision) => {
+            out.put_u8(3);
+            out.put_u8(match recoding {
+                Recoding::Identity => 0,
+                Recoding::To(coding) => content_coding_code(coding),
+            });
             put_generation(&mut out, generation);
             out.put_u32_le(revision);
         }
@@ -321,7 +329,14 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
     let coding = match rest.try_get_u8().ok()? {
         0 => Coding::AsIs,
         1 => Coding::Negotiable,
-        2 => Coding::GzipOf(get_generation(rest)?, rest.try_get_u32_le().ok()?),
+        2 => Coding::Decodable(content_coding_of(rest.try_get_u8().ok()?)?),
+        3 => {
+            let recoding = match rest.try_get_u8().ok()? {
+                0 => Recoding::Identity,
+                code => Recoding::To(content_coding_of(code)?),
+            };
+            Coding::Recoded(recoding, get_generation(rest)?, rest.try_get_u32_le().ok()?)
+        }
         _ => return None,
     };
     let body = match rest.try_get_u8().ok()? {
@@ -413,6 +428,23 @@ fn decode_variants(mut rest: &[u8]) -> Option<Variants> {
         return None;
     }
     Variants::from_parts(lists, digests)
+}
+
+fn content_coding_code(coding: ContentCoding) -> u8 {
+    match coding {
+        ContentCoding::Gzip => 1,
+        ContentCoding::Brotli => 2,
+        ContentCoding::Zstd => 3,
+    }
+}
+
+fn content_coding_of(code: u8) -> Option<ContentCoding> {
+    Some(match code {
+        1 => ContentCoding::Gzip,
+        2 => ContentCoding::Brotli,
+        3 => ContentCoding::Zstd,
+        _ => return None,
+    })
 }
 
 fn source_code(source: LifetimeSource) -> u8 {

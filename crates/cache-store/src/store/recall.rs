@@ -1,8 +1,8 @@
 //! What a disk has of a key comes to memory, where lookups find it.
 
-use super::{CacheStore, VARIANT_NONE, gzip_variant, version_of};
+use super::{CacheStore, VARIANT_NONE, recoded_variant, version_of};
 use crate::disk::tier::Tier;
-use crate::head::{Coding, Head};
+use crate::head::{Head, Recoding};
 use crate::key::{Entry, HeadKey};
 use seawall_http_cache::Fields;
 
@@ -33,7 +33,7 @@ impl CacheStore {
                     return false;
                 }
                 self.sample.note(key, VARIANT_NONE, &head);
-                self.recall_gzip(disk, key, VARIANT_NONE, &head).await;
+                self.recall_recoded(disk, key, VARIANT_NONE, &head).await;
                 return true;
             }
             Entry::Variants(variants) => variants,
@@ -52,17 +52,19 @@ impl CacheStore {
                     _ => continue,
                 },
             };
-            self.recall_gzip(disk, key, variant, &head).await;
+            self.recall_recoded(disk, key, variant, &head).await;
             found = true;
         }
         found
     }
 
-    /// The coding beside a copy comes along, or it would be coded again.
-    async fn recall_gzip(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
-        let coded = gzip_variant(variant);
-        if head.coding == Coding::Negotiable && self.entry(key, coded).is_none() {
-            self.recall_slot(disk, key, coded).await;
+    /// The codings beside a copy come along, or they would be made again.
+    async fn recall_recoded(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
+        for &recoding in Recoding::all_of(head.coding) {
+            let recoded = recoded_variant(variant, recoding);
+            if self.entry(key, recoded).is_none() {
+                self.recall_slot(disk, key, recoded).await;
+            }
         }
     }
 

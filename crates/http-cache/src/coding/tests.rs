@@ -54,7 +54,90 @@ fn an_answer_may_be_coded_unless_something_binds_its_bytes() {
             fields.append(*name, HeaderValue::from_static(value));
         }
         assert_eq!(
-            may_compress(&fields, &Targets::default()),
+            may_compress(&fields, &Targets::default(), &CompressTypes::Known),
+            expect,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn an_operator_may_list_what_is_coded() {
+    let patterns = ["text/html", "Application/*", "image/*+xml"].map(|text| text.parse().unwrap());
+    let types = CompressTypes::Listed(patterns.into());
+    for (value, expect) in [
+        ("text/html", true),
+        ("TEXT/HTML; charset=utf-8", true),
+        (" text/html ", true),
+        ("text/css", false),
+        ("text/htm", false),
+        ("text/html5", false),
+        ("application/octet-stream", true),
+        ("application/", false),
+        ("application", false),
+        ("image/svg+XML", true),
+        ("image/+xml", false),
+        ("image/xml", false),
+        ("", false),
+    ] {
+        assert_eq!(types.contain(Some(value.as_bytes())), expect, "{value}");
+    }
+    assert!(!types.contain(None));
+    let events = CompressTypes::Listed(vec!["text/*".parse().unwrap()]);
+    assert!(events.contain(Some(b"text/plain")));
+    assert!(!events.contain(Some(b"Text/Event-Stream")));
+    assert!(!CompressTypes::Listed(Vec::new()).contain(Some(b"text/html")));
+}
+
+#[test]
+fn what_is_no_pattern_of_media_types_is_refused() {
+    for text in [
+        "",
+        "text",
+        "text/",
+        "/html",
+        "*",
+        "*/*",
+        "*/html",
+        "text/*html",
+        "text/*+",
+        "text/h*",
+        "text/html;q=1",
+        "text/a b",
+        "text/**",
+        "text/*+*",
+    ] {
+        assert!(text.parse::<TypePattern>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_only_coding_of_an_answer_may_be_undone_unless_something_binds_its_bytes() {
+    let gzip = ("content-encoding", "gzip");
+    for (lines, expect) in [
+        (vec![gzip], Some(ContentCoding::Gzip)),
+        (
+            vec![("content-encoding", " BR ")],
+            Some(ContentCoding::Brotli),
+        ),
+        (
+            vec![("content-encoding", "zstd")],
+            Some(ContentCoding::Zstd),
+        ),
+        (vec![("content-encoding", "identity")], None),
+        (vec![("content-encoding", "gzip, br")], None),
+        (vec![gzip, gzip], None),
+        (vec![gzip, ("cache-control", "no-transform")], None),
+        (vec![gzip, ("content-range", "bytes 0-1/2")], None),
+        (vec![gzip, ("repr-digest", "x")], None),
+        (vec![], None),
+    ] {
+        let mut fields = HeaderMap::new();
+        for (name, value) in &lines {
+            fields.append(*name, HeaderValue::from_static(value));
+        }
+        assert_eq!(
+            may_decode(&fields, &Targets::default()),
             expect,
             "{lines:?}"
         );

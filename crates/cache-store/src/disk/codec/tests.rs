@@ -40,6 +40,17 @@ fn generation() -> impl Strategy<Value = Generation> {
     })
 }
 
+fn content_coding() -> impl Strategy<Value = ContentCoding> {
+    prop::sample::select(&ContentCoding::PREFERRED[..])
+}
+
+fn recoding() -> impl Strategy<Value = Recoding> {
+    prop_oneof![
+        Just(Recoding::Identity),
+        content_coding().prop_map(Recoding::To),
+    ]
+}
+
 prop_compose! {
     fn head()(
         generation in generation(),
@@ -51,7 +62,8 @@ prop_compose! {
         coding in prop_oneof![
             Just(Coding::AsIs),
             Just(Coding::Negotiable),
-            (generation(), any::<u32>()).prop_map(|(g, r)| Coding::GzipOf(g, r)),
+            content_coding().prop_map(Coding::Decodable),
+            (recoding(), generation(), any::<u32>()).prop_map(|(to, g, r)| Coding::Recoded(to, g, r)),
         ],
         value in "[ -~]{0,40}",
         (members, hidden) in ("[a-z; ]{0,20}", "([a-z]{1,9}(: [!-~]{0,9})?\n){0,4}"),
@@ -167,7 +179,7 @@ fn the_format_of_version_2_stays_as_it_is() {
         primary: 0x11,
         variant: 0x22,
     };
-    golden(&key, "02 11000000000000000000000000000000 2200000000000000");
+    golden(&key, "03 11000000000000000000000000000000 2200000000000000");
     let key = ChunkKey {
         object: 0x11,
         generation,
@@ -175,16 +187,16 @@ fn the_format_of_version_2_stays_as_it_is() {
     };
     golden(
         &key,
-        "02 11000000000000000000000000000000 03000000 0201000000000000 05000000",
+        "03 11000000000000000000000000000000 03000000 0201000000000000 05000000",
     );
-    golden(&Chunk(Bytes::from_static(b"abc")), "02 03000000 616263");
+    golden(&Chunk(Bytes::from_static(b"abc")), "03 03000000 616263");
 
     let mut variants = Variants::default();
     variants.add_list(&[http::header::ACCEPT]);
     variants.add_variant(9);
     golden(
         &Entry::Variants(Arc::new(variants)),
-        "02 01 01 0100 0600 616363657074 01 0900000000000000",
+        "03 01 01 0100 0600 616363657074 01 0900000000000000",
     );
 
     let mut fields = HeaderMap::new();
@@ -213,7 +225,7 @@ fn the_format_of_version_2_stays_as_it_is() {
         object: 0x11,
         sums: [0x44].into(),
     };
-    let common = "02 00 03000000 0201000000000000 01000000 0700000000000000 0800000000000000 c800 \
+    let common = "03 00 03000000 0201000000000000 01000000 0700000000000000 0800000000000000 c800 \
                   3c00000000000000 02 0100000000000000 e803000000000000 0200000000000000 0300000000000000 02";
     // "HTTP/1.1 200 OK\r\na: b\r\n", "cache-status: s, "
     let record =
@@ -228,11 +240,12 @@ fn the_format_of_version_2_stays_as_it_is() {
             "{common} 0200000000000000 01 00 01000000 3300000000000000 07000000 613a20630a640a 17000000 11000000 {record} 7879"
         ),
     );
-    let coding = Coding::GzipOf(generation, 4);
+    let gzip = Recoding::To(ContentCoding::Gzip);
+    let coding = Coding::Recoded(gzip, generation, 4);
     golden(
         &Entry::Head(Arc::new(Head::new(parts(70_000, coding), None))),
         &format!(
-            "{common} 7011010000000000 02 03000000 0201000000000000 04000000 \
+            "{common} 7011010000000000 03 01 03000000 0201000000000000 04000000 \
              01 11000000000000000000000000000000 01000000 4400000000000000 \
              01000000 3300000000000000 07000000 613a20630a640a 17000000 11000000 {record}"
         ),
@@ -288,6 +301,22 @@ fn chunked() -> Head {
         sums: Arc::new([]),
     };
     Head::new(parts, None)
+}
+
+#[test]
+fn each_content_coding_has_a_code_that_stays_its_own() {
+    for (code, coding) in [
+        (1, ContentCoding::Gzip),
+        (2, ContentCoding::Brotli),
+        (3, ContentCoding::Zstd),
+    ] {
+        assert_eq!(content_coding_code(coding), code);
+        assert_eq!(content_coding_of(code), Some(coding));
+    }
+    // 0 stands for none, where that may be
+    for code in [0, 4, 255] {
+        assert_eq!(content_coding_of(code), None);
+    }
 }
 
 #[test]
