@@ -15,6 +15,7 @@
 //! | `cache_control`, `targeted`, `age` | the directives of RFC 9111 §5.2 and RFC 5861; those for this cache alone (RFC 9213); `Age` |
 //! | `storable`, `freshness`, `reuse` | RFC 9111 §3, §4.2, §4: keep it, how long, use it for this request |
 //! | `vary`, `weights` | RFC 9111 §4.1: the selecting fields and their digest; fields that list ranges with weights |
+//! | `no_vary_search` | which differences of the query do not count (an extension of §4) |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
@@ -41,6 +42,7 @@ mod list;
 mod max_forwards;
 mod method;
 mod negotiate;
+mod no_vary_search;
 mod outcome;
 mod part;
 mod ranges;
@@ -74,6 +76,7 @@ pub use invalidation::{Site, also_invalidated};
 pub use max_forwards::forwards_left;
 pub use method::{is_cacheable_method, is_unsafe_method};
 pub use negotiate::{AcceptEncoding, ContentCoding};
+pub use no_vary_search::QueryVariation;
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
