@@ -126,6 +126,9 @@ pub(crate) fn policy(table: &Table<'_>, base: &Policy) -> Policy {
         storage.targets = targets;
     }
     codings(table, &mut policy);
+    policy.no_vary_search = table
+        .bool("no_vary_search")
+        .unwrap_or(policy.no_vary_search);
     table.table("key", |key| {
         let list = |name| {
             key.strings(name)

@@ -27,8 +27,10 @@ url = "https://origin.example"
 default_ttl = "1m"
 stale_if_error = "1500ms"
 key.sort = true
+no_vary_search = false
 [[service.rules]]
 path = ["/a/*", "**.css"]
+no_vary_search = true
 methods = "GET"
 headers = { accept = "present", cookie = "absent", x-kind = "=b" }
 action = "bypass"
@@ -63,6 +65,7 @@ response_headers = { set = { X-Rule = "one" }, remove = ["server"] }
     assert_eq!((default.gzip_min, rule.gzip_min), (1024, 2048));
     assert_eq!(rule.key.query, QueryRule::Only(vec!["v".into()]));
     assert!(rule.key.sort_query && default.key.sort_query);
+    assert!(rule.no_vary_search && !default.no_vary_search);
     assert_eq!(rule.response_headers.set[0].0, "x-rule");
     assert_eq!(rule.response_headers.remove[0], "server");
 }
@@ -106,6 +109,7 @@ targets = []
         "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a.example\"\n",
     );
     assert!(plain.services()[0].response.keep_targeted);
+    assert!(plain.services()[0].default.no_vary_search);
     assert_eq!(plain.services()[0].default.storage.heuristic_max, 86_400);
 }
 

@@ -1,5 +1,6 @@
 //! What is known of a request before anything is looked up.
 
+use crate::equivalents::Moved;
 use crate::snapshot::Snapshot;
 use crate::standing::Standing;
 use crate::tier::Link;
@@ -24,7 +25,12 @@ pub(crate) struct Asked {
     pub(crate) rule: Option<usize>,
     /// Index of the rule that matches GET of the same, which the key is made by.
     pub(crate) key_rule: Option<usize>,
+    /// Under which it is looked up: its own one, or that of an equivalent URL.
     pub(crate) key: CacheKey,
+    /// Of its own URL: what is fetched for it is stored there.
+    pub(crate) own_key: CacheKey,
+    /// Why `key` is not its own.
+    pub(crate) moved: Option<Moved>,
     pub(crate) scheme: Scheme,
     pub(crate) method: Method,
     /// The version that the request was received in.

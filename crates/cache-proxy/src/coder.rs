@@ -85,7 +85,10 @@ pub(crate) fn follow(
     recoded.length = None;
     recoded.coding = Coding::AsIs;
     let recoded = Arc::new(recoded);
-    match proxy.fills().join(key, &nobody, || memory.is_none()) {
+    match proxy
+        .fills()
+        .join(key, &nobody, asked.key.0, || memory.is_none())
+    {
         Join::Follow(reader, _) => Some((recoded, reader)),
         Join::Lead(reader, fill) => {
             let answer = Answer::Own {

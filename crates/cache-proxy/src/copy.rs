@@ -1,5 +1,6 @@
 //! A response on its way to clients: its head as they get it, whatever holds its body.
 
+use crate::equivalents::UrlSet;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use seawall_cache_store::{Coding, Head, Recoding};
@@ -23,6 +24,8 @@ pub(crate) struct CopyHead {
     pub(crate) label: Label,
     /// What it can be purged by; `None` where that is not known in full, and it is not going to be stored.
     pub(crate) scopes: Option<Arc<[ScopeId]>>,
+    /// The URLs that it declares to be one with the one it was fetched for.
+    pub(crate) equivalents: Option<UrlSet>,
     /// The origin was asked for this answer.
     pub(crate) fetched: bool,
     /// The next server's answer is stale, as that one says.
@@ -50,6 +53,7 @@ impl CopyHead {
             generation: head.generation,
             label: head.label,
             scopes: Some(Arc::from(&head.scopes[..])),
+            equivalents: None,
             fetched: false,
             stale: false,
             framed: true,

@@ -25,13 +25,17 @@ pub(crate) struct Fill {
     pub(crate) key: FillKey,
     pub(crate) growing: Arc<Growing>,
     pub(crate) request: Arc<http::HeaderMap>,
+    /// The key under which its answer is stored.
+    pub(crate) own: u128,
     /// Counted while it runs.
     _slot: Slot,
-    /// Of a fill that nobody can join: known by its key while it runs.
+    /// Of a fill that nobody can join, or that is joined by another key than the one it is stored under: known by that
+    /// while it runs.
     _mark: Option<Mark>,
 }
 
-/// Keys of fills that nobody can join, and how many of each are running; no more than there are fills.
+/// Keys that fills are stored under and cannot be joined by, and how many of each are running; no more than there are
+/// fills.
 type Alone = Mutex<HashMap<u128, usize>>;
 
 #[derive(Debug)]
@@ -122,6 +126,7 @@ impl Fills {
         &self,
         key: FillKey,
         request: &Arc<http::HeaderMap>,
+        own: u128,
         mark: Option<Mark>,
     ) -> Option<Arc<Fill>> {
         if self.running.fetch_add(1, Ordering::AcqRel) >= self.max {
@@ -132,17 +137,19 @@ impl Fills {
             key,
             growing: Growing::new(self.budget.clone()),
             request: request.clone(),
+            own,
             _slot: Slot(self.running.clone()),
             _mark: mark,
         }))
     }
 
-    /// Follows the fill of `key`, or begins it. `changed` is asked under the lock before a fill begins: a fill stores
+    /// Follows the fill of `key`, or begins it; what is begun is stored under `own`. `changed` is asked under the lock before a fill begins: a fill stores
     /// its copy before it leaves the map, so that no gap is left for a second fetch.
     pub(crate) fn join(
         &self,
         key: FillKey,
         request: &Arc<http::HeaderMap>,
+        own: u128,
         changed: impl FnOnce() -> bool,
     ) -> Join {
         let mut shard = self.shard(&key).lock();
@@ -155,7 +162,7 @@ impl Fills {
                 if changed() {
                     return Join::Again;
                 }
-                let Some(fill) = self.make(key, request, None) else {
+                let Some(fill) = self.make(key, request, own, self.mark(key, own)) else {
                     return Join::Full;
                 };
                 place.insert(fill.clone());
@@ -165,27 +172,36 @@ impl Fills {
     }
 
     /// A fill that nobody can join: for answers that may not be shared.
-    pub(crate) fn alone(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Join {
-        let mark = Mark::new(&self.alone, key.key);
-        match self.make(key, request, Some(mark)) {
+    pub(crate) fn alone(&self, key: FillKey, request: &Arc<http::HeaderMap>, own: u128) -> Join {
+        let mark = Mark::new(&self.alone, own);
+        match self.make(key, request, own, Some(mark)) {
             Some(fill) => Join::Lead(fill.growing.reader(), fill),
             None => Join::Full,
         }
     }
 
     /// Begins a fill that nobody reads yet, unless one is running.
-    pub(crate) fn begin(&self, key: FillKey, request: &Arc<http::HeaderMap>) -> Option<Arc<Fill>> {
+    pub(crate) fn begin(
+        &self,
+        key: FillKey,
+        request: &Arc<http::HeaderMap>,
+        own: u128,
+    ) -> Option<Arc<Fill>> {
         let mut shard = self.shard(&key).lock();
         match shard.entry(key) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                let fill = self.make(key, request, None)?;
+                let fill = self.make(key, request, own, self.mark(key, own))?;
                 place.insert(fill.clone());
                 // the first reader ever gets what is for the one who asked, and that one is nobody here
                 drop(fill.growing.reader());
                 Some(fill)
             }
         }
+    }
+
+    fn mark(&self, key: FillKey, own: u128) -> Option<Mark> {
+        (key.key != own).then(|| Mark::new(&self.alone, own))
     }
 
     /// Whether a fill of anything under `key` is running, one that can be joined or not.

@@ -33,7 +33,8 @@ pub(crate) fn invalidate(
     }
     let durabilities: Vec<Durability> = targets
         .iter()
-        .filter_map(|target| end(proxy, key_of_get(asked, target)))
+        .flat_map(|target| keys_of_get(proxy, asked, target))
+        .filter_map(|key| end(proxy, key))
         .collect();
     if durabilities.is_empty() {
         return None;
@@ -107,19 +108,17 @@ fn for_fleet(asked: &Asked, answer: &ResponseHeader, targets: &[String]) -> Chan
     }
 }
 
-/// The key that a GET for `target` has, whatever rule the change falls under.
-fn key_of_get(asked: &Asked, target: &str) -> CacheKey {
+/// The keys whose copies would answer a GET for `target`, whatever rule the change falls under: its own, and those of
+/// equivalent URLs (`No-Vary-Search`).
+fn keys_of_get(proxy: &CacheProxy, asked: &Asked, target: &str) -> Vec<CacheKey> {
     let path = target.split('?').next().unwrap_or_default();
     let service = &asked.service;
     let (policy, _) = service.policy("GET", path, &*asked.fields);
-    cache_key(
-        service,
-        asked.scheme,
-        &asked.host,
-        target,
-        &policy.key,
-        &*asked.fields,
-    )
+    let (scheme, host) = (asked.scheme, &asked.host);
+    let own = cache_key(service, scheme, host, target, &policy.key, &*asked.fields);
+    let mut keys = proxy.keys_of_equivalents(asked, target, &policy.key);
+    keys.push(own);
+    keys
 }
 
 /// What is not stored, and is not being fetched, needs no entry: there are more URLs than entries.

@@ -9,6 +9,7 @@
 //! - `quick`: the plain fresh hit, without anything allocated
 //! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
+//! - `equivalents`, `recent`: URLs that a response declares to be one by `No-Vary-Search`
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `refreshed`: a stored copy gets the fields of a 304, or of the answer to a HEAD
@@ -23,6 +24,7 @@ mod asking;
 mod coder;
 mod copy;
 mod deliver;
+mod equivalents;
 mod exchange;
 mod fill;
 mod fills;
@@ -38,6 +40,7 @@ mod proxy;
 mod purge_method;
 mod purging;
 mod quick;
+mod recent;
 mod refreshed;
 mod refusal;
 mod scoped;

@@ -2,6 +2,7 @@
 
 use crate::asked::Asked;
 use crate::deliver::Delivered;
+use crate::equivalents::Equivalents;
 use crate::fills::Fills;
 use crate::growing::Budget;
 use crate::link::{self, HOPS_MAX};
@@ -80,6 +81,7 @@ pub struct CacheProxy {
     parts: Arc<Parts>,
     budget: Arc<Budget>,
     unstorable: Unstorable,
+    equivalents: Equivalents,
     metrics: Arc<Metrics>,
     access_log: Option<Arc<AccessLog>>,
     requests: AtomicU64,
@@ -122,6 +124,7 @@ impl CacheProxy {
             parts: Arc::default(),
             budget,
             unstorable: Unstorable::default(),
+            equivalents: Equivalents::default(),
             metrics,
             access_log,
             requests: AtomicU64::new(1),
@@ -177,6 +180,10 @@ impl CacheProxy {
 
     pub(crate) fn unstorable(&self) -> &Unstorable {
         &self.unstorable
+    }
+
+    pub(crate) fn equivalents(&self) -> &Equivalents {
+        &self.equivalents
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -266,6 +273,8 @@ impl CacheProxy {
             rule,
             key_rule,
             key,
+            own_key: key,
+            moved: None,
             scheme,
             method: x.request.method.clone(),
             version: x.request.version,

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::{Body, Coding, Head, HeadParts};
 use seawall_http_cache::{
-    Form, Storable, Timestamp, Vary, freshen, may_compress, may_decode, storable, stored_fields,
-    strip_hop_by_hop, vary,
+    Form, QueryVariation, Storable, Timestamp, Vary, freshen, may_compress, may_decode, storable,
+    stored_fields, strip_hop_by_hop, vary,
 };
 use seawall_purge::Label;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(crate) struct Refreshed {
     pub(crate) withheld: Withheld,
     /// It was selected by other fields before.
     refiled: bool,
+    /// Other URLs are equivalent for it than before (`No-Vary-Search`).
+    pub(crate) declares_otherwise: bool,
 }
 
 /// What becomes of the copy that was stored.
@@ -71,6 +73,7 @@ pub(crate) fn refresh(
     update_fields.remove(header::VIA);
     let mut fields = old.original_fields().fields;
     let names_before = selecting(&fields);
+    let declared_before = QueryVariation::of(&fields);
     let form = match old.coding {
         Coding::Negotiable => Form::CodedHere,
         Coding::AsIs | Coding::Decodable(_) | Coding::Recoded(..) => Form::AsReceived,
@@ -103,6 +106,7 @@ pub(crate) fn refresh(
     }
     let names = selecting(&fields);
     let (policy, targets) = (asked.policy(), &asked.policy().storage.targets);
+    let declares_otherwise = QueryVariation::of(&fields) != declared_before;
     let coding = match old.coding {
         Coding::Negotiable if !may_compress(&fields, targets, &policy.compress_types) => {
             Coding::AsIs
@@ -112,6 +116,10 @@ pub(crate) fn refresh(
     };
     let hidden = show(kind, asked, &mut fields, coding);
     let (freshness, fate, scopes) = match (judged, scopes) {
+        // the update was asked for about another URL, which may be another resource by now
+        (Storable::Yes(_), _) if declares_otherwise && asked.moved.is_some() => {
+            (old.freshness.clone(), Fate::Retired, old.scopes.clone())
+        }
         (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),
         (Storable::No(why), _) if why.is_of_the_request() => {
             (old.freshness.clone(), Fate::Left, old.scopes.clone())
@@ -147,6 +155,7 @@ pub(crate) fn refresh(
         head: Arc::new(head),
         fate,
         refiled: names != names_before,
+        declares_otherwise,
         names,
         withheld,
     }

@@ -122,7 +122,7 @@ impl FillSink {
     fn store(&self, keeping: &Keeping) {
         let store = self.proxy.store();
         let (length, tail) = self.fill.growing.tail();
-        let key = self.asked.key.0;
+        let key = self.asked.own_key.0;
         let mut fields = keeping.head.fields.clone();
         if !matches!(keeping.head.status.as_u16(), 204 | 304) {
             fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -163,10 +163,11 @@ impl FillSink {
         );
         let variant = store.insert(key, &keeping.names, &*self.fill.request, Arc::new(head));
         if let Some(replaced) = &self.before.replaced
-            && replaced.variant != variant
+            && (self.asked.key.0, replaced.variant) != (key, variant)
         {
             // it was asked about, or a purge took it, and another response came with other selecting fields (RFC 9111
             // §4.3.3): it would be found again, and asked about each time, should its `Date` be the later one
+            let key = self.asked.key.0;
             store.retire(key, replaced.variant, replaced.head.generation);
         }
     }
@@ -238,7 +239,7 @@ impl Wire for FillSink {
         if let Body::Keep(keeping) = &mut self.body {
             for (index, chunk) in whole {
                 let (store, generation) = (self.proxy.store(), keeping.head.generation);
-                let sum = store.put_chunk(self.asked.key.0, generation, index, chunk);
+                let sum = store.put_chunk(self.asked.own_key.0, generation, index, chunk);
                 keeping.sums.push(sum);
             }
             let limit = self

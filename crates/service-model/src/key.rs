@@ -4,7 +4,7 @@ use crate::host::canonical_host;
 use crate::service::{Scheme, Service};
 use crate::target::{canonical_target, split_target};
 use http::HeaderName;
-use seawall_http_cache::Fields;
+use seawall_http_cache::{Fields, QueryVariation};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -135,6 +135,16 @@ impl Frames {
     }
 }
 
+/// What stands in a key for the query.
+enum Query<'q> {
+    /// What the rules leave of it.
+    Keyed,
+    /// Nothing: all queries of the path.
+    Any,
+    /// What counts of that for a response that declared so, as it was learned the time with this number.
+    Counted(&'q QueryVariation, u64),
+}
+
 /// Computes the key of a request. `host` as sent, `target` in origin form. Nothing is allocated where the rules are
 /// the default ones, unless the target has a percent-encoding in lower case.
 pub fn cache_key(
@@ -144,6 +154,51 @@ pub fn cache_key(
     target: &str,
     rules: &KeyRules,
     fields: &dyn Fields,
+) -> CacheKey {
+    key_of(service, scheme, host, target, rules, fields, &Query::Keyed)
+}
+
+/// What the keys of all queries of a path have in common, as a key of its own: nothing is stored under it.
+pub fn path_key(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+) -> CacheKey {
+    key_of(service, scheme, host, target, rules, fields, &Query::Any)
+}
+
+/// The same for all URLs that are equivalent for a response that declared `variation` (draft-ietf-httpbis-no-vary-search
+/// §6), and whose query is the same by the rules or differs in what does not count. `learned` tells apart when that was
+/// heard. Nothing is stored under it.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "those of a key, and what was declared"
+)]
+pub fn equivalence_key(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+    variation: &QueryVariation,
+    learned: u64,
+) -> CacheKey {
+    let query = Query::Counted(variation, learned);
+    key_of(service, scheme, host, target, rules, fields, &query)
+}
+
+fn key_of(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+    of: &Query<'_>,
 ) -> CacheKey {
     let target = canonical_target(target);
     let (path, query) = split_target(&target);
@@ -157,8 +212,15 @@ pub fn cache_key(
     }
     frame(b'h', &host);
     frame(b'p', path.as_bytes());
-    if let Some(query) = query {
-        frame(b'q', query.as_bytes());
+    match (of, query) {
+        (Query::Keyed, Some(query)) => frame(b'q', query.as_bytes()),
+        (Query::Keyed, None) => {}
+        (Query::Any, _) => frame(b'a', b""),
+        (Query::Counted(variation, learned), query) => {
+            let query = query.as_deref().map(str::as_bytes);
+            frame(b'l', &learned.to_le_bytes());
+            frame(b'e', &variation.canonical(query));
+        }
     }
     for name in &rules.headers {
         frame(b'n', name.as_str().as_bytes());

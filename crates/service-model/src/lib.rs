@@ -24,7 +24,7 @@ mod target;
 
 pub use edit::FieldEdits;
 pub use host::{HostPattern, ParseHostError, canonical_host};
-pub use key::{CacheKey, KeyRules, QueryRule, cache_key};
+pub use key::{CacheKey, KeyRules, QueryRule, cache_key, equivalence_key, path_key};
 pub use rule::{CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
 pub use scopes::{TagsError, TooManySegments, any_query_scope, scope_ids, tags};
 pub use service::{

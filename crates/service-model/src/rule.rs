@@ -23,6 +23,8 @@ pub struct Policy {
     pub codings: Vec<ContentCoding>,
     /// What is coded at all.
     pub compress_types: CompressTypes,
+    /// What a response declares by `No-Vary-Search` counts: one copy answers all URLs that it makes equivalent.
+    pub no_vary_search: bool,
     /// Shorter bodies are left alone, in bytes.
     pub gzip_min: u64,
     /// What came coded is decoded at the edge for clients that do not accept its coding.
@@ -44,6 +46,7 @@ impl Default for Policy {
             key: KeyRules::default(),
             codings: ContentCoding::PREFERRED.into(),
             compress_types: CompressTypes::default(),
+            no_vary_search: true,
             gzip_min: 1024,
             decode: false,
             request_headers: FieldEdits::default(),

@@ -20,6 +20,7 @@ mod last_good;
 mod listeners;
 mod membership;
 mod messages;
+mod no_vary_search;
 mod operating;
 mod passing;
 mod purge_method;

@@ -31,19 +31,29 @@ const LOOKS_MAX: usize = 4;
 pub(super) async fn cached<W: Wire>(
     proxy: &Arc<CacheProxy>,
     x: &mut Exchange<W>,
-    asked: &Arc<Asked>,
+    own: &Arc<Asked>,
 ) -> Way {
-    let directives = asked.directives;
-    let key = asked.key.0;
+    let directives = own.directives;
     let mut asked_disk = !proxy.store().has_disk();
     // a copy that has lost what this request wants, and cannot get it back now
     let mut lost = None;
+    // what was fetched for an equivalent URL was none for this one
+    let mut alike = true;
     for _ in 0..LOOKS_MAX {
-        let mut found = proxy.store().lookup(key, &*asked.fields);
+        let (mut asked, mut set) = (own.clone(), None);
+        let mut found = proxy.store().lookup(own.key.0, &*own.fields);
         if !matches!(found, Found::Copy { .. }) && !std::mem::replace(&mut asked_disk, true) {
-            proxy.store().recall(key, &*asked.fields).await;
-            found = proxy.store().lookup(key, &*asked.fields);
+            proxy.store().recall(own.key.0, &*own.fields).await;
+            found = proxy.store().lookup(own.key.0, &*own.fields);
         }
+        if alike && !matches!(found, Found::Copy { .. }) {
+            let elsewhere = proxy.elsewhere(own).await;
+            set = elsewhere.set;
+            if let Some((moved, copy)) = elsewhere.moved {
+                (asked, found, set) = (moved, copy, None);
+            }
+        }
+        let (asked, key) = (&asked, asked.key.0);
         let now = seawall_client_conn::now();
         let replaced = match &found {
             Found::Copy { head, variant } => Some(Stored {
@@ -114,9 +124,14 @@ pub(super) async fn cached<W: Wire>(
         let seen = stored
             .as_ref()
             .map(|s| (s.head.generation, s.head.revision));
+        // requests for equivalent URLs share a fetch, as far as what the path's responses declared says so
+        let (joined, varies) = match &set {
+            Some((set, before)) => (set.key, before.unwrap_or(key)),
+            None => (key, key),
+        };
         let fill_key = FillKey {
-            key,
-            variant: proxy.store().fill_variant(key, &*asked.fields),
+            key: joined,
+            variant: proxy.store().fill_variant(varies, &*asked.fields),
             floor: asked.floor(replaced.as_ref().map(|of| &*of.head)),
         };
         if stored.is_none()
@@ -133,18 +148,28 @@ pub(super) async fn cached<W: Wire>(
             return Way::Pass(forward, covered);
         }
         let join = if alone {
-            proxy.fills().alone(fill_key, &asked.fields)
+            proxy
+                .fills()
+                .alone(fill_key, &asked.fields, asked.own_key.0)
         } else {
-            proxy.fills().join(fill_key, &asked.fields, || {
-                match proxy.store().lookup(key, &*asked.fields) {
-                    Found::Copy { head, .. } => {
-                        Some((head.generation, head.revision)) != seen
-                            && Some(head.generation) != lost
-                            && matches!(proxy.standing(asked, &head, now), Standing::Usable(_))
+            proxy
+                .fills()
+                .join(fill_key, &asked.fields, asked.own_key.0, || {
+                    if let Some((set, before)) = &set
+                        && proxy.has_come(asked, set, *before)
+                    {
+                        return true;
                     }
-                    _ => false,
-                }
-            })
+                    match proxy.store().lookup(key, &*asked.fields) {
+                        Found::Copy { head, .. } => {
+                            Some((head.generation, head.revision)) != seen
+                                && Some(head.generation) != lost
+                                && asked.is_answered_by(&head)
+                                && matches!(proxy.standing(asked, &head, now), Standing::Usable(_))
+                        }
+                        _ => false,
+                    }
+                })
         };
         let (mut reader, fill, led) = match join {
             Join::Again => continue,
@@ -190,6 +215,10 @@ pub(super) async fn cached<W: Wire>(
             } => {
                 drop(reader);
                 if !led && !share.admits(&fill.request, &asked.fields) {
+                    continue;
+                }
+                if !led && !asked.is_answered_by(&head) {
+                    alike = false;
                     continue;
                 }
                 let story = Story {
@@ -242,6 +271,9 @@ pub(super) async fn cached<W: Wire>(
                 withheld,
             } => {
                 let mine = led || share.admits(&fill.request, &asked.fields);
+                let same = fill.own == asked.own_key.0
+                    || head.equivalents.as_ref().is_some_and(|of| asked.is_of(of));
+                alike &= same;
                 let now = seawall_client_conn::now();
                 if !led && (head.failed || is_upstream_error(head.status)) {
                     // for the one who asked no stale copy would do; for this one it may
@@ -274,7 +306,7 @@ pub(super) async fn cached<W: Wire>(
                     || head.failed
                     || (asked.may_share(head.label, head.scopes.as_deref(), stale)
                         && (!head.stale || accepts()));
-                if !mine || !shared {
+                if !mine || !shared || !(same || head.failed) {
                     // not this one's answer: the key is remembered, or has its own variant by now
                     continue;
                 }
@@ -292,6 +324,8 @@ pub(super) async fn cached<W: Wire>(
                     detail: None,
                 };
                 let withheld = withheld.as_deref().filter(|_| led);
+                // it lies there, or will
+                let asked = &asked.under(fill.own);
                 let delivered = growing(proxy, x, asked, &head, reader, story, withheld).await;
                 return Way::Delivered(delivered);
             }
@@ -311,9 +345,9 @@ fn is_alone(
 ) -> bool {
     let unstorable = proxy.unstorable();
     let credentials = asked.fields.contains_key(header::AUTHORIZATION)
-        && unstorable.contains(with_credentials(fill.key), now);
+        && unstorable.contains(with_credentials(asked.own_key.0), now);
     // a validation may be joined: there is a copy to share
-    let known = !validates && unstorable.contains(fill.key, now);
+    let known = !validates && unstorable.contains(asked.own_key.0, now);
     // another one's answer will do, and this one's is for nobody else
     let own = directives.no_store && !proxy.fills().has(fill);
     credentials || known || own
@@ -359,7 +393,7 @@ fn refresh(
         variant: proxy.store().fill_variant(asked.key.0, &*asked.fields),
         floor: asked.floor(Some(&stored.head)),
     };
-    if let Some(fill) = proxy.fills().begin(key, &asked.fields) {
+    if let Some(fill) = proxy.fills().begin(key, &asked.fields, asked.own_key.0) {
         let replaced = Some(stored.clone());
         let asked = Arc::new(Asked {
             refresh: true,

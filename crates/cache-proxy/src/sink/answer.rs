@@ -121,6 +121,10 @@ impl FillSink {
         } else {
             Share::FirstOnly
         };
+        // before it gets its generation
+        let equivalents = keep
+            .then(|| self.proxy.declared(&self.asked, &response.headers))
+            .flatten();
         let head = Arc::new(CopyHead {
             status: response.status,
             fields,
@@ -132,13 +136,14 @@ impl FillSink {
             generation: self.generation,
             label: learned.label(),
             scopes: scopes.as_deref().map(Arc::from),
+            equivalents,
             fetched: learned.fetched(),
             stale: learned.stale(),
             framed: end_is_seen,
             detail,
             failed,
         });
-        let key = self.asked.key.0;
+        let key = self.asked.own_key.0;
         let (store, unstorable) = (self.proxy.store(), self.proxy.unstorable());
         if freshness.is_some() {
             unstorable.forget(key);
@@ -160,7 +165,7 @@ impl FillSink {
             && !failed
             && supersedes(response.status, why)
         {
-            store.retire(key, *variant, head.generation);
+            store.retire(self.asked.key.0, *variant, head.generation);
         }
         self.body = match (keep, freshness, scopes) {
             (true, Some(freshness), Some(scopes)) => Body::Keep(Box::new(Keeping {

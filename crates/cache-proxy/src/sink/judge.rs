@@ -147,11 +147,13 @@ impl FillSink {
         }
         let variant = refreshed.put(&self.proxy, &self.asked, stored);
         if refreshed.fate == Fate::Left && self.asked.fields.contains_key(header::AUTHORIZATION) {
-            let key = with_credentials(self.asked.key.0);
+            let key = with_credentials(self.asked.own_key.0);
             self.proxy.unstorable().remember(key, now);
         }
         self.proxy.metrics().fills.revalidated.inc();
         let share = match refreshed.fate {
+            // who waits may have asked for an equivalent URL, which it says no more
+            _ if refreshed.declares_otherwise => Share::FirstOnly,
             Fate::Kept => Share::Selecting(refreshed.names.into()),
             // it may be used for this answer, and not be kept
             Fate::Left | Fate::Retired => Share::FirstOnly,

@@ -1,0 +1,316 @@
+//! URLs that are equivalent for a response, as it declares by `No-Vary-Search` (draft-ietf-httpbis-no-vary-search-09 §7).
+//!
+//! A copy lies under the key of the URL that it was fetched for, and its own URL finds it there without any of this. What
+//! is kept here is in memory alone: what the responses of a path declared, and where copies of equivalent URLs lie. What
+//! is forgotten, by a restart or for want of room, makes misses, and what is learned again begins anew: a change ends the
+//! copies of all URLs that are equivalent to its own as far as that is known here, and those of which it is not known
+//! answer their own URL alone.
+
+use crate::CacheProxy;
+use crate::asked::Asked;
+use crate::recent::Recent;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use seawall_cache_store::{Found, Head};
+use seawall_http_cache::QueryVariation;
+use seawall_purge::Generation;
+use seawall_service_model::{CacheKey, KeyRules, equivalence_key, path_key};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Paths whose declarations are remembered, and declarations of one path, newest first.
+const PATHS_MAX: usize = 1 << 16;
+const PER_PATH_MAX: usize = 8;
+/// Different declarations of all paths: most sites have a handful. What comes beyond is not followed.
+const VARIATIONS_MAX: usize = 1024;
+/// Sets of equivalent URLs of which copies are known, and copies of one set, newest first: they differ in variants.
+const SETS_MAX: usize = 1 << 17;
+const PER_SET_MAX: usize = 4;
+
+/// All that a node knows of them.
+#[derive(Debug)]
+pub(crate) struct Equivalents {
+    /// While nothing was ever declared nothing has to be looked up.
+    in_force: AtomicBool,
+    variations: Mutex<HashSet<Arc<QueryVariation>>>,
+    paths: Recent<Arc<[Declared]>>,
+    sets: Recent<Arc<[Place]>>,
+    /// Times that something was learned.
+    learned: AtomicU64,
+}
+
+/// What a response of a path declared.
+#[derive(Clone, Debug)]
+struct Declared {
+    variation: Arc<QueryVariation>,
+    /// Which time it was learned. It is part of the keys of the sets: what was forgotten once is found by none of them.
+    learned: u64,
+}
+
+/// Where a copy may lie.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: u128,
+    /// Older copies there answer their own URL alone: changes that they missed were told to nobody.
+    since: Generation,
+}
+
+/// A set of equivalent URLs: those for which a response that declared `variation` is the same.
+#[derive(Clone, Debug)]
+pub(crate) struct UrlSet {
+    variation: Arc<QueryVariation>,
+    learned: u64,
+    pub(crate) key: u128,
+}
+
+/// Why a request is looked up under the key of another URL.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    variation: Arc<QueryVariation>,
+    since: Generation,
+}
+
+impl Moved {
+    /// Whether `head`, which lies under the key that the request was moved to, is of an equivalent URL.
+    fn admits(&self, head: &Head) -> bool {
+        head.generation >= self.since
+            && QueryVariation::of(&head.original_fields().fields).as_ref() == Some(&*self.variation)
+    }
+}
+
+impl Default for Equivalents {
+    fn default() -> Self {
+        Self {
+            in_force: AtomicBool::new(false),
+            variations: Mutex::default(),
+            paths: Recent::new(PATHS_MAX),
+            sets: Recent::new(SETS_MAX),
+            learned: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Equivalents {
+    /// One value for all that say the same. `None`: there is no room.
+    fn shared(&self, variation: QueryVariation) -> Option<Arc<QueryVariation>> {
+        let mut variations = self.variations.lock();
+        if let Some(known) = variations.get(&variation) {
+            return Some(known.clone());
+        }
+        if variations.len() >= VARIATIONS_MAX {
+            variations.retain(|known| Arc::strong_count(known) > 1);
+        }
+        if variations.len() >= VARIATIONS_MAX {
+            return None;
+        }
+        let variation = Arc::new(variation);
+        variations.insert(variation.clone());
+        Some(variation)
+    }
+
+    /// A response of the path declared `variation`, which is the newest from now on.
+    fn learn(&self, path: u128, variation: QueryVariation) -> Option<Declared> {
+        let variation = self.shared(variation)?;
+        self.in_force.store(true, Ordering::Release);
+        let mut newest = Declared {
+            variation,
+            learned: self.learned.fetch_add(1, Ordering::Relaxed),
+        };
+        self.paths.change(path, |known| {
+            let known = known.unwrap_or_default();
+            let is_same = |of: &&Declared| of.variation == newest.variation;
+            if let Some(same) = known.iter().find(is_same) {
+                newest.learned = same.learned;
+            }
+            let rest = known.iter().filter(|of| !is_same(of)).cloned();
+            std::iter::once(newest.clone())
+                .chain(rest)
+                .take(PER_PATH_MAX)
+                .collect()
+        });
+        Some(newest)
+    }
+
+    fn places(&self, set: &UrlSet) -> Arc<[Place]> {
+        self.sets.get(set.key).unwrap_or_default()
+    }
+
+    /// A copy for the set is going to lie under `key`.
+    fn put(&self, set: &UrlSet, key: u128, next: impl FnOnce() -> Generation) {
+        self.sets.change(set.key, |known| {
+            let known = known.unwrap_or_default();
+            let same = known.iter().find(|place| place.key == key);
+            let newest = Place {
+                key,
+                since: same.map_or_else(next, |same| same.since),
+            };
+            let rest = known.iter().copied().filter(|place| place.key != key);
+            std::iter::once(newest)
+                .chain(rest)
+                .take(PER_SET_MAX)
+                .collect()
+        });
+    }
+}
+
+/// The sets that a target belongs to, by all that responses of its path declared, newest first.
+fn sets(equivalents: &Equivalents, asked: &Asked, target: &str, rules: &KeyRules) -> Vec<UrlSet> {
+    if !equivalents.in_force.load(Ordering::Acquire) {
+        return Vec::new();
+    }
+    let path = path_of(asked, target, rules);
+    let declared = equivalents.paths.get(path).unwrap_or_default();
+    declared
+        .iter()
+        .map(|declared| set(asked, target, rules, declared))
+        .collect()
+}
+
+fn path_of(asked: &Asked, target: &str, rules: &KeyRules) -> u128 {
+    let (service, fields) = (&asked.service, &*asked.fields);
+    path_key(service, asked.scheme, &asked.host, target, rules, fields).0
+}
+
+fn set(asked: &Asked, target: &str, rules: &KeyRules, declared: &Declared) -> UrlSet {
+    let Declared { variation, learned } = declared.clone();
+    let (service, fields) = (&asked.service, &*asked.fields);
+    let key = equivalence_key(
+        service,
+        asked.scheme,
+        &asked.host,
+        target,
+        rules,
+        fields,
+        &variation,
+        learned,
+    );
+    UrlSet {
+        variation,
+        learned,
+        key: key.0,
+    }
+}
+
+/// What is known of a request whose own key has no copy.
+pub(crate) struct Elsewhere {
+    /// The request under the key of an equivalent URL, where a copy lies that answers it.
+    pub(crate) moved: Option<(Arc<Asked>, Found)>,
+    /// By the newest declaration of its path: whose fetch may answer it, and where such answers lay before.
+    pub(crate) set: Option<(UrlSet, Option<u128>)>,
+}
+
+impl CacheProxy {
+    /// Looks for copies of equivalent URLs, in memory and then on the disks.
+    pub(crate) async fn elsewhere(&self, asked: &Arc<Asked>) -> Elsewhere {
+        let mut elsewhere = Elsewhere {
+            moved: None,
+            set: None,
+        };
+        if !asked.policy().no_vary_search {
+            return elsewhere;
+        }
+        let (store, rules) = (self.store(), asked.key_rules());
+        for set in sets(self.equivalents(), asked, &asked.target, rules) {
+            let places = self.equivalents().places(&set);
+            for place in places.iter().filter(|place| place.key != asked.own_key.0) {
+                let mut found = store.lookup(place.key, &*asked.fields);
+                if !matches!(found, Found::Copy { .. }) && store.has_disk() {
+                    store.recall(place.key, &*asked.fields).await;
+                    found = store.lookup(place.key, &*asked.fields);
+                }
+                let moved = Moved {
+                    variation: set.variation.clone(),
+                    since: place.since,
+                };
+                if matches!(&found, Found::Copy { head, .. } if moved.admits(head)) {
+                    let moved = Asked {
+                        key: CacheKey(place.key),
+                        moved: Some(moved),
+                        ..Asked::clone(asked)
+                    };
+                    elsewhere.moved = Some((Arc::new(moved), found));
+                    return elsewhere;
+                }
+            }
+            if elsewhere.set.is_none() {
+                elsewhere.set = Some((set, places.first().map(|place| place.key)));
+            }
+        }
+        elsewhere
+    }
+
+    /// Whether a copy for the set has come since no place of it had one, of which the newest was `before`.
+    pub(crate) fn has_come(&self, asked: &Asked, set: &UrlSet, before: Option<u128>) -> bool {
+        let places = self.equivalents().places(set);
+        let Some(newest) = places.first().filter(|place| place.key != asked.own_key.0) else {
+            return false;
+        };
+        let moved = Moved {
+            variation: set.variation.clone(),
+            since: newest.since,
+        };
+        let found = || self.store().lookup(newest.key, &*asked.fields);
+        before != Some(newest.key)
+            || matches!(found(), Found::Copy { head, .. } if moved.admits(&head))
+    }
+
+    /// What an answer that is going to be stored for `asked` declares, remembered before the copy gets its generation: a
+    /// change that comes after that finds it.
+    pub(crate) fn declared(&self, asked: &Asked, fields: &HeaderMap) -> Option<UrlSet> {
+        if !asked.policy().no_vary_search {
+            return None;
+        }
+        let variation = QueryVariation::of(fields)?;
+        let (target, rules) = (&asked.target, asked.key_rules());
+        let declared = self
+            .equivalents()
+            .learn(path_of(asked, target, rules), variation)?;
+        let set = set(asked, target, rules, &declared);
+        self.equivalents()
+            .put(&set, asked.own_key.0, || self.store().next_generation());
+        Some(set)
+    }
+
+    /// The keys under which copies lie that would answer a GET for `target`, beside its own.
+    pub(crate) fn keys_of_equivalents(
+        &self,
+        asked: &Asked,
+        target: &str,
+        rules: &KeyRules,
+    ) -> Vec<CacheKey> {
+        let equivalents = self.equivalents();
+        sets(equivalents, asked, target, rules)
+            .iter()
+            .flat_map(|set| equivalents.places(set).to_vec())
+            .map(|place| CacheKey(place.key))
+            .collect()
+    }
+}
+
+impl Asked {
+    /// Whether this request's URL is of the set.
+    pub(crate) fn is_of(&self, of: &UrlSet) -> bool {
+        let declared = Declared {
+            variation: of.variation.clone(),
+            learned: of.learned,
+        };
+        set(self, &self.target, self.key_rules(), &declared).key == of.key
+    }
+
+    /// Whether a copy that lies under its key, which may be that of an equivalent URL, is one for it.
+    pub(crate) fn is_answered_by(&self, head: &Head) -> bool {
+        self.moved.as_ref().is_none_or(|moved| moved.admits(head))
+    }
+
+    /// The same request, for copies that lie under `key`.
+    pub(crate) fn under(self: &Arc<Self>, key: u128) -> Arc<Self> {
+        if self.key.0 == key {
+            return self.clone();
+        }
+        Arc::new(Self {
+            key: CacheKey(key),
+            ..Self::clone(self)
+        })
+    }
+}
