@@ -216,6 +216,13 @@ impl Fills {
     pub(crate) fn forget(&self, key: u128) {
         let mut shard = self.shards[key as usize % SHARDS].lock();
         shard.retain(|fill, _| fill.key != key);
+        drop(shard);
+        // some are joined by another key, and there are few of them
+        if self.alone.lock().contains_key(&key) {
+            for shard in &self.shards {
+                shard.lock().retain(|_, fill| fill.own != key);
+            }
+        }
     }
 
     /// No further request joins `fill`.

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Durability;
 use seawall_http_cache::{Site, also_invalidated, string_list};
+use seawall_purge::{Scope, ScopeId};
 use seawall_service_model::named::parse_tag;
 use seawall_service_model::{CacheKey, Invalidate, Scheme, cache_key};
 use seawall_upstream::Settling;
@@ -14,11 +15,11 @@ use std::time::Duration;
 
 /// A device that takes longer to write an invalidation down is waited for no more: the answer is worth more.
 const DURABLE_WAIT: Duration = Duration::from_secs(5);
-/// Groups of one answer that are purged.
-const GROUPS_MAX: usize = 64;
+/// Groups of one answer that end; RFC 9875 §2 asks for 128 at least.
+const GROUPS_MAX: usize = 1024;
 
-/// Ends what is stored under the URI that was changed, and under those that the answer names as changed with it, before
-/// its sender learns of its success: the answer waits until no loss of power can undo it.
+/// Ends what is stored under the URI that was changed, and under those that the answer names as changed with it, and the
+/// copies of the groups that it names, before its sender learns of its success: the answer waits until no loss of power can undo it.
 pub(crate) fn invalidate(
     proxy: &CacheProxy,
     asked: &Asked,
@@ -31,10 +32,14 @@ pub(crate) fn invalidate(
     if asked.service.invalidate == Invalidate::Fleet && !asked.is_from_fleet() {
         proxy.tier().changed(for_fleet(asked, answer, &targets));
     }
+    let groups = groups(answer);
+    let scopes: Vec<ScopeId> = groups.iter().map(|group| scope(asked, group)).collect();
+    let of_groups = (!scopes.is_empty()).then(|| proxy.store().invalidate_scopes(&scopes));
     let durabilities: Vec<Durability> = targets
         .iter()
         .flat_map(|target| keys_of_get(proxy, asked, target))
         .filter_map(|key| end(proxy, key))
+        .chain(of_groups.flatten())
         .collect();
     if durabilities.is_empty() {
         return None;
@@ -91,21 +96,49 @@ fn changed(asked: &Asked, answer: &ResponseHeader) -> Vec<String> {
 fn for_fleet(asked: &Asked, answer: &ResponseHeader, targets: &[String]) -> Changed {
     let (scheme, host) = (asked.scheme.as_str(), String::from_utf8_lossy(&asked.host));
     let url = |target: &String| format!("{scheme}://{host}{target}");
-    let mut tags = Vec::new();
-    let lines = answer.headers.get_all("cache-group-invalidation").iter();
-    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
-    // the lines are one list, and one that cannot be read is ignored as a whole (RFC 9651 §4.2)
-    for group in string_list(&lines.join(&b", "[..])).unwrap_or_default() {
-        let tag = String::from_utf8_lossy(&group).into_owned();
-        if tags.len() < GROUPS_MAX && parse_tag(&tag).is_ok() {
-            tags.push(tag);
-        }
-    }
+    let tags = groups(answer)
+        .iter()
+        .map(|group| String::from_utf8_lossy(group).into_owned())
+        .filter(|tag| parse_tag(tag).is_ok())
+        .collect();
     Changed {
         urls: targets.iter().map(url).collect(),
         service: asked.service.id.0.to_string(),
         tags,
     }
+}
+
+/// The groups that an answer tells to be outdated (RFC 9875 §3), as copies that are of them name them.
+fn groups(answer: &ResponseHeader) -> Vec<Vec<u8>> {
+    let mut groups = Vec::new();
+    let lines = answer.headers.get_all("cache-group-invalidation").iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    // the lines are one list, and one that cannot be read is ignored as a whole (RFC 9651 §4.2)
+    for group in string_list(&lines.join(&b", "[..])).unwrap_or_default() {
+        let group = group.trim_ascii();
+        if !group.is_empty() {
+            groups.push(group.to_vec());
+        }
+    }
+    if groups.len() > GROUPS_MAX {
+        tracing::warn!(
+            groups = groups.len(),
+            "an answer names too many groups: some stay"
+        );
+        groups.truncate(GROUPS_MAX);
+    }
+    groups
+}
+
+/// A group is one of an origin (RFC 9875 §2.1). Here it is one of a service, with the tags of other fields that have the
+/// same name: more than these copies end, and no fewer. So it is where the fleet is told.
+fn scope(asked: &Asked, group: &[u8]) -> ScopeId {
+    let service = &asked.service.id.0;
+    Scope::Tag {
+        service,
+        tag: group,
+    }
+    .id()
 }
 
 /// The keys whose copies would answer a GET for `target`, whatever rule the change falls under: its own, and those of

@@ -10,6 +10,8 @@ pub struct Memo {
     live: AtomicU64,
     /// One more than the earliest time (Unix milliseconds) at which a soft purge made it stale, of those seen; 0: none.
     stale: AtomicU64,
+    /// How often groups had been invalidated when none of its own was among them.
+    alive: AtomicU64,
 }
 
 impl Memo {
@@ -24,6 +26,17 @@ impl Memo {
     pub fn set_live(&self, at: PurgeSeq) {
         self.live
             .fetch_max(at.n.saturating_add(1), Ordering::AcqRel);
+    }
+
+    /// Whether no invalidation of a group up to the one that was counted `at` is of its groups.
+    #[inline]
+    pub(crate) fn is_alive(&self, at: u64) -> bool {
+        self.alive.load(Ordering::Acquire) >= at
+    }
+
+    /// So it is.
+    pub(crate) fn set_alive(&self, at: u64) {
+        self.alive.fetch_max(at, Ordering::AcqRel);
     }
 
     /// Remembers that a soft purge made it stale, and tells the earliest such time that was seen: a second soft purge

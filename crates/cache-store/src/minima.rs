@@ -1,15 +1,20 @@
-//! The minima of one store: what was invalidated, and what was replaced while an older head may lie on a disk.
+//! The minima of one store: what was invalidated, by key or by group, and what was replaced while an older head may lie
+//! on a disk.
 
 use crate::durability::Durability;
+use crate::head::Head;
 use crate::key::HeadKey;
 use crate::minima_log::{Fact, MinimaLog, Table, Urgency};
 use crate::minimum::{Minimums, Version};
-use seawall_purge::Generation;
+use seawall_purge::{Generation, ScopeId};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Keys with a minimum of their own, in each of the two tables, before a shard of them folds.
+/// Keys with a minimum of their own, in each of these two tables, before a shard of them folds.
 const MINIMA_MAX: usize = 1 << 20;
+/// The same for groups.
+const GROUPS_MAX: usize = 1 << 18;
 
 /// The tables in memory. The log's thread reads them to write the log anew.
 #[derive(Debug)]
@@ -19,6 +24,9 @@ pub(crate) struct Tables {
     /// By slot (key and variant): what was replaced there. Asked only of heads that come from a disk, since memory
     /// holds the last one put into a slot by itself; so hits in memory do not pay for it.
     pub(crate) slots: Minimums,
+    /// By the id of a scope: every head below is dead that carries it. Asked at each lookup, of a head once after each
+    /// change of the table.
+    pub(crate) groups: Minimums,
 }
 
 impl Default for Tables {
@@ -26,6 +34,7 @@ impl Default for Tables {
         Self {
             keys: Minimums::new(MINIMA_MAX),
             slots: Minimums::new(MINIMA_MAX),
+            groups: Minimums::new(GROUPS_MAX),
         }
     }
 }
@@ -35,6 +44,7 @@ impl Tables {
         match table {
             Table::Keys => &self.keys,
             Table::Slots => &self.slots,
+            Table::Groups => &self.groups,
         }
     }
 }
@@ -44,6 +54,8 @@ impl Tables {
 pub(crate) struct Minima {
     tables: Arc<Tables>,
     log: Option<MinimaLog>,
+    /// Changes of the table of groups since the start, after they were made.
+    grouped: AtomicU64,
 }
 
 impl Minima {
@@ -51,6 +63,8 @@ impl Minima {
         Self {
             tables,
             log: Some(log),
+            // what the log brought along is a change too
+            grouped: AtomicU64::new(1),
         }
     }
 
@@ -63,6 +77,26 @@ impl Minima {
     /// (the log's thread groups the fsyncs). `None`: nothing outlives the process.
     pub(crate) fn invalidate(&self, key: u128, minimum: Generation) -> Option<Durability> {
         self.raise(Table::Keys, key, minimum.into(), Urgency::Sync)
+    }
+
+    /// Every head below `minimum` that carries one of `scopes` is dead, as [`Self::invalidate`] has it of a key's heads.
+    pub(crate) fn invalidate_scopes(
+        &self,
+        scopes: &[ScopeId],
+        minimum: Generation,
+    ) -> Option<Durability> {
+        let mut last = None;
+        for scope in scopes {
+            last = self.raise(
+                Table::Groups,
+                scope_key(*scope),
+                minimum.into(),
+                Urgency::Sync,
+            );
+        }
+        self.grouped.fetch_add(1, Ordering::AcqRel);
+        // what was appended last is durable last
+        last
     }
 
     /// Heads in `slot` below `minimum` that come from a disk are dead.
@@ -116,16 +150,38 @@ impl Minima {
         self.log.as_ref().map(|log| log.append(fact, urgency))
     }
 
-    /// Whether a head of `key` may be used.
+    /// Whether `head`, which lies under `key`, may be used. Without any invalidation of a group, or any since it was asked
+    /// of this head last, that costs what its key costs.
     #[inline]
-    pub(crate) fn alive(&self, key: u128, generation: Generation) -> bool {
-        self.tables.keys.alive(key, generation.into())
+    pub(crate) fn alive(&self, key: u128, head: &Head) -> bool {
+        self.tables.keys.alive(key, head.generation.into()) && self.alive_by_groups(head)
+    }
+
+    #[inline]
+    fn alive_by_groups(&self, head: &Head) -> bool {
+        // the count first, then the table: a change meanwhile makes the memory too old, never too new
+        let at = self.grouped.load(Ordering::Acquire);
+        if at == 0 || head.memo.is_alive(at) {
+            return true;
+        }
+        let version = Version::from(head.generation);
+        let groups = &self.tables.groups;
+        let alive = (head.scopes.iter()).all(|scope| groups.alive(scope_key(*scope), version));
+        if alive {
+            head.memo.set_alive(at);
+        }
+        alive
     }
 
     /// Whether a head that came from a disk is still what its slot holds, as far as is known.
     pub(crate) fn current(&self, slot: HeadKey, version: Version) -> bool {
         self.tables.slots.alive(slot_id(slot), version)
     }
+}
+
+/// Spread over the shards, which the upper half chooses.
+fn scope_key(scope: ScopeId) -> u128 {
+    u128::from(scope.0) << 64 | u128::from(scope.0)
 }
 
 fn slot_id(slot: HeadKey) -> u128 {

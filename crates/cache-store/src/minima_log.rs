@@ -35,13 +35,14 @@ const COMPACT_BYTES_MIN: u64 = 16 << 20;
 const COMPACT_BYTES_MAX: u64 = FILE_BYTES_MAX - 2 * COMPACT_BYTES_MIN;
 /// More than this is not kept while the log is written anew, which is then tried again later.
 const TAIL_BYTES_MAX: usize = 32 << 20;
-/// A longer file is none of ours: twice the tables' capacity, after growing threefold, is less (2 * 2^20 * 41 * 3).
+/// A longer file is none of ours: the tables' capacity, after growing threefold, is less ((2^20 * 2 + 2^18) * 41 * 3).
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
     Keys,
     Slots,
+    Groups,
 }
 
 /// One line of the log.
@@ -468,7 +469,7 @@ fn write_anew(path: &Path, id: u128, boot: BootId, tables: &Tables) -> io::Resul
     let file = write_new(path, FILE, |file| {
         let mut out = io::BufWriter::with_capacity(1 << 20, file);
         out.write_all(&encode_header(id, boot))?;
-        for table in [Table::Keys, Table::Slots] {
+        for table in [Table::Keys, Table::Slots, Table::Groups] {
             let mut written = Ok(());
             tables.of(table).each(&mut |floor, key, version| {
                 let fact = Fact {
@@ -520,6 +521,7 @@ fn encode(fact: Fact, id: u128) -> [u8; RECORD_BYTES] {
     let table = match fact.table {
         Table::Keys => 0,
         Table::Slots => 1,
+        Table::Groups => 4,
     };
     out.put_u8(table | u8::from(fact.floor) << 1);
     out.put_u128_le(fact.key);
@@ -542,9 +544,11 @@ fn decode(record: &[u8], id: u128) -> Option<Fact> {
     }
     let kind = signed.try_get_u8().ok()?;
     Some(Fact {
-        table: match kind & 1 {
+        table: match kind & 5 {
             0 => Table::Keys,
-            _ => Table::Slots,
+            1 => Table::Slots,
+            4 => Table::Groups,
+            _ => return None,
         },
         floor: kind & 2 != 0,
         key: signed.try_get_u128_le().ok()?,

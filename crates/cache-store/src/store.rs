@@ -214,7 +214,7 @@ impl CacheStore {
         match self.entry(key, VARIANT_NONE) {
             None => Found::Nothing,
             Some(Entry::Head(head)) => {
-                if self.minima.alive(key, head.generation) {
+                if self.minima.alive(key, &head) {
                     Found::Copy {
                         head,
                         variant: VARIANT_NONE,
@@ -249,7 +249,7 @@ impl CacheStore {
     /// The copy under exactly this variant, if it is not dead.
     pub fn exact(&self, key: u128, variant: u64) -> Option<Arc<Head>> {
         match self.entry(key, variant)? {
-            Entry::Head(head) if self.minima.alive(key, head.generation) => Some(head),
+            Entry::Head(head) if self.minima.alive(key, &head) => Some(head),
             _ => None,
         }
     }
@@ -306,7 +306,7 @@ impl CacheStore {
         match self.entry(key, variant) {
             Some(Entry::Head(current)) => {
                 let later = current.generation > head.generation;
-                if later && self.minima.alive(key, current.generation) {
+                if later && self.minima.alive(key, &current) {
                     return;
                 }
             }
@@ -547,6 +547,12 @@ impl CacheStore {
     /// returned first. `None`: there is no disk tier to bring anything back.
     pub fn invalidate(&self, key: u128) -> Option<Durability> {
         self.minima.invalidate(key, self.next_generation())
+    }
+
+    /// Makes every head stored up to now a miss that carries one of `scopes`; as durable as by [`Self::invalidate`].
+    pub fn invalidate_scopes(&self, scopes: &[ScopeId]) -> Option<Durability> {
+        self.minima
+            .invalidate_scopes(scopes, self.next_generation())
     }
 
     /// Makes the head in the slot of `variant` a miss for good if it is of `generation` or an older one: a part of that

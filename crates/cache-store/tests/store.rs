@@ -6,7 +6,7 @@ use seawall_cache_store::{
     Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, Hidden, StoreConfig,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
-use seawall_purge::{BootId, Generation, Label};
+use seawall_purge::{BootId, Generation, Label, ScopeId};
 use seawall_telemetry::{Metrics, NodeKind};
 use std::sync::Arc;
 
@@ -223,6 +223,69 @@ fn what_was_stored_before_an_invalidation_is_dead_and_what_comes_after_is_not() 
     let new = store.next_generation();
     store.insert(1, &[], &request, head(new, 1, Some(b"y")));
     assert_eq!(found(&store, 1, &request), Some(new));
+}
+
+/// A copy of these groups under `key`, made now.
+fn grouped(store: &CacheStore, key: u128, groups: &[u64]) -> Arc<Head> {
+    let parts = HeadParts {
+        generation: store.next_generation(),
+        revision: 0,
+        label: Label::default(),
+        status: StatusCode::OK,
+        fields: &HeaderMap::new(),
+        hidden: Hidden::default(),
+        upstream_cache_status: b"",
+        freshness: freshness(),
+        length: 1,
+        scopes: groups.iter().map(|group| ScopeId(*group)).collect(),
+        coding: Coding::AsIs,
+        object: 7,
+        sums: Arc::new([]),
+    };
+    let head = Arc::new(Head::new(parts, Some(&[b"x"])));
+    store.insert(key, &[], &HeaderMap::new(), head.clone());
+    head
+}
+
+#[test]
+fn an_invalidation_of_a_group_ends_its_copies_of_that_time_and_no_others() {
+    let store = store(64 << 20);
+    let request = HeaderMap::new();
+    let old = grouped(&store, 1, &[10, 11]);
+    grouped(&store, 2, &[11, 12]);
+    grouped(&store, 3, &[]);
+    let lives = || [1, 2, 3].map(|key| found(&store, key, &request).is_some());
+    assert_eq!(lives(), [true; 3]);
+    assert!(
+        store
+            .invalidate_scopes(&[ScopeId(99), ScopeId(10)])
+            .is_none()
+    );
+    // it was found before: what was remembered then does not count
+    assert_eq!(lives(), [false, true, true]);
+    store.insert(1, &[], &request, old);
+    assert_eq!(lives(), [false, true, true]);
+    grouped(&store, 1, &[10, 11]);
+    assert_eq!(lives(), [true; 3]);
+    store.invalidate_scopes(&[ScopeId(11)]);
+    assert_eq!(lives(), [false, false, true]);
+}
+
+#[test]
+fn groups_beyond_the_bound_fold_and_none_is_forgotten() {
+    let store = store(64 << 20);
+    let request = HeaderMap::new();
+    let all = 300_000_u64;
+    for key in 0..100 {
+        grouped(&store, key, &[key as u64]);
+    }
+    let groups: Vec<ScopeId> = (0..all).map(ScopeId).collect();
+    store.invalidate_scopes(&groups);
+    for key in 0..100 {
+        assert!(found(&store, key, &request).is_none(), "{key}");
+        grouped(&store, key, &[key as u64]);
+        assert!(found(&store, key, &request).is_some(), "{key}");
+    }
 }
 
 #[test]

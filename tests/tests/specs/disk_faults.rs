@@ -139,6 +139,40 @@ fn what_was_invalidated_stays_so_after_kill_9() {
 }
 
 #[test]
+fn what_was_invalidated_by_its_group_stays_so_after_kill_9() {
+    let origin = Origin::start(|request, reply| {
+        if request.method == "POST" {
+            return reply.answer(200, &[("cache-group-invalidation", "\"a\"")], b"");
+        }
+        let group = format!("\"all\", \"{}\"", &request.target[1..2]);
+        let fields = [("cache-control", "max-age=3600"), ("cache-groups", &group)];
+        reply.answer(200, &fields, b"body")
+    });
+    let mut fleet = Fleet::start(spec(), &origin);
+    fleet.another_edge();
+    let mut edge = start(&fleet);
+    for target in ["/a-1", "/a-2", "/b-1"] {
+        get(edge.address(), target, &[]);
+    }
+    eventually("it is written", || written(&edge) >= 3);
+    let mut client = Client::connect(edge.address());
+    client.request("POST", "/c", &[("content-length", "0")], b"");
+    assert_eq!(client.response("POST").unwrap().status, 200);
+    edge.kill();
+
+    for asked_again in [false, true] {
+        let mut edge = start(&fleet);
+        for target in ["/a-1", "/a-2"] {
+            let hit = get(edge.address(), target, &[]).is_hit();
+            assert_eq!(hit, asked_again, "{target}");
+        }
+        assert!(get(edge.address(), "/b-1", &[]).is_hit());
+        eventually("it is written", || asked_again || written(&edge) >= 2);
+        edge.kill();
+    }
+}
+
+#[test]
 fn a_node_whose_disk_cannot_be_used_starts_without_it_and_says_so() {
     let origin = origin();
     let spec = FleetSpec { edges: 1, ..spec() };

@@ -128,6 +128,90 @@ fn a_change_ends_what_a_get_would_find_whatever_rule_the_change_falls_under() {
     assert!(!get(cluster.edge(0), "/a?x=1", &[]).is_hit());
 }
 
+/// RFC 9875 §3: changes `/changed` by `method`, which is answered with `status` and `lines`; whether `/of-group`, of the
+/// groups "group" and "x,y", is still stored.
+fn group_survives(shields: usize, method: &str, status: u16, lines: &[&str]) -> bool {
+    let told: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let origin = Origin::start(move |request, reply| {
+        if request.target == "/changed" {
+            let field = |line: &'_ String| ("cache-group-invalidation", line.clone());
+            let fields: Vec<_> = told.iter().map(field).collect();
+            let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            return reply.answer(status, &fields, b"");
+        }
+        let fields = [
+            ("cache-control", "max-age=3600"),
+            ("cache-groups", "\"group\", \"x,y\""),
+        ];
+        let fields = if request.target == "/of-group" {
+            &fields[..]
+        } else {
+            &fields[..1]
+        };
+        reply.answer(200, fields, b"x")
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+    for target in ["/of-group", "/of-none"] {
+        get(cluster.edge(0), target, &[]);
+        assert!(get(cluster.edge(0), target, &[]).is_hit(), "{target}");
+    }
+
+    let mut client = Client::connect(cluster.edge(0));
+    client.request(method, "/changed", &[], b"new");
+    assert_eq!(client.response(method).unwrap().status, status);
+
+    assert!(get(cluster.edge(0), "/of-none", &[]).is_hit());
+    let answer = get(cluster.edge(0), "/of-group", &[]);
+    // on the shield as at the edge
+    let asked = origin.count("/of-group");
+    assert_eq!(asked, if answer.is_hit() { 1 } else { 2 }, "{answer:?}");
+    // what comes after the change is stored as ever
+    assert!(get(cluster.edge(0), "/of-group", &[]).is_hit());
+    answer.is_hit()
+}
+
+#[test]
+fn a_change_ends_the_copies_of_the_groups_that_its_answer_names_where_it_passes() {
+    // id, method, status, lines, whether the copy lives on
+    let many = (0..300).map(|n| format!("\"{n}\"")).collect::<Vec<_>>();
+    let many = [&many.join(", "), ", \"group\""].concat();
+    let rows: [(&str, &str, u16, &[&str], bool); 15] = [
+        ("9875-01", "POST", 200, &["\"group\""], false),
+        ("9875-02", "PUT", 201, &["\"group\""], false),
+        ("9875-03", "DELETE", 204, &["\"group\""], false),
+        ("9875-04", "PATCH", 303, &["\"group\""], false),
+        ("9875-05", "FOO", 200, &["\"group\""], false),
+        (
+            "9875-06",
+            "POST",
+            200,
+            &["\"x,y\";a=\"b, c\", \"none\""],
+            false,
+        ),
+        ("9875-07", "POST", 200, &["\"none\"", "\"group\""], false),
+        (
+            "9875-08",
+            "POST",
+            200,
+            &["\"none\", \"", "\"group\""],
+            false,
+        ),
+        ("9875-09", "POST", 200, &[&many], false),
+        ("9875-10", "POST", 200, &["\"none\""], true),
+        ("9875-11", "POST", 200, &["\"Group\""], true),
+        ("9875-12", "POST", 200, &["group"], true),
+        ("9875-13", "POST", 200, &["\"group\", \""], true),
+        ("9875-14", "POST", 404, &["\"group\""], true),
+        ("9875-15", "OPTIONS", 200, &["\"group\""], true),
+    ];
+    for (id, method, status, lines, lives) in rows {
+        for shields in [0, 1] {
+            let survived = group_survives(shields, method, status, lines);
+            assert_eq!(survived, lives, "{id}: {shields} shields");
+        }
+    }
+}
+
 /// A service whose changes end copies in the whole fleet: two edges, a shield, and a second host.
 fn fleet(origin: &Origin, mode: &str) -> Fleet {
     let fleet = Fleet::of(origin);

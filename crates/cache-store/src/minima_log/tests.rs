@@ -46,6 +46,30 @@ fn what_was_appended_is_in_force_after_the_next_two_openings() {
 }
 
 #[test]
+fn groups_have_a_table_of_their_own_which_is_kept_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), 1);
+    for (floor, key) in [(false, KEY), (true, 9 << 64)] {
+        let of_group = Fact {
+            table: Table::Groups,
+            floor,
+            ..fact(key, version(1, 50))
+        };
+        log.append(of_group, Urgency::Sync);
+    }
+    drop(log);
+    for boot in 2..4 {
+        let (_, tables) = open(dir.path(), boot);
+        for key in [KEY, 9 << 64 | 3] {
+            assert!(!tables.groups.alive(key, version(1, 49)));
+            assert!(tables.groups.alive(key, version(1, 50)));
+            assert!(tables.keys.alive(key, version(1, 49)), "another table");
+            assert!(tables.slots.alive(key, version(1, 49)), "another table");
+        }
+    }
+}
+
+#[test]
 fn a_torn_end_is_cut_and_the_rest_holds() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = open(dir.path(), 1);

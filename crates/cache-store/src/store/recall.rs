@@ -29,7 +29,7 @@ impl CacheStore {
         };
         let variants = match first {
             Entry::Head(head) => {
-                if !self.minima.alive(key, head.generation) {
+                if !self.minima.alive(key, &head) {
                     return false;
                 }
                 self.sample.note(key, VARIANT_NONE, &head);
@@ -86,8 +86,7 @@ impl CacheStore {
             return Some(entry);
         }
         if let Entry::Head(head) = &loaded.value
-            && !(self.minima.alive(key, head.generation)
-                && self.minima.current(slot, version_of(head)))
+            && !(self.minima.alive(key, head) && self.minima.current(slot, version_of(head)))
         {
             return None;
         }
