@@ -314,3 +314,92 @@ impl Asked {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use seawall_purge::BootId;
+
+    fn variation(name: usize) -> QueryVariation {
+        let mut fields = HeaderMap::new();
+        let value = format!("params=(\"{name}\")");
+        fields.insert("no-vary-search", HeaderValue::from_str(&value).unwrap());
+        QueryVariation::of(&fields).unwrap()
+    }
+
+    fn generation(counter: u64) -> Generation {
+        Generation {
+            boot: BootId(1),
+            counter,
+        }
+    }
+
+    #[test]
+    fn the_newest_declarations_of_a_path_are_remembered_each_since_it_was_learned() {
+        let equivalents = Equivalents::default();
+        let first = equivalents.learn(1, variation(0)).unwrap();
+        equivalents.learn(1, variation(1)).unwrap();
+        assert_eq!(
+            equivalents.learn(1, variation(0)).unwrap().learned,
+            first.learned
+        );
+        let other = equivalents.learn(2, variation(0)).unwrap();
+        assert!(other.learned != first.learned && Arc::ptr_eq(&other.variation, &first.variation));
+        for n in 1..=PER_PATH_MAX {
+            equivalents.learn(1, variation(n)).unwrap();
+        }
+        let known = equivalents.paths.get(1).unwrap();
+        assert_eq!(known.len(), PER_PATH_MAX);
+        assert_eq!(*known[0].variation, variation(PER_PATH_MAX));
+        // what was forgotten begins anew
+        assert_ne!(
+            equivalents.learn(1, variation(0)).unwrap().learned,
+            first.learned
+        );
+    }
+
+    #[test]
+    fn what_no_path_declares_any_more_makes_room_for_others() {
+        let equivalents = Equivalents::default();
+        for n in 0..VARIATIONS_MAX {
+            equivalents.learn(n as u128, variation(n)).unwrap();
+        }
+        assert!(equivalents.learn(0, variation(VARIATIONS_MAX)).is_none());
+        for n in 1..=PER_PATH_MAX {
+            equivalents.learn(0, variation(n)).unwrap();
+        }
+        assert!(equivalents.learn(0, variation(VARIATIONS_MAX)).is_some());
+    }
+
+    #[test]
+    fn a_place_keeps_the_time_since_which_it_is_known_and_a_new_one_begins() {
+        let equivalents = Equivalents::default();
+        let set = UrlSet {
+            variation: Arc::new(variation(0)),
+            learned: 1,
+            key: 5,
+        };
+        for (key, now) in [
+            (1, 10),
+            (2, 20),
+            (1, 30),
+            (3, 40),
+            (4, 50),
+            (5, 60),
+            (2, 70),
+        ] {
+            equivalents.put(&set, key, || generation(now));
+        }
+        let places: Vec<_> = equivalents
+            .places(&set)
+            .iter()
+            .map(|p| (p.key, p.since))
+            .collect();
+        let expected = [(2, 70), (5, 60), (4, 50), (3, 40)];
+        assert_eq!(
+            places,
+            expected.map(|(key, since)| (key, generation(since)))
+        );
+    }
+}

@@ -1,9 +1,10 @@
 //! Copies on disk: warm and correct after any end, and left alone when the disk is not what it was.
 
 use seawall_tests::client::get;
-use seawall_tests::{Fleet, FleetSpec, Origin};
+use seawall_tests::{Client, Fleet, FleetSpec, Origin};
 use serde_json::json;
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const DISK: u64 = 64 << 20;
 
@@ -76,6 +77,38 @@ fn a_node_that_restarts_is_warm_also_in_ranges_and_what_was_purged_stays_so() {
     fleet.start_edge(0);
     assert_eq!(hits(&fleet), [true, false, true]);
     assert_eq!(hits(&fleet), [true; 3]);
+}
+
+/// draft-ietf-httpbis-no-vary-search-09 §7
+#[test]
+fn after_a_restart_a_copy_answers_its_own_url_and_no_other_one() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_, reply| {
+        let n = count.fetch_add(1, Ordering::AcqRel) + 1;
+        let fields = [
+            ("cache-control", "max-age=3600"),
+            ("no-vary-search", "params=(\"u\")"),
+        ];
+        reply.answer(200, &fields, n.to_string().as_bytes())
+    });
+    let mut fleet = Fleet::start(spec(), &origin);
+    let ask = |fleet: &Fleet, u: usize| {
+        let answer = get(fleet.edge(0), &format!("/?u={u}"), &[]);
+        (answer.text(), answer.is_hit())
+    };
+    assert_eq!(ask(&fleet, 1), ("1".into(), false));
+    assert_eq!(ask(&fleet, 2), ("1".into(), true));
+    fleet.stop_edge(0);
+    fleet.start_edge(0);
+    // the node does not know any more that the copy would answer this URL, and it does not
+    let mut client = Client::connect(fleet.edge(0));
+    client.request("POST", "/?u=2", &[], b"new");
+    assert_eq!(client.response("POST").unwrap().text(), "2");
+
+    assert_eq!(ask(&fleet, 1), ("1".into(), true));
+    assert_eq!(ask(&fleet, 2), ("3".into(), false));
+    assert_eq!(ask(&fleet, 3), ("3".into(), true));
+    assert_eq!(ask(&fleet, 1), ("1".into(), true));
 }
 
 #[test]
