@@ -320,6 +320,7 @@ impl Requested {
                 }
                 told
             }
+            Ok(_) => json!({ "node": node, "error": "it answered another question" }),
             Err(reason) => json!({ "node": node, "error": reason }),
         };
         let nodes: Vec<Value> = answers.told.iter().map(node).collect();

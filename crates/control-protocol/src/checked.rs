@@ -24,6 +24,11 @@ pub enum ProtocolError {
         found: usize,
         max: usize,
     },
+    #[error("{field} is no {wanted}")]
+    Value {
+        field: &'static str,
+        wanted: &'static str,
+    },
     #[error("document name {0:?} is not 1 to 256 bytes of printable ascii")]
     DocumentName(String),
     #[error("the purge at {at} names no scope")]

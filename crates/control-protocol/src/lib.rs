@@ -7,7 +7,7 @@
 //! - [`ack`]: what a node has in force
 //! - [`welcome`], [`purges`], [`documents`]: what a node is told
 //! - [`map`]: what edges are told of shields
-//! - [`questions`]: what it is asked
+//! - [`questions`]: what it is asked; [`explain`]: how it would answer a request
 //! - [`wire`]: the messages as they are sent, client and server of the stream
 
 /// Messages, client and server as they are made of `proto/control.proto`.
@@ -19,6 +19,7 @@ pub mod wire {
 pub mod ack;
 pub mod checked;
 pub mod documents;
+pub mod explain;
 pub mod map;
 pub mod purges;
 pub mod questions;
@@ -27,6 +28,7 @@ pub mod welcome;
 pub use ack::{Ack, DocumentAck};
 pub use checked::{Hello, ProtocolError, sequence, wire_sequence};
 pub use documents::Document;
+pub use explain::{ExplainGet, Explained};
 pub use purges::{Purge, PurgeBatch};
 pub use questions::{About, Answer, Estimate, Question, Told};
 pub use welcome::Welcome;

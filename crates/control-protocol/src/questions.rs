@@ -1,6 +1,7 @@
 //! What the control plane asks of nodes, and what they answer.
 
 use crate::checked::{ProtocolError, at_most};
+use crate::explain::{ExplainGet, Explained};
 use crate::wire;
 use seawall_purge::ScopeId;
 use seawall_purge::record::SCOPES_MAX;
@@ -18,6 +19,8 @@ pub struct Question {
 pub enum About {
     /// What would a purge of these scopes take away? 1 to [`SCOPES_MAX`].
     Estimate { scopes: Vec<ScopeId> },
+    /// How would this be answered?
+    Explain(ExplainGet),
 }
 
 /// A node's answer.
@@ -32,6 +35,7 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Estimate(Estimate),
+    Explained(Box<Explained>),
 }
 
 /// What a purge would take away, counted in a sample of keys.
@@ -61,6 +65,7 @@ impl TryFrom<wire::Question> for Question {
                     scopes: estimate.scopes.into_iter().map(ScopeId).collect(),
                 }
             }
+            wire::question::About::Explain(explain) => About::Explain(explain.try_into()?),
         };
         Ok(Self { id: wire.id, about })
     }
@@ -68,12 +73,15 @@ impl TryFrom<wire::Question> for Question {
 
 impl From<&Question> for wire::Question {
     fn from(question: &Question) -> Self {
-        let About::Estimate { scopes } = &question.about;
+        let about = match &question.about {
+            About::Estimate { scopes } => wire::question::About::Estimate(wire::EstimatePurge {
+                scopes: scopes.iter().map(|scope| scope.0).collect(),
+            }),
+            About::Explain(explain) => wire::question::About::Explain(explain.into()),
+        };
         Self {
             id: question.id,
-            about: Some(wire::question::About::Estimate(wire::EstimatePurge {
-                scopes: scopes.iter().map(|scope| scope.0).collect(),
-            })),
+            about: Some(about),
         }
     }
 }
@@ -92,6 +100,9 @@ impl TryFrom<wire::Answer> for Answer {
                 sampled: estimate.sampled,
                 partial: estimate.partial,
             })),
+            wire::answer::Outcome::Explained(explained) => {
+                Ok(Told::Explained(Box::new(explained.try_into()?)))
+            }
         };
         let id = wire.id;
         Ok(Self { id, outcome })
@@ -110,6 +121,9 @@ impl From<&Answer> for wire::Answer {
                 sampled: estimate.sampled,
                 partial: estimate.partial,
             }),
+            Ok(Told::Explained(explained)) => {
+                wire::answer::Outcome::Explained((&**explained).into())
+            }
         };
         Self {
             id: answer.id,

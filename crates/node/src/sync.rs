@@ -9,6 +9,7 @@ pub use link::{control_plane_link, follow};
 use self::backoff::Backoff;
 use crate::data_dir::DataDirError;
 use crate::last_good::LastGood;
+pub use seawall_control_protocol::explain;
 use seawall_control_protocol::wire;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 pub use seawall_control_protocol::{About, Document, Estimate, Told};
@@ -18,6 +19,7 @@ use seawall_telemetry::Metrics;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +34,9 @@ pub const NOWHERE: &str = "127.0.0.1:9";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The field of the fleet's secret, as on the links between tiers.
 pub(crate) const SECRET: &str = "seawall-fleet";
+
+/// A question on its way to its answer.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Told, String>> + Send + 'a>>;
 
 /// What a node does with what the control plane tells. Called by one thread.
 pub trait Follower: Send + Sync + 'static {
@@ -51,8 +56,9 @@ pub trait Follower: Send + Sync + 'static {
     /// Puts whole documents in force, all of these names or none of the change.
     fn install(&self, documents: &BTreeMap<String, Document>) -> Result<(), String>;
 
-    /// Answers a question, in bounded time.
-    fn answer(&self, about: &About) -> Result<Told, String>;
+    /// Answers a question, in bounded time. Purges and documents go on meanwhile, so that it may wait for a disk, but not
+    /// block.
+    fn answer<'a>(&'a self, about: &'a About) -> Answering<'a>;
 }
 
 /// Where the control plane is, and how this node proves itself.
@@ -426,8 +432,8 @@ mod tests {
             }
         }
 
-        fn answer(&self, _: &About) -> Result<Told, String> {
-            Err("no".into())
+        fn answer<'a>(&'a self, _: &'a About) -> Answering<'a> {
+            Box::pin(async { Err("no".into()) })
         }
     }
 

@@ -12,11 +12,15 @@ use seawall_purge::lineage::{Contact, Held};
 use std::cmp::Ordering;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Messages on their way up: acknowledgements are cumulative, so a full queue loses nothing but time.
 const UP_QUEUE: usize = 64;
+
+/// Questions that are being answered at a time; the control plane is told so where there is one more.
+const ANSWERING_MAX: usize = 8;
 
 /// Why a stream ended.
 #[derive(Debug, Error)]
@@ -96,6 +100,8 @@ impl Following {
             self.follower.start_empty(held).map_err(Ended::Refused)?;
         }
         let mut told_all = false;
+        // they end with the stream
+        let mut answering = JoinSet::new();
         // of a change whose last part has not come yet
         let mut parts = Vec::new();
         self.acknowledge(&up, Vec::new()).await?;
@@ -139,11 +145,8 @@ impl Following {
                     }
                 }
                 Message::Question(question) => {
-                    let question = Question::try_from(question)?;
-                    let outcome = self.follower.answer(&question.about);
-                    let id = question.id;
-                    let answer = Answer { id, outcome };
-                    send(&up, wire::from_node::Message::Answer((&answer).into())).await?;
+                    while answering.try_join_next().is_some() {}
+                    self.answer(question, &up, &mut answering).await?;
                 }
             }
             if told_all
@@ -153,6 +156,35 @@ impl Following {
                 self.say(Contact::CaughtUp);
             }
         }
+    }
+
+    /// Has a question answered, beside what else goes on.
+    async fn answer(
+        &self,
+        question: wire::Question,
+        up: &mpsc::Sender<wire::FromNode>,
+        answering: &mut JoinSet<()>,
+    ) -> Result<(), Ended> {
+        let id = question.id;
+        let refused = match Question::try_from(question) {
+            Ok(question) if answering.len() < ANSWERING_MAX => {
+                let (follower, up) = (self.follower.clone(), up.clone());
+                answering.spawn(async move {
+                    let outcome = follower.answer(&question.about).await;
+                    let answer = Answer { id, outcome };
+                    // the stream may have ended
+                    let _ = send(&up, wire::from_node::Message::Answer((&answer).into())).await;
+                });
+                return Ok(());
+            }
+            Ok(_) => "too many questions at a time",
+            // of a control plane that is newer than this node
+            Err(ProtocolError::Missing("about")) => "this node's build does not know the question",
+            Err(error) => return Err(error.into()),
+        };
+        let outcome = Err(refused.to_owned());
+        let answer = Answer { id, outcome };
+        send(up, wire::from_node::Message::Answer((&answer).into())).await
     }
 
     /// Puts documents in force, and on disk; says of each whether it is.
