@@ -80,7 +80,7 @@ pub use no_vary_search::QueryVariation;
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
-pub use reuse::{Reuse, is_upstream_error, reuse, serves_on_error};
+pub use reuse::{Reuse, Why, is_upstream_error, reuse, serves_on_error, why};
 pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
 pub use strings::string_list;
 pub use targeted::{CDN_CACHE_CONTROL, SEAWALL_CACHE_CONTROL, SURROGATE_CONTROL, Targets};

@@ -38,36 +38,92 @@ pub fn reuse(fresh: &Freshness, directives: &RequestDirectives, now: Timestamp) 
 }
 
 fn reuse_asked(fresh: &Freshness, directives: &RequestDirectives, now: Timestamp) -> Reuse {
-    let validate = Reuse::Validate {
-        may_serve_on_error: serves_on_error(fresh, directives, now),
-    };
-    if fresh.no_cache || directives.no_cache {
-        return validate;
+    match why(fresh, directives, now) {
+        Why::Fresh => Reuse::Fresh,
+        Why::Window => Reuse::StaleWhileRevalidate,
+        Why::Accepted => Reuse::StaleOnRequest,
+        Why::NoCache
+        | Why::RequestNoCache
+        | Why::RequestMaxAge
+        | Why::RequestMinFresh
+        | Why::MustRevalidate
+        | Why::RequestTakesNoStale
+        | Why::NoLifetime
+        | Why::Stale => Reuse::Validate {
+            may_serve_on_error: serves_on_error(fresh, directives, now),
+        },
+    }
+}
+
+/// What decides about a stored copy for a request: the reason of [`reuse`]'s answer.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Why {
+    /// It is fresh, and the request takes it.
+    Fresh,
+    /// Stale, within its stale-while-revalidate window.
+    Window,
+    /// Stale, which the request accepts and nothing forbids.
+    Accepted,
+    /// The response's `no-cache`: every use is validated.
+    NoCache,
+    /// The request's `no-cache`.
+    RequestNoCache,
+    /// Fresh, but older than the request's `max-age`.
+    RequestMaxAge,
+    /// Fresh, but not for as long as the request's `min-fresh`.
+    RequestMinFresh,
+    /// Stale, which `must-revalidate`, `proxy-revalidate` or `s-maxage` forbid to be used.
+    MustRevalidate,
+    /// Stale, and the request wants nothing that is, or not as stale.
+    RequestTakesNoStale,
+    /// Nothing states or suggests a lifetime.
+    NoLifetime,
+    /// Stale, beyond every window.
+    Stale,
+}
+
+/// Why [`reuse`] says what it says.
+pub fn why(fresh: &Freshness, directives: &RequestDirectives, now: Timestamp) -> Why {
+    if fresh.no_cache {
+        return Why::NoCache;
+    }
+    if directives.no_cache {
+        return Why::RequestNoCache;
     }
     let age = fresh.age(now);
     let young = directives.max_age.is_none_or(|max| max > 0 && age <= max);
     if now < fresh.fresh_until() {
         let left = fresh.lifetime.saturating_sub(age);
-        if young && directives.min_fresh.is_none_or(|min| left >= min) {
-            return Reuse::Fresh;
+        if !young {
+            return Why::RequestMaxAge;
         }
-        return validate;
+        if directives.min_fresh.is_some_and(|min| left < min) {
+            return Why::RequestMinFresh;
+        }
+        return Why::Fresh;
     }
     if fresh.must_revalidate {
-        return validate;
+        return Why::MustRevalidate;
     }
     let staleness = age.saturating_sub(fresh.lifetime);
     let accepted = match directives.max_stale {
         Some(max) => young && staleness <= max,
         None => directives.max_age.is_none() && directives.min_fresh.is_none(),
     };
-    if accepted && staleness < fresh.stale_while_revalidate {
-        return Reuse::StaleWhileRevalidate;
+    if !accepted {
+        return Why::RequestTakesNoStale;
     }
-    if accepted && directives.max_stale.is_some() && grants(fresh, directives) {
-        return Reuse::StaleOnRequest;
+    if staleness < fresh.stale_while_revalidate {
+        return Why::Window;
     }
-    validate
+    if directives.max_stale.is_some() && grants(fresh, directives) {
+        return Why::Accepted;
+    }
+    if fresh.source == LifetimeSource::None {
+        Why::NoLifetime
+    } else {
+        Why::Stale
+    }
 }
 
 /// Whether the copy may answer in the place of an error of upstream (RFC 5861 §4), judged at the moment of the error.

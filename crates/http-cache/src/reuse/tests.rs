@@ -384,3 +384,63 @@ fn a_copy_that_was_made_stale_has_its_windows_from_then_on() {
     // one that was stale before stays so
     assert_eq!(judge(6500, 6600), validate(false));
 }
+
+#[test]
+fn the_reason_names_what_decides() {
+    let asks = |line: &str| {
+        let mut fields = http::HeaderMap::new();
+        if !line.is_empty() {
+            fields.insert("cache-control", line.parse().unwrap());
+        }
+        RequestDirectives::parse(&fields)
+    };
+    let no_cache = Freshness {
+        no_cache: true,
+        ..copy()
+    };
+    let must = Freshness {
+        must_revalidate: true,
+        ..copy()
+    };
+    let bare = Freshness {
+        source: LifetimeSource::None,
+        lifetime: 0,
+        stale_while_revalidate: 0,
+        ..copy()
+    };
+    for (id, copy, line, age, expect) in [
+        ("9111 4.2", copy(), "", 59, Why::Fresh),
+        ("5861 3", copy(), "", 60, Why::Window),
+        ("9111 4.2.4", copy(), "", 90, Why::Stale),
+        ("9111 5.2.1.2", copy(), "max-stale", 200, Why::Accepted),
+        (
+            "9111 5.2.1.2",
+            copy(),
+            "max-stale=5",
+            90,
+            Why::RequestTakesNoStale,
+        ),
+        ("9111 5.2.1.1", copy(), "max-age=20", 21, Why::RequestMaxAge),
+        (
+            "9111 5.2.1.1",
+            copy(),
+            "max-age=20",
+            61,
+            Why::RequestTakesNoStale,
+        ),
+        (
+            "9111 5.2.1.3",
+            copy(),
+            "min-fresh=20",
+            50,
+            Why::RequestMinFresh,
+        ),
+        ("9111 5.2.1.4", copy(), "no-cache", 20, Why::RequestNoCache),
+        ("9111 5.2.2.4", no_cache, "", 20, Why::NoCache),
+        ("9111 5.2.2.2", must, "max-stale", 60, Why::MustRevalidate),
+        ("9111 4.2.2", bare, "", 10, Why::NoLifetime),
+    ] {
+        let now = Timestamp(RECEIVED.0 + age - copy.initial_age);
+        assert_eq!(why(&copy, &asks(line), now), expect, "{id}: {line}");
+    }
+}
