@@ -29,4 +29,4 @@ pub use record::Purge;
 pub use scope::{Scope, ScopeId};
 pub use sequence::{Epoch, Label, ParseSequenceError, PurgeSeq};
 pub use strength::Strength;
-pub use table::{Table, Verdict};
+pub use table::{LastPurges, Table, Verdict};

@@ -85,6 +85,34 @@ impl Scope<'_> {
         }
         ScopeId(hash.digest())
     }
+
+    /// What it is a scope of, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "url",
+            Self::AnyQuery { .. } => "any-query",
+            Self::Tag { .. } => "tag",
+            Self::Prefix { .. } => "prefix",
+            Self::Host { .. } => "host",
+            Self::Service { .. } => "service",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// What it names, for people; empty of everything.
+    pub fn name(&self) -> String {
+        match *self {
+            Self::Url { host, path, query } => match query {
+                Some(query) => format!("{host}{path}?{query}"),
+                None => format!("{host}{path}"),
+            },
+            Self::AnyQuery { host, path } | Self::Prefix { host, path } => format!("{host}{path}"),
+            Self::Tag { tag, .. } => String::from_utf8_lossy(tag).into_owned(),
+            Self::Host { host } => host.to_owned(),
+            Self::Service { service } => service.to_owned(),
+            Self::Everything => String::new(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -246,6 +246,17 @@ impl Table {
         scopes.iter().map(last).max().unwrap_or(0)
     }
 
+    /// The last purges of one scope, as far as the table can tell.
+    pub fn last(&self, scope: ScopeId) -> LastPurges {
+        let shard = read(self.shard(scope));
+        let floor = shard.soft_floor.map_or(0, |soft| soft.n);
+        LastPurges {
+            hard: shard.hard.get(&scope.0).copied().unwrap_or(0),
+            soft: shard.soft.get(&scope.0).map_or(0, |soft| soft.n),
+            floor: floor.max(shard.hard_floor),
+        }
+    }
+
     /// Records held (a scope's last hard, its last soft purge, the soft ones before that).
     pub fn records(&self) -> usize {
         self.shards.iter().map(|shard| read(shard).records()).sum()
@@ -306,6 +317,16 @@ impl Table {
         }
         table
     }
+}
+
+/// Positions of the last purges of one scope; 0 where none is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastPurges {
+    pub hard: u64,
+    /// After the last hard one.
+    pub soft: u64,
+    /// Up to here it is not known whether there was one: all older copies count as covered.
+    pub floor: u64,
 }
 
 /// A table as plain data.

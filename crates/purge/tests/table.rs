@@ -1,7 +1,7 @@
 //! The table of purges: what it covers, and that folding never covers less.
 
 use proptest::prelude::*;
-use seawall_purge::table::{ApplyError, Table, Verdict};
+use seawall_purge::table::{ApplyError, LastPurges, Table, Verdict};
 use seawall_purge::{Epoch, Label, Purge, PurgeSeq, ScopeId, Strength};
 
 const EPOCH: Epoch = Epoch(7);
@@ -276,4 +276,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_last_purges_of_a_scope_are_told_by_strength_and_what_was_before_the_table_is_a_floor() {
+    let purges = [
+        purge(1, Strength::Hard, &[1]),
+        purge(2, Strength::Soft, &[1, 2]),
+        purge(3, Strength::Soft, &[2]),
+    ];
+    let table = table(&purges);
+    let last = |scope| table.last(ScopeId(scope));
+    let check = |scope, hard, soft| {
+        let floor = 0;
+        assert_eq!(last(scope), LastPurges { hard, soft, floor }, "{scope}");
+    };
+    check(1, 1, 2);
+    check(2, 0, 3);
+    check(3, 0, 0);
+    assert_eq!(Table::new(at(9)).last(ScopeId(1)).floor, 9);
 }

@@ -145,6 +145,97 @@ enum Query<'q> {
     Counted(&'q QueryVariation, u64),
 }
 
+/// What a part of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Service,
+    Scheme,
+    Host,
+    Path,
+    Query,
+    /// A field's name, and behind it its values.
+    Field,
+    Cookie,
+    Value,
+    /// In the place of the query: all queries of the path.
+    AnyQuery,
+    /// In the place of the query: when a declaration was learned, and what counts by it.
+    Learned,
+    Counted,
+}
+
+impl Part {
+    /// Its kind in the digest, which is at rest: it never changes.
+    fn kind(self) -> u8 {
+        match self {
+            Self::Service => b's',
+            Self::Scheme => b'c',
+            Self::Host => b'h',
+            Self::Path => b'p',
+            Self::Query => b'q',
+            Self::Field => b'n',
+            Self::Cookie => b'k',
+            Self::Value => b'v',
+            Self::AnyQuery => b'a',
+            Self::Learned => b'l',
+            Self::Counted => b'e',
+        }
+    }
+}
+
+/// Goes through the parts of a request's key, in their order.
+#[inline]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "those of a key, and what stands for the query"
+)]
+fn parts(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+    of: &Query<'_>,
+    mut put: impl FnMut(Part, &[u8]),
+) {
+    let target = canonical_target(target);
+    let (path, query) = split_target(&target);
+    let query = key_query(query, rules);
+    let host = canonical_host(host, scheme);
+    put(Part::Service, service.id.0.as_bytes());
+    if !rules.ignore_scheme {
+        put(Part::Scheme, scheme.as_str().as_bytes());
+    }
+    put(Part::Host, &host);
+    put(Part::Path, path.as_bytes());
+    match (of, query) {
+        (Query::Keyed, Some(query)) => put(Part::Query, query.as_bytes()),
+        (Query::Keyed, None) => {}
+        (Query::Any, _) => put(Part::AnyQuery, b""),
+        (Query::Counted(variation, learned), query) => {
+            let query = query.as_deref().map(str::as_bytes);
+            put(Part::Learned, &learned.to_le_bytes());
+            put(Part::Counted, &variation.canonical(query));
+        }
+    }
+    for name in &rules.headers {
+        put(Part::Field, name.as_str().as_bytes());
+        // several lines are several parts; absent is no part, which differs from an empty one
+        fields.each(name.as_str(), &mut |line| put(Part::Value, line));
+    }
+    for name in &rules.cookies {
+        put(Part::Cookie, name.as_bytes());
+        let mut first = true;
+        fields.each("cookie", &mut |line| {
+            if let Some(value) = cookie(name, line).filter(|_| first) {
+                first = false;
+                put(Part::Value, value);
+            }
+        });
+    }
+}
+
 /// Computes the key of a request. `host` as sent, `target` in origin form. Nothing is allocated where the rules are
 /// the default ones, unless the target has a percent-encoding in lower case.
 pub fn cache_key(
@@ -200,42 +291,127 @@ fn key_of(
     fields: &dyn Fields,
     of: &Query<'_>,
 ) -> CacheKey {
-    let target = canonical_target(target);
-    let (path, query) = split_target(&target);
-    let query = key_query(query, rules);
-    let host = canonical_host(host, scheme);
     let mut frames = Frames::new();
-    let mut frame = |kind: u8, bytes: &[u8]| frames.put(kind, bytes);
-    frame(b's', service.id.0.as_bytes());
-    if !rules.ignore_scheme {
-        frame(b'c', scheme.as_str().as_bytes());
-    }
-    frame(b'h', &host);
-    frame(b'p', path.as_bytes());
-    match (of, query) {
-        (Query::Keyed, Some(query)) => frame(b'q', query.as_bytes()),
-        (Query::Keyed, None) => {}
-        (Query::Any, _) => frame(b'a', b""),
-        (Query::Counted(variation, learned), query) => {
-            let query = query.as_deref().map(str::as_bytes);
-            frame(b'l', &learned.to_le_bytes());
-            frame(b'e', &variation.canonical(query));
-        }
-    }
-    for name in &rules.headers {
-        frame(b'n', name.as_str().as_bytes());
-        // several lines are several parts; absent is no part, which differs from an empty one
-        fields.each(name.as_str(), &mut |line| frame(b'v', line));
-    }
-    for name in &rules.cookies {
-        frame(b'k', name.as_bytes());
-        let mut first = true;
-        fields.each("cookie", &mut |line| {
-            if let Some(value) = cookie(name, line).filter(|_| first) {
-                first = false;
-                frame(b'v', value);
+    let put = |part: Part, bytes: &[u8]| frames.put(part.kind(), bytes);
+    parts(service, scheme, host, target, rules, fields, of, put);
+    CacheKey(frames.digest())
+}
+
+/// A part of a key, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// `service`, `scheme`, `host`, `path`, `query`, `header` or `cookie`.
+    pub part: &'static str,
+    /// Of a header or cookie.
+    pub name: Option<String>,
+    /// One, but of a header each of its lines; none where the request has no such header or cookie.
+    pub values: Vec<String>,
+}
+
+/// What [`cache_key`] digests, in the same order.
+pub fn key_parts(
+    service: &Service,
+    scheme: Scheme,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    fields: &dyn Fields,
+) -> Vec<KeyPart> {
+    let mut all: Vec<KeyPart> = Vec::new();
+    let put = |kind: Part, bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (part, named) = match kind {
+            // of keys that nothing is stored under
+            Part::AnyQuery | Part::Learned | Part::Counted => return,
+            Part::Service => ("service", false),
+            Part::Scheme => ("scheme", false),
+            Part::Host => ("host", false),
+            Part::Path => ("path", false),
+            Part::Query => ("query", false),
+            Part::Field => ("header", true),
+            Part::Cookie => ("cookie", true),
+            Part::Value => {
+                if let Some(last) = all.last_mut() {
+                    last.values.push(text);
+                }
+                return;
+            }
+        };
+        all.push(if named {
+            KeyPart {
+                part,
+                name: Some(text),
+                values: Vec::new(),
+            }
+        } else {
+            KeyPart {
+                part,
+                name: None,
+                values: vec![text],
             }
         });
+    };
+    let of = &Query::Keyed;
+    parts(service, scheme, host, target, rules, fields, of, put);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::HostPattern;
+    use crate::service::Origin;
+    use http::HeaderMap;
+
+    #[test]
+    fn the_parts_of_a_key_are_told_in_the_order_in_which_they_are_digested() {
+        let origin = Origin {
+            host: "o".into(),
+            port: 80,
+            tls: None,
+            host_header: None,
+        };
+        let service = Service::new("shop", vec![HostPattern::Any], origin);
+        let rules = KeyRules {
+            query: QueryRule::Except(vec!["utm".into()]),
+            headers: vec![
+                HeaderName::from_static("x-a"),
+                HeaderName::from_static("x-b"),
+            ],
+            cookies: vec!["k".into(), "none".into()],
+            ..KeyRules::default()
+        };
+        let mut fields = HeaderMap::new();
+        fields.append("x-a", "1".parse().unwrap());
+        fields.append("x-a", "2".parse().unwrap());
+        fields.append("cookie", "a=b; k=v".parse().unwrap());
+        let target = "/a%2f?x=1&utm=2";
+        let told = key_parts(
+            &service,
+            Scheme::Https,
+            b"H.example:443",
+            target,
+            &rules,
+            &fields,
+        );
+        let told: Vec<_> = told
+            .iter()
+            .map(|p| (p.part, p.name.as_deref().unwrap_or(""), p.values.join(",")))
+            .collect();
+        let expect = [
+            ("service", "", "shop"),
+            ("scheme", "", "https"),
+            ("host", "", "h.example"),
+            ("path", "", "/a%2F"),
+            ("query", "", "x=1"),
+            ("header", "x-a", "1,2"),
+            ("header", "x-b", ""),
+            ("cookie", "k", "v"),
+            ("cookie", "none", ""),
+        ];
+        assert_eq!(
+            told,
+            expect.map(|(part, name, value)| (part, name, value.to_owned()))
+        );
     }
-    CacheKey(frames.digest())
 }

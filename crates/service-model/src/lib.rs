@@ -7,7 +7,7 @@
 //! - [`service`]: a service, its origins, limits, timeouts
 //! - [`host`], [`set`]: host patterns, and finding the service of a host
 //! - [`rule`]: what a rule matches, and the policy it gives
-//! - [`key`]: the cache key
+//! - [`key`]: the cache key, and its parts for people
 //! - [`scopes`]: scope ids and tags of copies
 //! - [`edit`]: fields to set and remove
 //! - `target`: what of a target's spelling does not count
@@ -24,9 +24,11 @@ mod target;
 
 pub use edit::FieldEdits;
 pub use host::{HostPattern, ParseHostError, canonical_host};
-pub use key::{CacheKey, KeyRules, QueryRule, cache_key, equivalence_key, path_key};
+pub use key::{
+    CacheKey, KeyPart, KeyRules, QueryRule, cache_key, equivalence_key, key_parts, path_key,
+};
 pub use rule::{CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
-pub use scopes::{TagsError, TooManySegments, any_query_scope, scope_ids, tags};
+pub use scopes::{TagsError, TooManySegments, any_query_scope, each_scope, scope_ids, tags};
 pub use service::{
     ClientRevalidation, Invalidate, Limits, Origin, OriginTls, ResponseOptions, Scheme, Service,
     ServiceId, Timeouts,

@@ -38,30 +38,35 @@ pub fn scope_ids(
     rules: &KeyRules,
     out: &mut Vec<ScopeId>,
 ) -> Result<(), TooManySegments> {
+    each_scope(service, host, target, rules, |scope| out.push(scope.id()))
+}
+
+/// Tells the scopes of [`scope_ids`] themselves, in the same order.
+pub fn each_scope(
+    service: &Service,
+    host: &[u8],
+    target: &str,
+    rules: &KeyRules,
+    mut tell: impl FnMut(Scope<'_>),
+) -> Result<(), TooManySegments> {
     // purges name both schemes: a host's id has the port unless it is one of the two default ones
     let host = canonical_host(host, Scheme::Http);
     let host = canonical_host(&host, Scheme::Https);
     let host = String::from_utf8_lossy(&host);
     let target = canonical_target(target);
     let (path, query) = split_target(&target);
-    out.push(
-        Scope::Url {
-            host: &host,
-            path,
-            query,
-        }
-        .id(),
-    );
+    tell(Scope::Url {
+        host: &host,
+        path,
+        query,
+    });
     let keyed = key_query(query, rules);
     if keyed.as_deref() != query {
-        out.push(
-            Scope::Url {
-                host: &host,
-                path,
-                query: keyed.as_deref(),
-            }
-            .id(),
-        );
+        tell(Scope::Url {
+            host: &host,
+            path,
+            query: keyed.as_deref(),
+        });
     }
     let bare = path.strip_suffix('/').unwrap_or(path);
     let ends = bare
@@ -77,22 +82,16 @@ pub fn scope_ids(
         if segments > SEGMENTS_MAX + 1 {
             return Err(TooManySegments);
         }
-        out.push(
-            Scope::Prefix {
-                host: &host,
-                path: &bare[..end],
-            }
-            .id(),
-        );
+        tell(Scope::Prefix {
+            host: &host,
+            path: &bare[..end],
+        });
     }
-    out.push(Scope::Host { host: &host }.id());
-    out.push(
-        Scope::Service {
-            service: &service.id.0,
-        }
-        .id(),
-    );
-    out.push(Scope::Everything.id());
+    tell(Scope::Host { host: &host });
+    tell(Scope::Service {
+        service: &service.id.0,
+    });
+    tell(Scope::Everything);
     Ok(())
 }
 
