@@ -12,7 +12,7 @@
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`memo`]: what the purges made of a copy last
 //! - [`minimum`]: generations below which heads of a key are dead
-//! - [`store`]: the store itself
+//! - [`store`]: the store itself; `view`: what lies under a key, for people
 //! - [`disk`]: the disk tier under it
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
@@ -30,6 +30,7 @@ mod replace;
 mod sample;
 pub mod store;
 pub mod variants;
+mod view;
 
 pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
 pub use durability::Durability;
@@ -38,6 +39,7 @@ pub use hidden::Hidden;
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, recoded_variant};
+pub use view::{Kept, Place, View};
 
 /// Bodies up to this length lie beside their head (64 KiB).
 pub const INLINE_MAX: u64 = 64 * 1024;

@@ -254,10 +254,31 @@ impl CacheStore {
         }
     }
 
-    fn entry(&self, primary: u128, variant: u64) -> Option<Entry> {
+    pub(crate) fn entry(&self, primary: u128, variant: u64) -> Option<Entry> {
         self.heads
             .get(&HeadKey { primary, variant })
             .map(|e| e.value().clone())
+    }
+
+    /// Whether what lies under `key` was not invalidated.
+    pub(crate) fn is_alive(&self, key: u128, entry: &Entry) -> bool {
+        match entry {
+            Entry::Head(head) => self.minima.alive(key, head.generation),
+            Entry::Variants(_) => true,
+        }
+    }
+
+    /// Whether what came from a disk is still what `slot` holds.
+    pub(crate) fn is_current(&self, slot: HeadKey, entry: &Entry) -> bool {
+        match entry {
+            Entry::Head(head) => self.minima.current(slot, version_of(head)),
+            Entry::Variants(_) => true,
+        }
+    }
+
+    /// The disk tier, if it may have something in `slot`.
+    pub(crate) fn disk_of(&self, slot: &HeadKey) -> Option<&Tier> {
+        self.disk.as_ref().filter(|disk| disk.may_load_head(slot))
     }
 
     /// Which fill a request under `key` may wait for: requests of one key and one answer share it.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use seawall_cache_store::{
     CHUNK_BYTES, CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, Hidden,
-    OpenError, StoreConfig, VARIANT_NONE,
+    OpenError, Place, StoreConfig, VARIANT_NONE,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label};
@@ -244,6 +244,35 @@ fn what_was_stored_is_found_after_a_restart_on_whichever_disk_it_lies() {
         assert_eq!(ask(&store, key).as_deref(), Some(&key.to_le_bytes()[..]));
     }
     assert!(node.up(0) && node.up(1));
+}
+
+#[test]
+fn a_view_reads_so_many_heads_from_a_disk_and_brings_none_to_memory() {
+    let mut node = Node::new(1);
+    let store = node.start();
+    let names = ["accept-language".parse().unwrap()];
+    let ask = |language: &str| {
+        let mut request = HeaderMap::new();
+        request.insert("accept-language", language.parse().unwrap());
+        request
+    };
+    for language in ["de", "fr", "it"] {
+        let generation = store.next_generation();
+        let head = head(generation, language.as_bytes());
+        store.insert(1, &names, &ask(language), head);
+    }
+    flush(&store);
+    end(store);
+    let store = node.start();
+    let view = |reads| futures::executor::block_on(store.view(1, &ask("fr"), reads));
+    assert_eq!((view(0).copies.len(), view(0).unread), (0, 1));
+    // one for the variants, one for the copy that is selected
+    let two = view(2);
+    assert_eq!((two.copies.len(), two.unread), (1, 2));
+    assert!(two.selected && two.copies[0].place == Place::Disk);
+    assert_eq!(two.copies[0].head.inline_body(), "fr");
+    assert_eq!(view(9).copies.len(), 3);
+    assert!(matches!(store.lookup(1, &ask("fr")), Found::Nothing));
 }
 
 #[test]

@@ -391,3 +391,27 @@ fn memory_stays_within_its_bound() {
         "{entries} entries, {bytes} bytes"
     );
 }
+
+#[test]
+fn a_view_tells_all_variants_and_puts_first_what_a_lookup_finds() {
+    let store = store(64 << 20);
+    let view = |request: &HeaderMap| futures::executor::block_on(store.view(1, request, 8));
+    let names = [HeaderName::from_static("accept-language")];
+    let ask = |language| fields(&[("accept-language", language)]);
+    assert!(view(&ask("de")).copies.is_empty() && !view(&ask("de")).varies);
+    for language in ["de", "fr", "it"] {
+        let head = head(store.next_generation(), 1, Some(b"x"));
+        store.insert(1, &names, &ask(language), head);
+    }
+    for language in ["de", "fr", "it"] {
+        let told = view(&ask(language));
+        assert!(told.selected && told.varies && told.unread == 0);
+        assert_eq!(told.copies.len(), 3);
+        let first = told.copies[0].head.generation;
+        assert_eq!(found(&store, 1, &ask(language)), Some(first));
+    }
+    let told = view(&ask("es"));
+    assert!(!told.selected && told.varies && told.copies.len() == 3);
+    store.invalidate(1);
+    assert!(view(&ask("de")).copies.is_empty());
+}
