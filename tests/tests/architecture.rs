@@ -31,6 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "client-conn",
             "upstream",
             "telemetry",
+            // what a node tells of a request
+            "control-protocol",
         ],
     ),
     // client-conn: listening is what edge and shield share (docs/decisions/0005-node-listens.md)

@@ -129,7 +129,7 @@ pub struct Decision {
 }
 
 /// A text within its bound.
-fn cut(text: String) -> String {
+pub fn cut(text: String) -> String {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         Some((end, _)) => text[..end].to_owned(),
         None => text,

@@ -11,7 +11,12 @@
 //! - [`wire`]: the messages as they are sent, client and server of the stream
 
 /// Messages, client and server as they are made of `proto/control.proto`.
-#[allow(clippy::pedantic, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    unreachable_pub,
+    reason = "generated"
+)]
 pub mod wire {
     tonic::include_proto!("seawall.control.v1");
 }
