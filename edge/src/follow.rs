@@ -68,7 +68,10 @@ impl Follower for EdgeFollower {
                         partial: count.partial,
                     }))
                 }
-                About::Explain(_) => Err("this node cannot explain".to_owned()),
+                About::Explain(get) => {
+                    let explained = self.proxy.explain(get).await?;
+                    Ok(Told::Explained(Box::new(explained)))
+                }
             }
         })
     }

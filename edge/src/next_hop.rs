@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 /// The shields of the fleet, by weighted rendezvous: each key has its owner, then successors.
 pub(crate) struct ShieldMap {
     ring: Ring,
+    ids: Vec<String>,
     targets: Vec<Arc<Target>>,
 }
 
@@ -40,8 +41,17 @@ impl ShieldMap {
             .collect();
         Self {
             ring: Ring::new(members),
+            ids: shields.iter().map(|s| s.id.clone()).collect(),
             targets: shields.into_iter().map(|s| s.target).collect(),
         }
+    }
+
+    /// The shields that are asked for `key`, by their places, the owner first.
+    fn order(&self, key: u64) -> Vec<usize> {
+        let mut order = Vec::with_capacity(self.targets.len());
+        self.ring.order(key, &mut order);
+        order.truncate(SHIELDS_TRIED_MAX);
+        order
     }
 }
 
@@ -98,11 +108,8 @@ impl NextHop for EdgeTier {
         if !service.shield || map.targets.is_empty() {
             return origin_hops(&self.upstream, service, key);
         }
-        let mut order = Vec::with_capacity(map.targets.len());
-        map.ring.order(key, &mut order);
-        order
+        map.order(key)
             .into_iter()
-            .take(SHIELDS_TRIED_MAX)
             .map(|index| Hop {
                 target: map.targets[index].clone(),
                 role: Role::Shield,
@@ -126,6 +133,15 @@ impl Tier for EdgeTier {
         if let Some(secret) = &self.secret {
             fields.insert(link::FLEET, secret.clone());
         }
+    }
+
+    fn shields(&self, service: &Service, key: u64) -> Vec<String> {
+        let map = self.map.load();
+        if !service.shield {
+            return Vec::new();
+        }
+        let order = map.order(key).into_iter();
+        order.map(|index| map.ids[index].clone()).collect()
     }
 
     fn fleet_id(&self) -> &str {

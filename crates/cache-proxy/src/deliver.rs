@@ -4,7 +4,7 @@ mod plan;
 mod status;
 
 use self::plan::{Plan, Send, plan};
-use self::status::cache_status;
+use self::status::{cache_status, is_stored_now};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::CopyHead;
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{Forward, Outcome};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// How the exchange came to this copy, for `Cache-Status` and the log.
@@ -78,7 +79,7 @@ pub(crate) async fn deliver<W: Wire>(
     asked: &Asked,
     head: &CopyHead,
     mut source: Source,
-    story: Story,
+    mut story: Story,
     withheld: Option<&HeaderMap>,
 ) -> Option<Delivered> {
     let now = seawall_client_conn::now();
@@ -114,12 +115,10 @@ pub(crate) async fn deliver<W: Wire>(
         }
     }
     let mut plan = plan(asked, head, fields, source.is_stored());
-    let mut outcome = story.outcome;
     match source.begin(wire, &plan.wanted(length)).await {
         Ok(Held::All) => {}
         Ok(Held::Partial) => {
-            let story = story.partial();
-            outcome = story.outcome;
+            story = story.partial();
             cache_status(proxy, asked, &mut plan.fields, head, &story, now);
         }
         Err(Broken::Client) => return Some(Delivered::nothing()),
@@ -130,12 +129,14 @@ pub(crate) async fn deliver<W: Wire>(
     if sending.run(plan, &mut source).await.is_err() {
         sending.wire.abort();
     }
-    if source.was_partial() && outcome == Outcome::Hit {
+    if source.was_partial() && story.outcome == Outcome::Hit {
         // it came out only when the head had gone
-        outcome = Outcome::Partial;
+        story = story.partial();
     }
+    let detail = story.detail.or(head.detail).map(Cow::Borrowed);
+    proxy.decided(asked, &story, status, is_stored_now(head, &story), detail);
     Some(Delivered {
-        outcome,
+        outcome: story.outcome,
         status,
         bytes: sending.sent,
     })

@@ -7,7 +7,7 @@
 //!
 //! In the order of an exchange:
 //! - `quick`: the plain fresh hit, without anything allocated
-//! - `exchange`: place, look up, judge; `asked`, `snapshot`: what is known of the request
+//! - `exchange`: place, look up, judge; `placing`, `asked`, `snapshot`: what is known of the request
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `equivalents`, `recent`: URLs that a response declares to be one by `No-Vary-Search`
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
@@ -16,6 +16,7 @@
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
+//! - `explain`: how a request would be answered, and why; `last`: what became of the last ones
 //! - `asking`, `outbound`, `link`, `message`: the question to the next server, the request as it goes on, and what tiers
 //!   tell each other; `shown`: what clients get of an answer
 
@@ -26,16 +27,19 @@ mod copy;
 mod deliver;
 mod equivalents;
 mod exchange;
+mod explain;
 mod fill;
 mod fills;
 mod growing;
 mod invalidate;
+mod last;
 pub mod link;
 mod message;
 mod outbound;
 mod part;
 mod parts;
 mod pass;
+mod placing;
 mod proxy;
 mod purge_method;
 mod purging;

@@ -9,7 +9,7 @@ pub(crate) use self::probe::probe;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::{Asking, Hook};
-use crate::deliver::Delivered;
+use crate::deliver::{Delivered, Story};
 use crate::fill::ATTEMPTS_MAX;
 use crate::message;
 use crate::outbound::introduce;
@@ -74,6 +74,17 @@ pub(crate) async fn pass<W: Wire>(
         (None, Forward::Bypass) => Outcome::Bypass,
         (None, _) => Outcome::Pass,
     };
+    let story = Story {
+        outcome,
+        forward: Some(forward),
+        forward_status: asking
+            .learned()
+            .status
+            .filter(|_| outcome != Outcome::Error),
+        collapsed: false,
+        detail: None,
+    };
+    proxy.decided(&asked, &story, status, false, None);
     proxy.finished(
         &asked,
         Delivered {

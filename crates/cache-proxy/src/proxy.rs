@@ -1,12 +1,14 @@
 //! What all exchanges of a node share, and the handler that connections call.
 
 use crate::asked::Asked;
-use crate::deliver::Delivered;
+use crate::deliver::{Delivered, Story};
 use crate::equivalents::Equivalents;
 use crate::fills::Fills;
 use crate::growing::Budget;
+use crate::last::{Decided, Last};
 use crate::link::{self, HOPS_MAX};
 use crate::parts::Parts;
+use crate::placing::Placing;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
@@ -21,13 +23,12 @@ use seawall_cache_store::{CacheStore, Head, Purges};
 use seawall_client_conn::{
     ALLOW, ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
 };
-use seawall_http_cache::{
-    CacheStatus, Fields, Outcome, RequestDirectives, cdn_loop_count, strip_hop_by_hop,
-};
+use seawall_http_cache::{CacheStatus, Fields, Outcome, cdn_loop_count};
 use seawall_purge::PurgeSeq;
-use seawall_service_model::{Scheme, Service, ServiceSet, cache_key};
+use seawall_service_model::{Scheme, Service, ServiceSet};
 use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
 use seawall_upstream::Upstream;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -82,6 +83,7 @@ pub struct CacheProxy {
     budget: Arc<Budget>,
     unstorable: Unstorable,
     equivalents: Equivalents,
+    last: Last,
     metrics: Arc<Metrics>,
     access_log: Option<Arc<AccessLog>>,
     requests: AtomicU64,
@@ -125,6 +127,7 @@ impl CacheProxy {
             budget,
             unstorable: Unstorable::default(),
             equivalents: Equivalents::default(),
+            last: Last::default(),
             metrics,
             access_log,
             requests: AtomicU64::new(1),
@@ -184,6 +187,33 @@ impl CacheProxy {
 
     pub(crate) fn equivalents(&self) -> &Equivalents {
         &self.equivalents
+    }
+
+    pub(crate) fn last(&self) -> &Last {
+        &self.last
+    }
+
+    /// Notes what became of a request, for those who ask later.
+    pub(crate) fn decided(
+        &self,
+        asked: &Asked,
+        story: &Story,
+        status: u16,
+        stored: bool,
+        detail: Option<Cow<'static, str>>,
+    ) {
+        let decided = Decided {
+            at_ms: unix_ms(),
+            method: asked.method.clone(),
+            outcome: story.outcome,
+            status,
+            forward: story.forward,
+            forward_status: story.forward_status,
+            stored,
+            collapsed: story.collapsed,
+            detail,
+        };
+        self.last.note(asked.key.0, decided);
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -251,44 +281,20 @@ impl CacheProxy {
             Link::Fleet { scheme, .. } => scheme,
             Link::Client => self.scheme(x, &fields),
         };
-        // before anything is chosen by fields: what ends here may not select what others get (RFC 9110 §7.6.1)
-        strip_hop_by_hop(&mut fields);
-        let path = target.split('?').next().unwrap_or_default();
-        let (_, rule) = service.policy(x.request.method.as_str(), path, &fields);
-        let (key_policy, key_rule) = service.policy(Method::GET.as_str(), path, &fields);
-        let key = cache_key(&service, scheme, &host, target, &key_policy.key, &fields);
-        let directives = match link {
-            // a neighbour's own wish, for which its client's count no more
-            Link::Fleet {
-                refreshes: true, ..
-            } => RequestDirectives::default(),
-            _ if service.client_revalidation.allowed => RequestDirectives::parse(&fields),
-            _ => RequestDirectives::parse(&fields).unforced(),
-        };
         let target = target.to_owned();
-        Ok(Asked {
+        Ok(self.placed(Placing {
+            snapshot,
+            service,
             info: x.info.clone(),
             link,
-            service: service.clone(),
-            rule,
-            key_rule,
-            key,
-            own_key: key,
-            moved: None,
             scheme,
             method: x.request.method.clone(),
             version: x.request.version,
             host,
             target,
-            fields: Arc::new(fields),
-            directives,
-            refresh: false,
+            fields,
             received: x.received,
-            received_at: seawall_client_conn::now(),
-            id: self.next_id(),
-            behind: None,
-            snapshot,
-        })
+        }))
     }
 
     /// The scheme the client used: the connection's, or what a listed proxy says of it.
@@ -307,7 +313,7 @@ impl CacheProxy {
         }
     }
 
-    fn next_id(&self) -> u64 {
+    pub(crate) fn next_id(&self) -> u64 {
         // spread, so that ids of several nodes in one log rarely meet
         self.requests
             .fetch_add(1, Ordering::Relaxed)
@@ -350,7 +356,12 @@ impl CacheProxy {
             bytes: length,
         };
         match asked {
-            Some(asked) => self.finished(asked, delivered),
+            Some(asked) => {
+                let reason = Cow::Owned(refusal.reason.clone());
+                let story = Story::hit(outcome);
+                self.decided(asked, &story, refusal.status, false, Some(reason));
+                self.finished(asked, delivered);
+            }
             None => self.metrics.request(
                 outcome,
                 refusal.status,

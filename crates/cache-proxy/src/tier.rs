@@ -4,7 +4,7 @@ use crate::refusal::Refusal;
 use http::HeaderMap;
 use seawall_client_conn::ConnInfo;
 use seawall_purge::PurgeSeq;
-use seawall_service_model::Scheme;
+use seawall_service_model::{Scheme, Service};
 use seawall_upstream::{Hop, NextHop};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -81,6 +81,11 @@ pub trait Tier: NextHop {
 
     /// Proves this node's membership on a link to another node of the fleet.
     fn sign(&self, hop: &Hop, fields: &mut HeaderMap);
+
+    /// The ids of the shields that are asked for a key, the owner first; empty where origins are asked.
+    fn shields(&self, _service: &Service, _key: u64) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The fleet's id in `CDN-Loop` (RFC 8586).
     fn fleet_id(&self) -> &str;

@@ -263,7 +263,7 @@ impl CacheStore {
     /// Whether what lies under `key` was not invalidated.
     pub(crate) fn is_alive(&self, key: u128, entry: &Entry) -> bool {
         match entry {
-            Entry::Head(head) => self.minima.alive(key, head.generation),
+            Entry::Head(head) => self.minima.alive(key, head),
             Entry::Variants(_) => true,
         }
     }

@@ -7,6 +7,11 @@ use crate::copy::CopyHead;
 use http::{HeaderMap, HeaderValue};
 use seawall_http_cache::{CacheStatus, Outcome, Timestamp};
 
+/// Whether the answer that came is stored. Of one for which a copy stands in nothing is.
+pub(super) fn is_stored_now(head: &CopyHead, story: &Story) -> bool {
+    head.stored && story.forward.is_some() && story.outcome != Outcome::StaleError
+}
+
 /// Puts this node's member behind those of the tiers behind it.
 pub(super) fn cache_status(
     proxy: &CacheProxy,
@@ -32,8 +37,7 @@ pub(super) fn cache_status(
         forward: story.forward,
         forward_status: story.forward_status,
         ttl,
-        // of the answer that came, for which the copy stands in, nothing is stored
-        stored: head.stored && story.forward.is_some() && story.outcome != Outcome::StaleError,
+        stored: is_stored_now(head, story),
         collapsed: story.collapsed,
         key: key.as_deref(),
         detail: story.detail.or(head.detail),

@@ -64,5 +64,15 @@ pub(super) async fn head_or_stored<W: Wire>(
             return Way::Delivered(delivered);
         }
     }
-    Way::Delivered(probed.deliver(x.wire()).await)
+    let failed = probed.failed;
+    let delivered = probed.deliver(x.wire()).await;
+    let story = Story {
+        outcome: delivered.outcome,
+        forward: Some(forward),
+        forward_status: (!failed).then_some(delivered.status),
+        collapsed: false,
+        detail: None,
+    };
+    proxy.decided(asked, &story, delivered.status, false, None);
+    Way::Delivered(delivered)
 }
