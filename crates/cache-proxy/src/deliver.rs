@@ -126,6 +126,9 @@ pub(crate) async fn deliver<W: Wire>(
     }
     let mut sending = Sending { wire, sent: 0 };
     let status = plan.status.as_u16();
+    // before it is sent: who has the answer can ask for its reason
+    let detail = story.detail.or(head.detail).map(Cow::Borrowed);
+    proxy.decided(asked, &story, status, is_stored_now(head, &story), detail);
     if sending.run(plan, &mut source).await.is_err() {
         sending.wire.abort();
     }
@@ -133,8 +136,6 @@ pub(crate) async fn deliver<W: Wire>(
         // it came out only when the head had gone
         story = story.partial();
     }
-    let detail = story.detail.or(head.detail).map(Cow::Borrowed);
-    proxy.decided(asked, &story, status, is_stored_now(head, &story), detail);
     Some(Delivered {
         outcome: story.outcome,
         status,
