@@ -2,6 +2,7 @@
 
 mod auth;
 mod events;
+mod explain;
 mod extract;
 mod nodes;
 pub mod purges;
@@ -73,6 +74,7 @@ fn routes() -> Vec<Route> {
         (&["get"], "/v1/purges/{id}", get(purges::show)),
         (&["get"], "/v1/nodes", get(nodes::list)),
         (&["delete"], "/v1/nodes/{id}", delete(nodes::remove)),
+        (&["get"], "/v1/explain", get(explain::explain)),
         (&["get"], "/v1/services", get(services::list)),
         (
             &["get", "put", "delete"],

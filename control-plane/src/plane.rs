@@ -13,7 +13,7 @@ use crate::store::{Damage, IdempotencyKey, Store, StoreError, Watched};
 use crate::tokens::Tokens;
 use seawall_control_protocol::documents::SERVICES;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
-use seawall_control_protocol::{About, Document};
+use seawall_control_protocol::{About, Document, ExplainGet};
 use seawall_purge::{PurgeSeq, Scope, ScopeId};
 use seawall_telemetry::ControlPlaneMetrics;
 use serde_json::json;
@@ -152,7 +152,15 @@ impl Plane {
 
     /// What all nodes would let go with these scopes; those that are away are silent.
     pub async fn estimate(&self, scopes: Vec<ScopeId>) -> Option<Answers> {
-        let about = About::Estimate { scopes };
+        self.ask(About::Estimate { scopes }).await
+    }
+
+    /// How all nodes would answer a request; those that are away are silent.
+    pub async fn explain(&self, get: ExplainGet) -> Option<Answers> {
+        self.ask(About::Explain(get)).await
+    }
+
+    async fn ask(&self, about: About) -> Option<Answers> {
         let mut ending = self.ending.subscribe();
         let asked = self.questions.ask(&about, PATIENCE, ended(&mut ending));
         let mut answers = asked.await?;

@@ -4,6 +4,7 @@ use crate::services::{decode, encode};
 use crate::store::{Expect, Store, StoreError};
 use seawall_control_protocol::Document;
 use seawall_control_protocol::map::{SHIELDS, ShieldEntry};
+use seawall_hash_ring::{Member, Ring, member_id};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -54,6 +55,19 @@ impl Shields {
 
     pub(crate) fn document(&self) -> Option<Document> {
         self.in_force.borrow().document.clone()
+    }
+
+    /// The ids of the shields that are asked for a key, the owner first; `None` where edges go by their own files.
+    pub(crate) fn order(&self, key: u64) -> Option<Vec<String>> {
+        let body = self.document()?.body?;
+        let shields: Vec<ShieldEntry> = serde_json::from_slice(&body).ok()?;
+        let member = |shield: &ShieldEntry| Member {
+            id: member_id(&shield.id),
+            weight: shield.weight,
+        };
+        let mut order = Vec::new();
+        Ring::new(shields.iter().map(member).collect()).order(key, &mut order);
+        Some(order.into_iter().map(|at| shields[at].id.clone()).collect())
     }
 
     /// The last generation that any node may have been told since the start, also of a map that is in force no more.

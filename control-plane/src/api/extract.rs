@@ -21,6 +21,9 @@ pub(super) struct Id(pub(super) String);
 /// The query's parameters.
 pub(super) struct Parameters(HashMap<String, String>);
 
+/// The query's parameters in their order, of which one may come more than once.
+pub(super) struct Pairs(pub(super) Vec<(String, String)>);
+
 impl Parameters {
     /// One that has no value was not given.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -65,6 +68,16 @@ impl FromRequestParts<Api> for Parameters {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         let read = Query::<HashMap<String, String>>::from_request_parts(parts, api).await;
         read.map(|Query(query)| Self(query))
+            .map_err(|_| Refused::field("", "the query cannot be read"))
+    }
+}
+
+impl FromRequestParts<Api> for Pairs {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        let read = Query::<Vec<(String, String)>>::from_request_parts(parts, api).await;
+        read.map(|Query(pairs)| Self(pairs))
             .map_err(|_| Refused::field("", "the query cannot be read"))
     }
 }

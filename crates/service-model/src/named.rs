@@ -27,6 +27,21 @@ pub fn parse_url(text: &str) -> Result<Location, &'static str> {
     location(rest)
 }
 
+/// Reads a URL as a client asks for it: its host keeps a port that is not its own scheme's.
+pub fn parse_asked(text: &str) -> Result<(Scheme, Location), &'static str> {
+    let mut location = parse_url(text)?;
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let scheme = if scheme.eq_ignore_ascii_case("https") {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = canonical_host(&rest.as_bytes()[..end], scheme).into_owned();
+    location.host = String::from_utf8(host).unwrap_or(location.host);
+    Ok((scheme, location))
+}
+
 /// Reads a prefix: a URL, or `host/path`. A query has no place in it.
 pub fn parse_prefix(text: &str) -> Result<Location, &'static str> {
     let location = location(strip_scheme(text).unwrap_or(text))?;
@@ -111,7 +126,7 @@ fn location(rest: &str) -> Result<Location, &'static str> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("a URL to purge has no user");
+        return Err("a URL has no user here");
     }
     let host = parse_host(authority)?;
     let mut encoded = String::with_capacity(target.len() + 1);
@@ -272,6 +287,30 @@ mod tests {
         for tag in ["", " a", "a\n", &"x".repeat(257)] {
             assert!(parse_tag(tag).is_err(), "{tag:?}");
         }
+    }
+
+    #[test]
+    fn a_url_that_is_asked_for_keeps_the_port_that_is_not_its_schemes() {
+        for (url, scheme, host, target) in [
+            ("http://H:80", Scheme::Http, "h", "/"),
+            ("http://h:443/a", Scheme::Http, "h:443", "/a"),
+            ("HTTPS://h:443?b#c", Scheme::Https, "h", "/?b"),
+            (
+                "https://[::1]:8443/%c3",
+                Scheme::Https,
+                "[::1]:8443",
+                "/%C3",
+            ),
+        ] {
+            let (found, location) = parse_asked(url).unwrap();
+            assert_eq!(found, scheme, "{url}");
+            assert_eq!(
+                (&*location.host, &*location.target),
+                (host, target),
+                "{url}"
+            );
+        }
+        assert!(parse_asked("h/a").is_err());
     }
 
     #[test]

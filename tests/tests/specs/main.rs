@@ -10,6 +10,7 @@ mod delivery;
 mod directives;
 mod disk_faults;
 mod disks;
+mod explain;
 mod faults;
 mod framing;
 mod holes;
