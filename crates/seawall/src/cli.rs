@@ -71,6 +71,16 @@ pub enum Command {
         #[command(flatten)]
         args: PurgeArgs,
     },
+    /// Tell how a URL would be answered, and why: service, rule, key, and the copies on each node.
+    #[command(
+        after_help = "Examples:\n  seawall explain https://www.example.com/news\n  seawall explain https://www.example.com/ --header 'Accept-Language: de' --header 'Cookie: a=b'\n\nNothing is sent to origins, and nothing that is stored changes."
+    )]
+    Explain {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(flatten)]
+        args: ExplainArgs,
+    },
     /// Services in force, and their versions.
     #[command(
         after_help = "Examples:\n  seawall service list\n  seawall service show site > site.toml\n  seawall service put site.toml --if-version 3\n  seawall service rollback site --to 2"
@@ -165,6 +175,16 @@ impl ControlPlaneCommand {
             Self::Restore { .. } => "restore",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The URL as a client asks for it.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// A header of the request, as in "Accept-Language: de"; any number of times.
+    #[arg(long, value_name = "HEADER", value_parser = parse_header)]
+    pub header: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -277,6 +297,15 @@ pub enum TokenCommand {
     },
     /// Make a token nothing.
     Revoke { id: String },
+}
+
+fn parse_header(text: &str) -> Result<String, &'static str> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("a header is written as in Accept-Language: de")?;
+    let legal = http::HeaderName::from_bytes(name.trim().as_bytes()).is_ok()
+        && http::HeaderValue::from_str(value.trim()).is_ok();
+    legal.then(|| text.to_owned()).ok_or("that is no header")
 }
 
 fn parse_wait(text: &str) -> Result<Duration, String> {

@@ -1,6 +1,7 @@
 //! What operators do by the command line: each command asks the admin API and tells its answer.
 
 mod client;
+mod explain;
 mod find;
 mod node;
 mod purge;
@@ -10,7 +11,7 @@ mod token;
 
 pub use find::remember;
 
-use crate::cli::{AdminArgs, NodeCommand, PurgeArgs, ServiceCommand, TokenCommand};
+use crate::cli::{AdminArgs, ExplainArgs, NodeCommand, PurgeArgs, ServiceCommand, TokenCommand};
 use anyhow::Result;
 use client::Client;
 use std::process::ExitCode;
@@ -37,6 +38,10 @@ impl Output {
 
 pub(crate) fn purge(admin: &AdminArgs, args: &PurgeArgs, output: &Output) -> Result<ExitCode> {
     purge::run(&Client::new(admin)?, args, output)
+}
+
+pub(crate) fn explain(admin: &AdminArgs, args: &ExplainArgs, output: &Output) -> Result<ExitCode> {
+    explain::run(&Client::new(admin)?, args, output)
 }
 
 pub(crate) fn service(

@@ -49,6 +49,7 @@ pub fn run(cli: Cli) -> ExitCode {
             control_plane::control_plane(&args, cli.json).map(|()| ExitCode::SUCCESS)
         }
         Command::Purge { admin, args } => operator::purge(&admin, &args, &output(cli.json)),
+        Command::Explain { admin, args } => operator::explain(&admin, &args, &output(cli.json)),
         Command::Service { admin, command } => {
             operator::service(&admin, &command, &output(cli.json))
         }

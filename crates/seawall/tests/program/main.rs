@@ -3,6 +3,7 @@
 mod cdn;
 mod cli;
 mod ends;
+mod explain;
 mod fleet;
 mod limits;
 mod purging;

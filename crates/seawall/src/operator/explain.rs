@@ -1,0 +1,295 @@
+//! Why a URL is a hit or a miss, and what lies under its key on which node.
+
+use super::Output;
+use super::client::{Client, segment};
+use super::table::bytes;
+use crate::cli::ExplainArgs;
+use anyhow::Result;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+pub(super) fn run(client: &Client, args: &ExplainArgs, output: &Output) -> Result<ExitCode> {
+    let mut path = format!("/v1/explain?url={}", segment(&args.url));
+    for header in &args.header {
+        path += &format!("&header={}", segment(header));
+    }
+    let body = client.get(&path)?.body;
+    output.tell(&body, || explanation(&body));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn number(value: &Value, name: &str) -> i64 {
+    value[name].as_i64().unwrap_or_default()
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    items(value).filter_map(Value::as_str).collect()
+}
+
+fn is(value: &Value, name: &str) -> bool {
+    value[name].as_bool().unwrap_or_default()
+}
+
+/// A line below a head: its name in a column of its own.
+fn line(told: &mut String, name: &str, text: &str) {
+    // writing to memory does not fail
+    let _ = writeln!(told, "  {name:<9} {text}");
+}
+
+fn explanation(body: &Value) -> String {
+    let mut told = format!("{}\n", text(body, "url"));
+    let version = body["version"].as_u64();
+    let version = version.map_or(String::new(), |n| format!(", version {n}"));
+    line(
+        &mut told,
+        "service",
+        &format!("{}{version}", text(body, "service")),
+    );
+    line(&mut told, "rule", &rule(body));
+    line(&mut told, "key", text(body, "key"));
+    for part in items(&body["key_parts"]) {
+        line(&mut told, "", &key_part(part));
+    }
+    let shields = texts(&body["shields"]);
+    match shields.split_first() {
+        Some((owner, [])) => line(&mut told, "shields", &format!("{owner} owns the key")),
+        Some((owner, others)) => {
+            let others = others.join(", ");
+            line(
+                &mut told,
+                "shields",
+                &format!("{owner} owns the key, then {others}"),
+            );
+        }
+        None => line(&mut told, "shields", "none: origins are asked"),
+    }
+    line(
+        &mut told,
+        "purges",
+        &format!("the log stands at {}", text(body, "head")),
+    );
+    for node in items(&body["nodes"]) {
+        told.push('\n');
+        of_node(&mut told, node);
+    }
+    let silent = texts(&body["silent"]);
+    if !silent.is_empty() {
+        let _ = write!(told, "\nno answer from: {}\n", silent.join(", "));
+    }
+    told
+}
+
+fn rule(body: &Value) -> String {
+    let rule = &body["rule"];
+    let passes = if is(body, "cache") {
+        ""
+    } else {
+        ", which lets the request pass"
+    };
+    let Some(index) = rule["index"].as_u64() else {
+        return format!("none matches: the service's defaults{passes}");
+    };
+    let named = match text(rule, "name") {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    };
+    let paths = match texts(&rule["paths"]).join(" ") {
+        paths if paths.is_empty() => String::new(),
+        paths => format!(" for {paths}"),
+    };
+    format!("number {}{named}{paths}{passes}", index + 1)
+}
+
+fn key_part(part: &Value) -> String {
+    let values = texts(&part["values"]);
+    let values = if values.is_empty() {
+        "(not in the request)".to_owned()
+    } else {
+        values.join(" | ")
+    };
+    match part["name"].as_str() {
+        Some(name) => format!("{} {name}: {values}", text(part, "part")),
+        None => format!("{} {values}", text(part, "part")),
+    }
+}
+
+fn of_node(told: &mut String, node: &Value) {
+    let kind = match text(node, "kind") {
+        "" => String::new(),
+        kind => format!(" ({kind})"),
+    };
+    let id = text(node, "node");
+    if let Some(reason) = node["error"].as_str() {
+        let _ = writeln!(told, "{id}{kind} cannot tell: {reason}");
+        return;
+    }
+    let forward = node["forward"].as_str();
+    let forward = forward.map_or(String::new(), |why| format!(", fwd={why}"));
+    let _ = writeln!(told, "{id}{kind}: {}{forward}", text(node, "outcome"));
+    line(told, "why", text(node, "why"));
+    if forward.is_empty() {
+        // nobody is asked now
+    } else {
+        line(told, "asks", &texts(&node["asks"]).join(", "));
+    }
+    for copy in items(&node["copies"]) {
+        of_copy(told, copy);
+    }
+    match number(node, "unread") {
+        0 => {}
+        unread => line(
+            told,
+            "more",
+            &format!("{unread} copies may lie on a disk and were not read"),
+        ),
+    }
+    line(
+        told,
+        "purges",
+        &format!("in force up to {}", text(node, "purged")),
+    );
+    for purge in items(&node["purges"]) {
+        line(told, "", &last_purge(purge));
+    }
+    for decision in items(&node["last"]) {
+        line(told, "last", &last(decision));
+    }
+}
+
+fn of_copy(told: &mut String, copy: &Value) {
+    let selected = if is(copy, "selected") {
+        "selected by the request"
+    } else {
+        "of another variant"
+    };
+    let coded = if is(copy, "negotiable") {
+        ", coded for clients that accept it"
+    } else {
+        ""
+    };
+    line(
+        told,
+        "copy",
+        &format!(
+            "{}, {}, in {}, {selected}{coded}",
+            number(copy, "status"),
+            bytes(copy["length"].as_u64().unwrap_or_default()),
+            text(copy, "place"),
+        ),
+    );
+    line(told, "lifetime", &arithmetic(copy));
+    let windows = [
+        ("stale_while_revalidate", "stale-while-revalidate"),
+        ("stale_if_error", "stale-if-error"),
+    ];
+    let windows = windows
+        .into_iter()
+        .filter(|(member, _)| number(copy, member) > 0)
+        .map(|(member, name)| format!("{name} {} s", number(copy, member)));
+    let flags = [
+        ("no_cache", "no-cache: validated each time"),
+        ("must_revalidate", "never used stale"),
+    ];
+    let flags = flags
+        .into_iter()
+        .filter(|(member, _)| is(copy, member))
+        .map(|(_, name)| name.to_owned());
+    let stale: Vec<String> = windows.chain(flags).collect();
+    if !stale.is_empty() {
+        line(told, "stale", &stale.join(", "));
+    }
+    line(
+        told,
+        "received",
+        &format!(
+            "{}, generation {}, revision {}",
+            text(copy, "received"),
+            text(copy, "generation"),
+            number(copy, "revision"),
+        ),
+    );
+    for field in items(&copy["fields"]) {
+        let (name, value) = (text(field, "name"), text(field, "value"));
+        line(told, "", &format!("{name}: {value}"));
+    }
+    let label = text(copy, "label");
+    let standing = match text(copy, "standing") {
+        "live" => format!("none covers it, of those up to {label} for sure"),
+        "stale" => format!("a soft one made it stale at {}", text(copy, "stale_since")),
+        _ => format!("it is gone: one after {label} covers it, or that is not known yet"),
+    };
+    line(told, "purged", &standing);
+    for purge in items(&copy["purges"]) {
+        line(told, "", &last_purge(purge));
+    }
+}
+
+/// Which field gave which number.
+fn arithmetic(copy: &Value) -> String {
+    let (age, initial) = (number(copy, "age"), number(copy, "initial_age"));
+    let left = number(copy, "fresh_for");
+    let result = if left > 0 {
+        format!("fresh for {left} s more")
+    } else {
+        format!("stale since {} s", -left)
+    };
+    format!(
+        "{} s ({}) - age {age} s ({initial} s when received + {} s here) = {result}",
+        number(copy, "lifetime"),
+        text(copy, "lifetime_source"),
+        age - initial,
+    )
+}
+
+fn last_purge(purge: &Value) -> String {
+    let at = text(purge, "at");
+    if text(purge, "kind") == "floor" {
+        return format!("up to {at} it is not known any more what was purged");
+    }
+    let soft = if is(purge, "soft") { "soft, " } else { "" };
+    let covers = match purge["covers"].as_bool() {
+        Some(true) => ", after the copy was asked for",
+        Some(false) => ", before the copy was asked for",
+        None => "",
+    };
+    let name = match text(purge, "name") {
+        "" => String::new(),
+        name => format!(" {name}"),
+    };
+    format!("{}{name}: {soft}at {at}{covers}", text(purge, "kind"))
+}
+
+fn last(decision: &Value) -> String {
+    let mut told = format!(
+        "{} {} {} {}",
+        text(decision, "at"),
+        text(decision, "method"),
+        number(decision, "status"),
+        text(decision, "outcome"),
+    );
+    if let Some(forward) = decision["forward"].as_str() {
+        told += &format!(", fwd={forward}");
+    }
+    if let Some(status) = decision["forward_status"].as_u64() {
+        told += &format!(", fwd-status={status}");
+    }
+    if is(decision, "stored") {
+        told += ", stored";
+    }
+    if is(decision, "collapsed") {
+        told += ", collapsed";
+    }
+    if let Some(detail) = decision["detail"].as_str() {
+        told += &format!(", {detail}");
+    }
+    told
+}
