@@ -79,7 +79,7 @@ fn explanation(body: &Value) -> String {
     );
     for node in items(&body["nodes"]) {
         told.push('\n');
-        of_node(&mut told, node);
+        of_node(&mut told, node, text(body, "head"));
     }
     let silent = texts(&body["silent"]);
     if !silent.is_empty() {
@@ -122,7 +122,7 @@ fn key_part(part: &Value) -> String {
     }
 }
 
-fn of_node(told: &mut String, node: &Value) {
+fn of_node(told: &mut String, node: &Value, head: &str) {
     let kind = match text(node, "kind") {
         "" => String::new(),
         kind => format!(" ({kind})"),
@@ -142,7 +142,7 @@ fn of_node(told: &mut String, node: &Value) {
         line(told, "asks", &texts(&node["asks"]).join(", "));
     }
     for copy in items(&node["copies"]) {
-        of_copy(told, copy);
+        of_copy(told, copy, head);
     }
     match number(node, "unread") {
         0 => {}
@@ -155,17 +155,17 @@ fn of_node(told: &mut String, node: &Value) {
     line(
         told,
         "purges",
-        &format!("in force up to {}", text(node, "purged")),
+        &format!("in force up to {}", position(text(node, "purged"), head)),
     );
     for purge in items(&node["purges"]) {
-        line(told, "", &last_purge(purge));
+        line(told, "", &last_purge(purge, head));
     }
     for decision in items(&node["last"]) {
         line(told, "last", &last(decision));
     }
 }
 
-fn of_copy(told: &mut String, copy: &Value) {
+fn of_copy(told: &mut String, copy: &Value, head: &str) {
     let selected = if is(copy, "selected") {
         "selected by the request"
     } else {
@@ -221,15 +221,28 @@ fn of_copy(told: &mut String, copy: &Value) {
         let (name, value) = (text(field, "name"), text(field, "value"));
         line(told, "", &format!("{name}: {value}"));
     }
-    let label = text(copy, "label");
+    let label = position(text(copy, "label"), head);
     let standing = match text(copy, "standing") {
-        "live" => format!("none covers it, of those up to {label} for sure"),
-        "stale" => format!("a soft one made it stale at {}", text(copy, "stale_since")),
-        _ => format!("it is gone: one after {label} covers it, or that is not known yet"),
+        "live" => format!("no purge covers the copy, which was asked for at {label}"),
+        "stale" => format!(
+            "a soft purge made it stale at {}",
+            text(copy, "stale_since")
+        ),
+        _ => format!(
+            "gone: asked for at {label}, before a purge that covers it, or nobody knows yet"
+        ),
     };
     line(told, "purged", &standing);
     for purge in items(&copy["purges"]) {
-        line(told, "", &last_purge(purge));
+        line(told, "", &last_purge(purge, head));
+    }
+}
+
+/// A position of the purge log, without its epoch where that is the log's now.
+fn position<'v>(at: &'v str, head: &str) -> &'v str {
+    match (at.split_once('.'), head.split_once('.')) {
+        (Some((epoch, n)), Some((now, _))) if epoch == now => n,
+        _ => at,
     }
 }
 
@@ -250,8 +263,8 @@ fn arithmetic(copy: &Value) -> String {
     )
 }
 
-fn last_purge(purge: &Value) -> String {
-    let at = text(purge, "at");
+fn last_purge(purge: &Value, head: &str) -> String {
+    let at = position(text(purge, "at"), head);
     if text(purge, "kind") == "floor" {
         return format!("up to {at} it is not known any more what was purged");
     }

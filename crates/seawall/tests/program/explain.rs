@@ -19,7 +19,7 @@ fn a_url_is_explained_in_lines_for_people_and_in_json_for_scripts() {
         "edge-1 (edge): hit",
         "lifetime  3600 s (max-age) - age ",
         "cache-control: max-age=3600",
-        "none covers it",
+        "no purge covers the copy, which was asked for at 0",
         "GET 200 miss, fwd=uri-miss, fwd-status=200, stored",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
