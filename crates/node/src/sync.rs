@@ -407,7 +407,7 @@ impl Following {
 mod tests {
     use super::*;
 
-    struct Refuses(bool);
+    pub(super) struct Refuses(pub(super) bool);
 
     impl Follower for Refuses {
         fn held(&self) -> Held {

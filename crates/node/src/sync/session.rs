@@ -1,6 +1,6 @@
 //! One stream, from hello to its end.
 
-use super::{Following, sign};
+use super::{Follower, Following, sign};
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 use seawall_control_protocol::wire::to_node::Message;
 use seawall_control_protocol::{
@@ -10,6 +10,7 @@ use seawall_control_protocol::{
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::{Contact, Held};
 use std::cmp::Ordering;
+use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -146,7 +147,7 @@ impl Following {
                 }
                 Message::Question(question) => {
                     while answering.try_join_next().is_some() {}
-                    self.answer(question, &up, &mut answering).await?;
+                    answer(&self.follower, question, &up, &mut answering).await?;
                 }
             }
             if told_all
@@ -156,35 +157,6 @@ impl Following {
                 self.say(Contact::CaughtUp);
             }
         }
-    }
-
-    /// Has a question answered, beside what else goes on.
-    async fn answer(
-        &self,
-        question: wire::Question,
-        up: &mpsc::Sender<wire::FromNode>,
-        answering: &mut JoinSet<()>,
-    ) -> Result<(), Ended> {
-        let id = question.id;
-        let refused = match Question::try_from(question) {
-            Ok(question) if answering.len() < ANSWERING_MAX => {
-                let (follower, up) = (self.follower.clone(), up.clone());
-                answering.spawn(async move {
-                    let outcome = follower.answer(&question.about).await;
-                    let answer = Answer { id, outcome };
-                    // the stream may have ended
-                    let _ = send(&up, wire::from_node::Message::Answer((&answer).into())).await;
-                });
-                return Ok(());
-            }
-            Ok(_) => "too many questions at a time",
-            // of a control plane that is newer than this node
-            Err(ProtocolError::Missing("about")) => "this node's build does not know the question",
-            Err(error) => return Err(error.into()),
-        };
-        let outcome = Err(refused.to_owned());
-        let answer = Answer { id, outcome };
-        send(up, wire::from_node::Message::Answer((&answer).into())).await
     }
 
     /// Puts documents in force, and on disk; says of each whether it is.
@@ -244,6 +216,35 @@ impl Following {
     }
 }
 
+/// Has a question answered, beside what else goes on.
+async fn answer(
+    follower: &Arc<dyn Follower>,
+    question: wire::Question,
+    up: &mpsc::Sender<wire::FromNode>,
+    answering: &mut JoinSet<()>,
+) -> Result<(), Ended> {
+    let id = question.id;
+    let refused = match Question::try_from(question) {
+        Ok(question) if answering.len() < ANSWERING_MAX => {
+            let (follower, up) = (follower.clone(), up.clone());
+            answering.spawn(async move {
+                let outcome = follower.answer(&question.about).await;
+                let answer = Answer { id, outcome };
+                // the stream may have ended
+                let _ = send(&up, wire::from_node::Message::Answer((&answer).into())).await;
+            });
+            return Ok(());
+        }
+        Ok(_) => "too many questions at a time",
+        // of a control plane that is newer than this node
+        Err(ProtocolError::Missing("about")) => "this node's build does not know the question",
+        Err(error) => return Err(error.into()),
+    };
+    let outcome = Err(refused.to_owned());
+    let answer = Answer { id, outcome };
+    send(up, wire::from_node::Message::Answer((&answer).into())).await
+}
+
 async fn send(
     up: &mpsc::Sender<wire::FromNode>,
     message: wire::from_node::Message,
@@ -259,4 +260,38 @@ fn reached(at: PurgeSeq, head: PurgeSeq) -> bool {
         at.cmp_within(head),
         Some(Ordering::Equal | Ordering::Greater)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Refuses;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_that_this_build_does_not_know_gets_an_error_and_the_stream_goes_on() {
+        let follower: Arc<dyn Follower> = Arc::new(Refuses(false));
+        let (up, mut queue) = mpsc::channel(2);
+        let mut answering = JoinSet::new();
+        let unknown = wire::Question { id: 7, about: None };
+        assert!(
+            answer(&follower, unknown, &up, &mut answering)
+                .await
+                .is_ok()
+        );
+        let estimate = wire::question::About::Estimate(wire::EstimatePurge::default());
+        let known = wire::Question {
+            id: 8,
+            about: Some(estimate),
+        };
+        assert!(answer(&follower, known, &up, &mut answering).await.is_ok());
+        for (id, reason) in [(7, "does not know"), (8, "no")] {
+            let message = queue.recv().await.and_then(|m| m.message);
+            let Some(wire::from_node::Message::Answer(told)) = message else {
+                panic!("no answer to {id}");
+            };
+            let told = Answer::try_from(told).unwrap();
+            assert_eq!(told.id, id);
+            assert!(told.outcome.unwrap_err().contains(reason), "{id}");
+        }
+    }
 }
