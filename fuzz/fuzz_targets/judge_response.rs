@@ -7,9 +7,10 @@ use http::{HeaderMap, Method, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use seawall_fuzz::Input;
 use seawall_http_cache::{
-    CDN_CACHE_CONTROL, CacheControl, RequestDirectives, Reuse, SEAWALL_CACHE_CONTROL,
-    SURROGATE_CONTROL, Storable, StoragePolicy, Targets, Timestamp, Vary, evaluate, freshen,
-    may_compress, reuse, storable, stored_fields, update_applies, variant_digest, vary,
+    CDN_CACHE_CONTROL, CacheControl, CompressTypes, RequestDirectives, Reuse,
+    SEAWALL_CACHE_CONTROL, SURROGATE_CONTROL, Storable, StoragePolicy, Targets, Timestamp, Vary,
+    evaluate, freshen, may_compress, may_decode, reuse, storable, stored_fields, update_applies,
+    variant_digest, vary,
 };
 
 const RESPONSE: [&str; 17] = [
@@ -63,7 +64,8 @@ fuzz_target!(|data: &[u8]| {
     let first = |name: &str| response.get(name).map(http::HeaderValue::as_bytes);
     let (etag, modified, date) = (first("etag"), first("last-modified"), first("date"));
     evaluate(&Method::GET, &request, etag, modified, date, now);
-    may_compress(&response, &policy.targets);
+    may_compress(&response, &policy.targets, &CompressTypes::default());
+    may_decode(&response, &policy.targets);
     update_applies(&response, &update);
     let mut merged = response.clone();
     freshen(&mut merged, &update);

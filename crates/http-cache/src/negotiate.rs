@@ -30,16 +30,15 @@ impl ContentCoding {
     }
 
     /// The coding with this name, in any case.
+    #[inline]
     pub fn of_token(token: &[u8]) -> Option<Self> {
-        let is = |name: &str| token.eq_ignore_ascii_case(name.as_bytes());
-        if is("gzip") || is("x-gzip") {
-            Some(Self::Gzip)
-        } else if is("br") {
-            Some(Self::Brotli)
-        } else if is("zstd") {
-            Some(Self::Zstd)
-        } else {
-            None
+        // the length tells most of them apart: this is done for each plain hit
+        match token.len() {
+            2 if token.eq_ignore_ascii_case(b"br") => Some(Self::Brotli),
+            4 if token.eq_ignore_ascii_case(b"gzip") => Some(Self::Gzip),
+            4 if token.eq_ignore_ascii_case(b"zstd") => Some(Self::Zstd),
+            6 if token.eq_ignore_ascii_case(b"x-gzip") => Some(Self::Gzip),
+            _ => None,
         }
     }
 }
@@ -73,23 +72,24 @@ impl AcceptEncoding {
     /// An element whose weight cannot be read is not acceptable. Of a coding that is named twice the larger weight holds.
     fn read(&mut self, line: &[u8]) {
         for_each_element(line, |element| {
-            let mut parts = element.splitn(2, |b| *b == b';');
-            let coding = trim(parts.next().unwrap_or_default());
-            let weight = parts
-                .next()
-                .map_or(WEIGHT_MAX, |rest| weight(rest).unwrap_or(0));
-            let place = if let Some(coding) = ContentCoding::of_token(coding) {
-                match coding {
-                    ContentCoding::Gzip => &mut self.gzip,
-                    ContentCoding::Brotli => &mut self.brotli,
-                    ContentCoding::Zstd => &mut self.zstd,
+            let (coding, weight) = match element.iter().position(|b| *b == b';') {
+                Some(at) => {
+                    let weight = weight(&element[at + 1..]).unwrap_or(0);
+                    (trim(&element[..at]), weight)
                 }
-            } else if coding.eq_ignore_ascii_case(b"identity") {
-                &mut self.identity
-            } else if coding == b"*" {
-                &mut self.any
-            } else {
-                return;
+                None => (element, WEIGHT_MAX),
+            };
+            let place = match coding {
+                b"*" => &mut self.any,
+                _ if coding.len() == 8 && coding.eq_ignore_ascii_case(b"identity") => {
+                    &mut self.identity
+                }
+                _ => match ContentCoding::of_token(coding) {
+                    Some(ContentCoding::Gzip) => &mut self.gzip,
+                    Some(ContentCoding::Brotli) => &mut self.brotli,
+                    Some(ContentCoding::Zstd) => &mut self.zstd,
+                    None => return,
+                },
             };
             *place = Some(place.map_or(weight, |before| before.max(weight)));
         });

@@ -304,3 +304,137 @@ fn a_rule_says_which_codings_there_are_and_which_types_get_them() {
         assert_eq!(coding.as_deref(), expect, "{target} {accept}");
     }
 }
+
+/// `body` in `coding`.
+fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
+    match coding {
+        "gzip" => {
+            let mut coded = Vec::new();
+            flate2::read::GzEncoder::new(body, flate2::Compression::new(6))
+                .read_to_end(&mut coded)
+                .unwrap();
+            coded
+        }
+        "br" => {
+            let mut coded = Vec::new();
+            brotli::CompressorReader::new(body, 4096, 5, 20)
+                .read_to_end(&mut coded)
+                .unwrap();
+            coded
+        }
+        "zstd" => zstd::encode_all(body, 3).unwrap(),
+        other => panic!("no coding: {other}"),
+    }
+}
+
+/// `/CODING-N`: N bytes of text in this coding, whatever is accepted.
+fn coding_origin(more: &'static [(&'static str, &'static str)]) -> Origin {
+    Origin::start(move |request, reply| {
+        let (coding, length) = request.target[1..].split_once('-').unwrap();
+        let fields = [HTML, &[("content-encoding", coding)], more].concat();
+        reply.answer(
+            200,
+            &fields,
+            &encoded(coding, &words(length.parse().unwrap())),
+        )
+    })
+}
+
+#[test]
+fn what_came_coded_is_decoded_once_for_who_does_not_accept_it_where_a_rule_says_so() {
+    let origin = coding_origin(&[]);
+    let cluster = with_policy(&origin, |policy| policy.decode = true);
+    let mut made = 0;
+    for length in [5000, 2_000_000] {
+        for coding in CODINGS {
+            let target = format!("/{coding}-{length}");
+            let other = if coding == "gzip" { "br" } else { "gzip" };
+            let refuses = format!("{coding};q=0");
+            for nth in 0..3 {
+                // without the field, with other codings, by refusal
+                for fields in [
+                    &[][..],
+                    &[("accept-encoding", other)],
+                    &[("accept-encoding", &refuses[..])],
+                    &[("accept-encoding", "")],
+                ] {
+                    let plain = get(cluster.edge(0), &target, fields);
+                    assert_eq!(plain.field("content-encoding"), None, "{target} {fields:?}");
+                    assert!(plain.body == words(length), "{target} {fields:?}");
+                    assert_eq!(plain.field("etag"), Some("W/\"v1\""));
+                    assert_eq!(plain.field("vary"), Some("accept-encoding"));
+                    if nth > 0 {
+                        assert!(plain.is_hit(), "{target} {fields:?}");
+                        let length = length.to_string();
+                        assert_eq!(plain.field("content-length"), Some(&length[..]));
+                    }
+                }
+                let accept = format!("x, {coding};q=0.1");
+                // no one else's coding is made of it, and a request may forbid that it is undone
+                for fields in [
+                    &[("accept-encoding", &accept[..])][..],
+                    &[("cache-control", "no-transform")],
+                    &[("accept-encoding", "identity;q=0")],
+                ] {
+                    let as_is = get(cluster.edge(0), &target, fields);
+                    assert_eq!(as_is.field("content-encoding"), Some(coding), "{fields:?}");
+                    assert_eq!(as_is.field("etag"), Some("\"v1\""));
+                    assert!(decoded(&as_is) == words(length), "{target}");
+                }
+            }
+            assert_eq!(origin.count(&target), 1);
+            made += 1;
+            let decoded = metric(&cluster.metrics(0), "seawall_decompressions_total", &[]);
+            assert_eq!(decoded, made);
+        }
+    }
+}
+
+#[test]
+fn what_came_coded_goes_out_as_it_came_where_no_rule_says_else_or_it_may_not_be_changed() {
+    let rows: [(&'static [(&str, &str)], bool); 4] = [
+        (&[], false),
+        (&[("cache-control", "no-transform")], true),
+        (&[("repr-digest", "sha-256=:AAAA:")], true),
+        (&[("content-encoding", "br")], true),
+    ];
+    for (more, decode) in rows {
+        let origin = coding_origin(more);
+        let cluster = with_policy(&origin, |policy| policy.decode = decode);
+        for _ in 0..2 {
+            let answer = get(cluster.edge(0), "/gzip-5000", &[]);
+            assert_eq!(answer.field("content-encoding"), Some("gzip"), "{more:?}");
+            assert!(answer.body == encoded("gzip", &words(5000)), "{more:?}");
+        }
+        assert_eq!(origin.count("/gzip-5000"), 1);
+    }
+}
+
+#[test]
+fn content_that_cannot_be_decoded_ends_the_connection_and_is_not_stored() {
+    for (what, body) in [
+        ("broken", b"this is no gzip".to_vec()),
+        ("cut", {
+            let whole = encoded("gzip", &words(50_000));
+            whole[..whole.len() / 2].to_vec()
+        }),
+        // 60 MB of zeros, a thousand times as long as its coding
+        ("a bomb", encoded("gzip", &vec![0; 60_000_000])),
+    ] {
+        let origin = Origin::start(move |_, reply| {
+            let fields = [HTML, &[("content-encoding", "gzip")]].concat();
+            reply.answer(200, &fields, &body)
+        });
+        let cluster = with_policy(&origin, |policy| policy.decode = true);
+        for _ in 0..2 {
+            let mut client = Client::connect(cluster.edge(0));
+            client.request("GET", "/", &[], b"");
+            assert!(client.response("GET").is_err(), "{what}");
+            // the copy itself is good
+            let as_is = get(cluster.edge(0), "/", &[("accept-encoding", "gzip")]);
+            assert_eq!(as_is.field("content-encoding"), Some("gzip"), "{what}");
+        }
+        let stored = metric(&cluster.metrics(0), "seawall_decompressions_total", &[]);
+        assert_eq!((stored, origin.count("/")), (0, 1), "{what}");
+    }
+}

@@ -63,8 +63,7 @@ pub(super) trait Codec: Send {
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
-/// A codec that writes to `out`; `came_in` is the coding that is undone, `length` that of the content that goes in, where
-/// it is known.
+/// A codec that writes to `out`; `length` is that of the content that goes in, where it is known.
 pub(super) fn codec(work: Work, length: Option<u64>, out: Out) -> io::Result<Box<dyn Codec>> {
     match work {
         Work::Code(coding) => encoders::encoder(coding, length, out),
@@ -88,7 +87,8 @@ impl Work {
         }
     }
 
-    /// The most memory that its codec takes, in MiB: twice the window, which lies in a ring, and the tables beside it.
+    /// The most memory that its codec takes, in MiB: the window (a brotli encoder's ring is twice as long) and the tables
+    /// beside it.
     pub(super) fn mebibytes(self) -> u32 {
         match self {
             // a window of 32 KiB
@@ -96,7 +96,7 @@ impl Work {
             Self::Code(ContentCoding::Brotli) => 6,
             Self::Code(ContentCoding::Zstd) => 5,
             // the window is the sender's choice: 16 MiB by RFC 7932 §9.1, 8 MiB by RFC 9659 §3
-            Self::Decode(ContentCoding::Brotli) => 34,
+            Self::Decode(ContentCoding::Brotli) => 18,
             Self::Decode(ContentCoding::Zstd) => 10,
         }
     }
