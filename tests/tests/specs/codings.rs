@@ -411,6 +411,54 @@ fn what_came_coded_goes_out_as_it_came_where_no_rule_says_else_or_it_may_not_be_
 }
 
 #[test]
+fn a_decoded_copy_gets_the_fields_of_a_304_until_that_forbids_changes() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let origin = Origin::start(move |request, reply| {
+        let nth = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let (etag, gzip) = (("etag", "\"v1\""), ("content-encoding", "gzip"));
+        let control = |value| ("cache-control", value);
+        if request.field("if-none-match").is_some() {
+            let fields = match nth {
+                1 => [etag, control("max-age=60"), ("age", "90"), ("x-nth", "1")],
+                _ => [
+                    etag,
+                    control("max-age=60, no-transform"),
+                    ("age", "0"),
+                    ("x-nth", "2"),
+                ],
+            };
+            return reply.answer(304, &fields, b"");
+        }
+        let fields = [
+            etag,
+            gzip,
+            control("max-age=60"),
+            ("age", "90"),
+            ("x-nth", "0"),
+        ];
+        reply.answer(200, &fields, &encoded("gzip", &words(5000)))
+    });
+    let cluster = ClusterSpec::new(origin.address())
+        .shields(0)
+        .service(|service| service.default.decode = true)
+        .start();
+    for (nth, coding) in [
+        ("0", None),
+        ("1", None),
+        ("2", Some("gzip")),
+        ("2", Some("gzip")),
+    ] {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!(answer.field("x-nth"), Some(nth));
+        assert_eq!(answer.field("content-encoding"), coding, "{nth}");
+        assert!(decoded(&answer) == words(5000), "{nth}");
+    }
+    assert_eq!(origin.count("/"), 3);
+    let decoded = metric(&cluster.metrics(0), "seawall_decompressions_total", &[]);
+    assert_eq!(decoded, 1);
+}
+
+#[test]
 fn content_that_cannot_be_decoded_ends_the_connection_and_is_not_stored() {
     for (what, body) in [
         ("broken", b"this is no gzip".to_vec()),
