@@ -95,6 +95,8 @@ struct Writing {
     /// Records appended since the log was opened, in whatever file they are now.
     appended: Position,
     compact_at: u64,
+    /// It is to be written anew whatever its length.
+    anew: bool,
     unsynced: bool,
     /// While the log is written anew: what was appended since.
     tail: Option<Vec<u8>>,
@@ -181,6 +183,7 @@ impl MinimaLog {
                 bytes,
                 appended: 0,
                 compact_at: compact_at(bytes),
+                anew: false,
                 unsynced: false,
                 tail: None,
                 failure: None,
@@ -251,7 +254,7 @@ impl MinimaLog {
     /// Writes the log anew, soon: what was let go of is not to be read back.
     pub(crate) fn compact_soon(&self) {
         let mut writing = self.shared.file.lock();
-        writing.compact_at = 0;
+        writing.anew = true;
         self.shared.wake.notify_one();
     }
 
@@ -284,6 +287,7 @@ impl Shared {
                     && !writing.unsynced
                     && writing.failure.is_none()
                     && writing.bytes <= writing.compact_at
+                    && !writing.anew
                 {
                     self.wake.wait(&mut writing);
                 }
@@ -294,7 +298,8 @@ impl Shared {
                 if writing.stop && !writing.unsynced {
                     return;
                 }
-                (writing.unsynced, writing.bytes > writing.compact_at)
+                let compact = writing.anew || writing.bytes > writing.compact_at;
+                (writing.unsynced, compact)
             };
             if unsynced {
                 self.sync_now();
@@ -321,8 +326,13 @@ impl Shared {
 
     /// Appends go on meanwhile: to the old file, and to a tail that the new one gets behind what the tables held.
     fn compact(&self) {
-        // before the tables are read: what is in neither was not appended yet
-        self.file.lock().tail = Some(Vec::new());
+        {
+            let mut writing = self.file.lock();
+            // before the tables are read: what is in neither was not appended yet, and who asks from now on for it to be
+            // written anew means another time
+            writing.tail = Some(Vec::new());
+            writing.anew = false;
+        }
         let new = write_anew(&self.path, self.id, self.boot, &self.tables).and_then(
             |(mut file, mut bytes)| {
                 // most of the tail goes to the device while appends go on
