@@ -32,7 +32,7 @@ pub(crate) struct FillSink {
     asking: Arc<Asking>,
     ask: Arc<Ask>,
     before: Before,
-    /// Of the copy that this may become. Drawn before anything is asked: a change that comes while it is fetched ends it.
+    /// Drawn before anything is asked: a change that comes before the answer's head ends the copy that this becomes.
     generation: Generation,
     /// Length that the head announced.
     want: Option<u64>,

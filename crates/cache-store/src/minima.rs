@@ -150,6 +150,20 @@ impl Minima {
         self.log.as_ref().map(|log| log.append(fact, urgency))
     }
 
+    /// Whether a head of `generation` under `key` with these scopes could be used.
+    pub(crate) fn generation_alive(
+        &self,
+        key: u128,
+        scopes: &[ScopeId],
+        generation: Generation,
+    ) -> bool {
+        let (version, groups) = (Version::from(generation), &self.tables.groups);
+        self.tables.keys.alive(key, version)
+            && scopes
+                .iter()
+                .all(|scope| groups.alive(scope_key(*scope), version))
+    }
+
     /// Whether `head`, which lies under `key`, may be used. Without any invalidation of a group, or any since it was asked
     /// of this head last, that costs what its key costs.
     #[inline]

@@ -99,6 +99,8 @@ pub struct CacheStore {
     counter: AtomicU64,
     /// Serialise read-modify-write of one key's variants; with a disk tier, everything that is put under one key.
     locks: Vec<Mutex<()>>,
+    /// Held while a generation is drawn and what is below it dies: none is renewed in between.
+    changing: Mutex<()>,
     chunk_capacity: u64,
     /// The longest body that the disks take; 0 without disks.
     disk_body_bytes_max: u64,
@@ -179,6 +181,7 @@ impl CacheStore {
             boot: config.boot,
             counter: AtomicU64::new(1),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            changing: Mutex::new(()),
             chunk_capacity: chunks,
             disk_body_bytes_max: disk_body_bytes_max(&config.disks),
         }
@@ -530,8 +533,20 @@ impl CacheStore {
         }
     }
 
+    /// A later generation for a copy that was `begun` earlier and will lie under `key` with these scopes; the same one
+    /// where something made such copies a miss since, so that this one is none either.
+    pub fn renewed(&self, key: u128, scopes: &[ScopeId], begun: Generation) -> Generation {
+        let _one = self.changing.lock();
+        if self.minima.generation_alive(key, scopes, begun) {
+            self.next_generation()
+        } else {
+            begun
+        }
+    }
+
     /// Makes everything that is stored a miss, for good: durably, where there is a disk tier.
     pub fn kill_all(&self) {
+        let _one = self.changing.lock();
         self.minima.kill_all(self.next_generation());
     }
 
@@ -567,11 +582,13 @@ impl CacheStore {
     /// returns, so that a killed process does not forget it; who promises more than that to somebody waits for what is
     /// returned first. `None`: there is no disk tier to bring anything back.
     pub fn invalidate(&self, key: u128) -> Option<Durability> {
+        let _one = self.changing.lock();
         self.minima.invalidate(key, self.next_generation())
     }
 
     /// Makes every head stored up to now a miss that carries one of `scopes`; as durable as by [`Self::invalidate`].
     pub fn invalidate_scopes(&self, scopes: &[ScopeId]) -> Option<Durability> {
+        let _one = self.changing.lock();
         self.minima
             .invalidate_scopes(scopes, self.next_generation())
     }

@@ -193,8 +193,9 @@ fn a_change_ends_the_copies_of_the_groups_that_its_answer_names_where_it_passes(
             "9875-08",
             "POST",
             200,
+            // the lines are one list, and this is none (RFC 9651 §4.2)
             &["\"none\", \"", "\"group\""],
-            false,
+            true,
         ),
         ("9875-09", "POST", 200, &[&many], false),
         ("9875-10", "POST", 200, &["\"none\""], true),

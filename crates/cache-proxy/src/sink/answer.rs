@@ -125,6 +125,14 @@ impl FillSink {
         let equivalents = keep
             .then(|| self.proxy.declared(&self.asked, &response.headers))
             .flatten();
+        // what was changed since it was asked for stays so; else it is as young as what it declares
+        let generation = match &scopes {
+            Some(scopes) => {
+                let (store, key) = (self.proxy.store(), self.asked.own_key.0);
+                store.renewed(key, scopes, self.generation)
+            }
+            None => self.generation,
+        };
         let head = Arc::new(CopyHead {
             status: response.status,
             fields,
@@ -133,7 +141,7 @@ impl FillSink {
             freshness: freshness.clone(),
             stored: keep,
             coding,
-            generation: self.generation,
+            generation,
             label: learned.label(),
             scopes: scopes.as_deref().map(Arc::from),
             equivalents,
