@@ -216,12 +216,18 @@ fn a_change_ends_the_copies_of_the_groups_that_its_answer_names_where_it_passes(
 /// A service whose changes end copies in the whole fleet: two edges, a shield, and a second host.
 fn fleet(origin: &Origin, mode: &str) -> Fleet {
     let fleet = Fleet::of(origin);
-    let text = service("shop", "shop.example", origin, "");
+    let marked = "[service.default]\nresponse_headers = { set = { X-Shop = \"1\" } }";
+    let text = service("shop", "shop.example", origin, marked);
     let text = text.replacen("hosts", &format!("invalidate = \"{mode}\"\nhosts"), 1);
     let (status, told) = fleet.put_service("shop", &text, &[]);
     assert_eq!(status, 201, "{told}");
     for id in ["shield-0", "edge-0", "edge-1"] {
         eventually("it follows", || fleet.is_up_to_date(id));
+    }
+    for edge in [0, 1] {
+        eventually("it has the service", || {
+            get(fleet.edge(edge), "/probe", &SHOP).field("x-shop") == Some("1")
+        });
     }
     fleet
 }
