@@ -18,6 +18,7 @@
 //! | `no_vary_search` | which differences of the query do not count (an extension of §4) |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
+//! | `combine` | RFC 9111 §3.3, §3.4: incomplete responses, asked for, stored and completed |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
 //! | `head_update` | RFC 9111 §4.3.5: what the answer to a HEAD says of a stored response |
 //! | `invalidation` | RFC 9111 §4.4: what a change names as changed too |
@@ -30,6 +31,7 @@ mod cache_control;
 mod cache_status;
 mod cdn_loop;
 mod coding;
+mod combine;
 mod conditions;
 mod entity_tag;
 mod fields;
@@ -61,6 +63,10 @@ pub use cache_status::{CacheStatus, Forward};
 pub use cdn_loop::cdn_loop_count;
 pub use coding::{
     CompressTypes, TypePattern, add_vary, compressible, may_compress, may_decode, weaken_etag,
+};
+pub use combine::{
+    Incomplete, NotCombinable, combine, fields_of_the_whole, incomplete, is_of_the_range, missing,
+    range_to_forward,
 };
 pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;

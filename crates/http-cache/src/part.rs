@@ -70,15 +70,11 @@ pub fn is_part(
         return Err(NotPart::Status);
     }
     let named = format!("bytes {}-{}/{length}", range.start, range.end - 1);
-    let multipart = answer.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes().to_ascii_lowercase();
-        trim(&kind).starts_with(b"multipart/byteranges")
-    });
     let mut ranges = answer.get_all(header::CONTENT_RANGE).iter();
     let same = ranges
         .next()
         .is_some_and(|v| trim(v.as_bytes()).eq_ignore_ascii_case(named.as_bytes()));
-    if !same || ranges.next().is_some() || multipart {
+    if !same || ranges.next().is_some() || is_multipart(answer) {
         return Err(NotPart::Range);
     }
     let announced = answer
@@ -107,6 +103,14 @@ pub fn is_part(
         return Err(NotPart::Forbidden);
     }
     Ok(())
+}
+
+/// Whether the body is several parts (§15.3.7.2).
+pub(crate) fn is_multipart(answer: &HeaderMap) -> bool {
+    answer.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        trim(&kind).starts_with(b"multipart/byteranges")
+    })
 }
 
 #[cfg(test)]

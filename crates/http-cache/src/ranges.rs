@@ -71,7 +71,7 @@ pub fn ranges(
 }
 
 /// What follows `bytes=`.
-fn byte_specs(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn byte_specs(value: &[u8]) -> Option<&[u8]> {
     let value = trim(value);
     let equals = value.iter().position(|b| *b == b'=')?;
     value[..equals]
