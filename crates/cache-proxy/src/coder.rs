@@ -13,7 +13,8 @@ use crate::source::Source;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use seawall_cache_store::{
-    CHUNK_BYTES, Coding, Found, Head, HeadParts, Hidden, INLINE_MAX, Recoding, recoded_variant,
+    Body, CHUNK_BYTES, Coding, Found, Head, HeadParts, Hidden, INLINE_MAX, Recoding, Sums,
+    recoded_variant,
 };
 use seawall_http_cache::AcceptEncoding;
 use seawall_service_model::Policy;
@@ -258,8 +259,9 @@ pub(crate) fn refresh(
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(recoded.length));
     let body = recoded.inline_body();
     let (object, sums, inline) = match &recoded.body {
-        seawall_cache_store::Body::Inline => (key, [].into(), Some([&body[..]])),
-        seawall_cache_store::Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
+        // what was recoded is stored whole
+        Body::Inline | Body::Part(_) => (key, Sums::default(), Some([&body[..]])),
+        Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
     };
     let head = Arc::new(Head::new(
         HeadParts {

@@ -3,7 +3,7 @@
 use crate::CacheProxy;
 use crate::coder;
 use bytes::{BufMut, BytesMut};
-use seawall_cache_store::{Found, INLINE_MAX};
+use seawall_cache_store::{Body, Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
 use seawall_http_cache::AcceptEncoding;
 use seawall_service_model::{CacheMode, Scheme, cache_key};
@@ -48,6 +48,9 @@ pub(crate) fn quick(
     let accept = || AcceptEncoding::of_line(head.accept_encoding);
     if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
         copy = proxy.store().recoded(key, variant, &copy, recoding)?;
+    }
+    if matches!(copy.body, Body::Part(_)) {
+        return None;
     }
     let body = if copy.length <= INLINE_MAX {
         QuickBody::One(copy.inline_body())

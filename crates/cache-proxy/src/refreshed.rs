@@ -8,7 +8,7 @@ use crate::scoped::scopes;
 use crate::shown::{Withheld, show, take_cache_status, withheld};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
-use seawall_cache_store::{Body, Coding, Head, HeadParts};
+use seawall_cache_store::{Body, Coding, Head, HeadParts, Sums};
 use seawall_http_cache::{
     Form, QueryVariation, Storable, Timestamp, Vary, freshen, may_compress, may_decode, storable,
     stored_fields, strip_hop_by_hop, vary,
@@ -130,27 +130,28 @@ pub(crate) fn refresh(
     };
     let inline = old.inline_body();
     let (object, sums, inline) = match &old.body {
-        Body::Inline => (asked.key.0, [].into(), Some([&inline[..]])),
+        Body::Inline | Body::Part(_) => (asked.key.0, Sums::default(), Some([&inline[..]])),
         Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
     };
-    let head = Head::new(
-        HeadParts {
-            generation: old.generation,
-            revision: old.revision.wrapping_add(1),
-            label,
-            status: old.status,
-            fields: &fields,
-            hidden,
-            upstream_cache_status: &upstream_status,
-            freshness,
-            length: old.length,
-            scopes,
-            coding,
-            object,
-            sums,
-        },
-        inline.as_ref().map(|i| &i[..]),
-    );
+    let parts = HeadParts {
+        generation: old.generation,
+        revision: old.revision.wrapping_add(1),
+        label,
+        status: old.status,
+        fields: &fields,
+        hidden,
+        upstream_cache_status: &upstream_status,
+        freshness,
+        length: old.length,
+        scopes,
+        coding,
+        object,
+        sums,
+    };
+    let head = match (&old.body, &inline) {
+        (Body::Part(held), Some([bytes])) => Head::incomplete(parts, held.start, bytes),
+        _ => Head::new(parts, inline.as_ref().map(|i| &i[..])),
+    };
     Refreshed {
         head: Arc::new(head),
         fate,

@@ -2,23 +2,27 @@
 
 use crate::hidden::Hidden;
 use crate::memo::Memo;
+use crate::sums::Sums;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use seawall_http_cache::{ContentCoding, Freshness, Timestamp};
 use seawall_purge::{Generation, Label, ScopeId};
-use std::sync::Arc;
+use std::ops::Range;
 
 /// Where a copy's body is.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Behind the head, in the same record.
     Inline,
+    /// These bytes of it alone are held, behind the head: an incomplete response (RFC 9111 §3.3).
+    Part(Range<u64>),
     /// Under the store's chunk keys of (`object`, the head's generation). `sums` are the chunks' checksums as
-    /// [`crate::CacheStore::put_chunk`] returned them, by index: a chunk that came from a disk is judged by them.
+    /// [`crate::CacheStore::put_chunk`] returned them, by index: a chunk that came from a disk is judged by them. Where one is not known its chunk has never
+    /// come: the response is incomplete.
     Chunks {
         object: u128,
         count: u32,
-        sums: Arc<[u64]>,
+        sums: Sums,
     },
 }
 
@@ -78,7 +82,7 @@ pub struct HeadParts<'a> {
     /// Under which the chunks lie, where the body is not inline.
     pub object: u128,
     /// The chunks' checksums, where the body is not inline.
-    pub sums: Arc<[u64]>,
+    pub sums: Sums,
 }
 
 /// A stored response. Cheap to share; never changed after it was made.
@@ -178,6 +182,49 @@ impl Head {
         }
     }
 
+    /// The head of an incomplete response of which `bytes` are held, from `start` on; they are at most
+    /// [`crate::INLINE_MAX`].
+    pub fn incomplete(parts: HeadParts<'_>, start: u64, bytes: &[u8]) -> Self {
+        let body = Body::Part(start..start + bytes.len() as u64);
+        Self {
+            body,
+            ..Self::new(parts, Some(&[bytes]))
+        }
+    }
+
+    /// This head with all of a short body, of which a part was held.
+    pub fn completed(&self, body: &[u8]) -> Self {
+        let parts = self.fields();
+        let inline = [body];
+        Self::new(
+            HeadParts {
+                generation: self.generation,
+                revision: self.revision.wrapping_add(1),
+                label: self.label,
+                status: self.status,
+                fields: &parts.fields,
+                hidden: self.hidden.clone(),
+                upstream_cache_status: &parts.upstream_cache_status,
+                freshness: self.freshness.clone(),
+                length: body.len() as u64,
+                scopes: self.scopes.clone(),
+                coding: self.coding,
+                object: 0,
+                sums: Sums::default(),
+            },
+            Some(&inline),
+        )
+    }
+
+    /// Whether some of the body has never come.
+    pub fn is_incomplete(&self) -> bool {
+        match &self.body {
+            Body::Inline => false,
+            Body::Part(_) => true,
+            Body::Chunks { sums, .. } => sums.known() < sums.len(),
+        }
+    }
+
     /// Status line and fields, each line ended, without the empty one.
     pub fn serialised(&self) -> &[u8] {
         &self.record[..self.fields_len as usize]
@@ -188,7 +235,7 @@ impl Head {
         &self.record[self.fields_len as usize..(self.fields_len + self.status_len) as usize]
     }
 
-    /// The body that lies beside the head; empty where it is in chunks.
+    /// What of the body lies beside the head; empty where it is in chunks.
     pub fn inline_body(&self) -> Bytes {
         self.record
             .slice((self.fields_len + self.status_len) as usize..)
@@ -207,8 +254,8 @@ impl Head {
     /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.
     pub fn weight(&self) -> usize {
         let sums = match &self.body {
-            Body::Inline => 0,
-            Body::Chunks { sums, .. } => size_of_val(&sums[..]),
+            Body::Inline | Body::Part(_) => 0,
+            Body::Chunks { sums, .. } => sums.len() * size_of::<u64>(),
         };
         self.record.len()
             + self.scopes.len() * size_of::<ScopeId>()

@@ -29,6 +29,7 @@ pub mod purges;
 mod replace;
 mod sample;
 pub mod store;
+mod sums;
 pub mod variants;
 mod view;
 
@@ -39,6 +40,7 @@ pub use hidden::Hidden;
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, recoded_variant};
+pub use sums::Sums;
 pub use view::{Kept, Place, View};
 
 /// Bodies up to this length lie beside their head (64 KiB).

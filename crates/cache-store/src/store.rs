@@ -544,6 +544,25 @@ impl CacheStore {
         }
     }
 
+    /// More of the body of `head` has come: its checksums go to the disk with it. Nothing is done if another head lies
+    /// there by now.
+    pub fn note_progress(&self, key: u128, variant: u64, head: &Head) {
+        let Some(disk) = &self.disk else {
+            return;
+        };
+        let slot = HeadKey {
+            primary: key,
+            variant,
+        };
+        let _one = self.lock(key).lock();
+        if let Some(entry) = self.heads.get(&slot)
+            && matches!(entry.value(), Entry::Head(now) if version_of(now) == version_of(head))
+        {
+            // of the same version: which of both comes back from the disk makes no difference but in what is held
+            disk.offer_head(entry);
+        }
+    }
+
     /// Makes everything that is stored a miss, for good: durably, where there is a disk tier.
     pub fn kill_all(&self) {
         let _one = self.changing.lock();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use seawall_cache_store::{
     CHUNK_BYTES, CacheStore, Coding, DISK_BYTES_MIN, DiskConfig, Found, Head, HeadParts, Hidden,
-    OpenError, Place, StoreConfig, VARIANT_NONE,
+    OpenError, Place, StoreConfig, Sums, VARIANT_NONE,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label};
@@ -114,7 +114,7 @@ fn parts(generation: Generation, length: u64, fields: &HeaderMap) -> HeadParts<'
         scopes: Box::default(),
         coding: Coding::AsIs,
         object: 7,
-        sums: Arc::new([]),
+        sums: Sums::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use seawall_cache_store::{
-    Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, Hidden, StoreConfig,
+    Body, CHUNK_BYTES, CacheStore, Coding, Found, Head, HeadParts, Hidden, StoreConfig, Sums,
 };
 use seawall_http_cache::{Freshness, Storable, StoragePolicy, Timestamp, storable};
 use seawall_purge::{BootId, Generation, Label, ScopeId};
@@ -72,7 +72,7 @@ fn head_of(
         scopes: Box::default(),
         coding: Coding::AsIs,
         object: 7,
-        sums: Arc::new([]),
+        sums: Sums::default(),
     };
     let inline = inline.map(|body| [body]);
     Arc::new(Head::new(parts, inline.as_ref().map(|i| &i[..])))
@@ -414,4 +414,60 @@ fn a_view_tells_all_variants_and_puts_first_what_a_lookup_finds() {
     assert!(!told.selected && told.varies && told.copies.len() == 3);
     store.invalidate(1);
     assert!(view(&ask("de")).copies.is_empty());
+}
+
+#[test]
+fn an_incomplete_response_gives_what_it_holds_and_takes_what_comes() {
+    let store = store(64 << 20);
+    let generation = store.next_generation();
+    let whole: Vec<u8> = (0..2 * CHUNK_BYTES + 10).map(|i| (i % 251) as u8).collect();
+    let length = whole.len() as u64;
+    let fields = HeaderMap::new();
+    let parts = |length, sums| HeadParts {
+        generation,
+        revision: 0,
+        label: Label::default(),
+        status: StatusCode::OK,
+        fields: &fields,
+        hidden: Hidden::default(),
+        upstream_cache_status: b"",
+        freshness: freshness(),
+        length,
+        scopes: Box::default(),
+        coding: Coding::AsIs,
+        object: 7,
+        sums,
+    };
+    let chunked = Head::new(parts(length, Sums::unknown(3)), None);
+    let chunk = |index: usize| {
+        let end = whole.len().min((index + 1) * CHUNK_BYTES as usize);
+        Bytes::copy_from_slice(&whole[index * CHUNK_BYTES as usize..end])
+    };
+    assert!(chunked.is_incomplete() && store.body(&chunked, 0..1).is_none());
+    assert!(!store.restore_chunk(&chunked, 1, chunk(2)), "its length");
+    assert!(store.restore_chunk(&chunked, 1, chunk(1)));
+    assert!(store.restore_chunk(&chunked, 1, chunk(1)), "the same again");
+    let other = Bytes::from(vec![1; CHUNK_BYTES as usize]);
+    assert!(!store.restore_chunk(&chunked, 1, other), "another version");
+    assert!(store.holds(&chunked, CHUNK_BYTES..2 * CHUNK_BYTES));
+    assert!(!store.holds(&chunked, CHUNK_BYTES..length));
+    assert!(store.restore_chunk(&chunked, 0, chunk(0)));
+    assert!(store.restore_chunk(&chunked, 2, chunk(2)));
+    assert!(!chunked.is_incomplete());
+    assert_eq!(store.body(&chunked, 0..length).unwrap().concat(), whole);
+
+    let small = Head::incomplete(parts(10, Sums::default()), 3, b"345");
+    assert!(small.is_incomplete());
+    assert_eq!(store.body(&small, 4..6).unwrap().concat(), b"45");
+    for (range, held) in [
+        (3..6, true),
+        (4..5, true),
+        (2..4, false),
+        (5..7, false),
+        (0..10, false),
+    ] {
+        assert_eq!(store.holds(&small, range.clone()), held, "{range:?}");
+        assert_eq!(store.body(&small, range).is_some(), held);
+    }
+    assert!(!store.holds_chunk(&small, 0));
 }

@@ -1,7 +1,8 @@
 //! Records as they lie on disk. Each begins with a version byte; what is of another version, too long, cut or followed
 //! by anything does not decode, which is a miss. No length is believed before it was compared with a bound.
 //!
-//! All integers are little-endian. Version 3 (2 knew gzip alone of the codings, 1 had no hidden fields):
+//! All integers are little-endian. Version 4 (3 knew no incomplete bodies, 2 gzip alone of the codings, 1 had no hidden
+//! fields):
 //!
 //! ```text
 //! head key   version, primary u128, variant u64
@@ -10,7 +11,8 @@
 //! head       version, 0, boot u32, counter u64, revision u32, epoch u64, n u64, status u16,
 //!            lifetime u64, source u8, initial age u64, received u64, while-revalidate u64, if-error u64, flags u8,
 //!            length u64, coding u8 [content coding u8; recoding u8, boot u32, counter u64, revision u32],
-//!            body u8 [object u128, count u32, sums], scopes u32, ids, hidden u32, bytes, fields length u32, status length u32, record to the end
+//!            body u8 [object u128, count u32, sums (0: its chunk has not come)] or [start u64, end u64],
+//!            scopes u32, ids, hidden u32, bytes, fields length u32, status length u32, record to the end
 //! variants   version, 1, lists u8, each: names u16, each: length u16, bytes; digests u8, u64s
 //! ```
 //!
@@ -31,7 +33,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The longest head or variants record: the longest inline body, as much again for fields, and checksums of 48 GiB in
 /// chunks.
 pub(crate) const ENTRY_BYTES_MAX: usize = 512 << 10;
@@ -170,7 +172,7 @@ impl Code for Entry {
         match self {
             Self::Head(head) => {
                 let sums = match &head.body {
-                    Body::Inline => 0,
+                    Body::Inline | Body::Part(_) => 0,
                     Body::Chunks { sums, .. } => sums.len(),
                 };
                 // the index without its lists is 148 bytes at most
@@ -192,7 +194,7 @@ pub(crate) fn encodable(entry: &Entry) -> bool {
     entry.estimated_size() <= ENTRY_BYTES_MAX
         && match entry {
             Entry::Head(head) => match &head.body {
-                Body::Inline => true,
+                Body::Inline | Body::Part(_) => true,
                 Body::Chunks { count, sums, .. } => sums.len() == *count as usize,
             },
             Entry::Variants(variants) => variants.parts().0.iter().all(|names| {
@@ -264,6 +266,11 @@ fn index_of(head: &Head) -> Vec<u8> {
     }
     match &head.body {
         Body::Inline => out.put_u8(0),
+        Body::Part(held) => {
+            out.put_u8(2);
+            out.put_u64_le(held.start);
+            out.put_u64_le(held.end);
+        }
         Body::Chunks {
             object,
             count,
@@ -272,7 +279,7 @@ fn index_of(head: &Head) -> Vec<u8> {
             out.put_u8(1);
             out.put_u128_le(*object);
             out.put_u32_le(*count);
-            for &sum in sums.iter() {
+            for sum in sums.raw() {
                 out.put_u64_le(sum);
             }
         }
@@ -354,6 +361,13 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
                 sums,
             }
         }
+        2 => {
+            let held = rest.try_get_u64_le().ok()?..rest.try_get_u64_le().ok()?;
+            if held.start >= held.end || held.end > length {
+                return None;
+            }
+            Body::Part(held)
+        }
         _ => return None,
     };
     let scopes = rest.try_get_u32_le().ok()? as usize;
@@ -365,8 +379,9 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
     // what later code slices by without asking again
     let serialised = (fields_len as usize).checked_add(status_len as usize)?;
     let inline = rest.len().checked_sub(serialised)? as u64;
-    let inline_wanted = match body {
+    let inline_wanted = match &body {
         Body::Inline => length,
+        Body::Part(held) => held.end - held.start,
         Body::Chunks { .. } => 0,
     };
     if inline != inline_wanted || !rest[fields_len as usize..serialised].starts_with(CACHE_STATUS) {

@@ -10,6 +10,7 @@ use crate::StoreConfig;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::{Minima, Tables};
 use crate::minima_log::{self, MinimaLog};
+use crate::sums::sum_of;
 use foyer::CacheEntry;
 use parking_lot::Mutex;
 use seawall_purge::BootId;
@@ -181,7 +182,7 @@ impl Tier {
         sum: u64,
     ) -> Result<Loaded<Chunk>, Missing> {
         let drive = self.drive(key.object).ok_or(Missing::Gone)?;
-        let whole = move |chunk: &Chunk| chunk.0.len() as u64 == length && xxh3_64(&chunk.0) == sum;
+        let whole = move |chunk: &Chunk| chunk.0.len() as u64 == length && sum_of(&chunk.0) == sum;
         if let Some(value) = drive.chunks.waiting(&key).filter(whole) {
             let leaving = false;
             return Ok(Loaded { value, leaving });

@@ -5,17 +5,17 @@ use crate::CHUNK_BYTES;
 use crate::disk::Missing;
 use crate::head::{Body, Head};
 use crate::key::{Chunk, ChunkKey};
+use crate::sums::sum_of;
 use bytes::Bytes;
 use seawall_purge::Generation;
 use std::ops::Range;
-use xxhash_rust::xxh3::xxh3_64;
 
 impl CacheStore {
     /// Stores chunk `index` of the body of (`object`, `generation`). Returns its checksum, for [`HeadParts::sums`].
     ///
     /// [`HeadParts::sums`]: crate::HeadParts::sums
     pub fn put_chunk(&self, object: u128, generation: Generation, index: u32, chunk: Bytes) -> u64 {
-        let sum = xxh3_64(&chunk);
+        let sum = sum_of(&chunk);
         let key = ChunkKey {
             object,
             generation,
@@ -39,6 +39,11 @@ impl CacheStore {
                 head.inline_body()
                     .slice(range.start as usize..range.end as usize),
             ]),
+            Body::Part(held) => {
+                let contained = held.start <= range.start && range.end <= held.end;
+                let at = |n: u64| (n - held.start) as usize;
+                contained.then(|| vec![head.inline_body().slice(at(range.start)..at(range.end))])
+            }
             Body::Chunks { object, .. } => {
                 let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
                 (first..=last)
@@ -64,6 +69,9 @@ impl CacheStore {
     /// Whether the bytes `range` of the body of `head` are in memory or, as far as is known without reading, on a disk.
     pub fn holds(&self, head: &Head, range: Range<u64>) -> bool {
         let range = range.start.min(head.length)..range.end.min(head.length);
+        if let Body::Part(held) = &head.body {
+            return range.is_empty() || (held.start <= range.start && range.end <= held.end);
+        }
         range.is_empty()
             || (range.start / CHUNK_BYTES..=(range.end - 1) / CHUNK_BYTES)
                 .all(|index| self.holds_chunk(head, index as u32))
@@ -72,7 +80,7 @@ impl CacheStore {
     /// The same for chunk `index`.
     pub fn holds_chunk(&self, head: &Head, index: u32) -> bool {
         let Body::Chunks { object, .. } = &head.body else {
-            return true;
+            return matches!(head.body, Body::Inline);
         };
         let key = ChunkKey {
             object: *object,
@@ -83,15 +91,15 @@ impl CacheStore {
         self.chunks.contains(&key) || on_disk()
     }
 
-    /// Puts chunk `index` of the body of `head` back, which was lost and fetched again. `false`: these are not its bytes.
+    /// Puts chunk `index` of the body of `head` back, which was lost and fetched again, or there for the first time.
+    /// `false`: these are not its bytes.
     pub fn restore_chunk(&self, head: &Head, index: u32, chunk: Bytes) -> bool {
         let Body::Chunks { object, sums, .. } = &head.body else {
             return false;
         };
         let base = u64::from(index) * CHUNK_BYTES;
         let whole = CHUNK_BYTES.min(head.length.saturating_sub(base));
-        let same =
-            chunk.len() as u64 == whole && sums.get(index as usize) == Some(&xxh3_64(&chunk));
+        let same = chunk.len() as u64 == whole && sums.admit(index as usize, sum_of(&chunk));
         if same {
             self.put_chunk(*object, head.generation, index, chunk);
         }
@@ -121,7 +129,7 @@ impl CacheStore {
             };
         }
         let disk = self.disk.as_ref().ok_or(Missing::Gone)?;
-        let sum = *sums.get(index as usize).ok_or(Missing::Gone)?;
+        let sum = sums.get(index as usize).ok_or(Missing::Gone)?;
         let loaded = disk.load_chunk(key, length, sum).await?;
         let bytes = loaded.value.0.clone();
         let entry = self.chunks.insert(key, loaded.value);

@@ -1,7 +1,9 @@
 use super::*;
 use crate::head::HeadParts;
+use crate::sums::Sums;
 use http::HeaderMap;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn encoded(record: &impl Code) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -108,6 +110,17 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn incomplete()(
+        start in 0..1_000_u64,
+        rest in 0..1_000_u64,
+        body in prop::collection::vec(any::<u8>(), 1..500),
+    ) -> Entry {
+        let length = start + body.len() as u64 + rest;
+        Entry::Head(Arc::new(Head::incomplete(parts_of(length), start, &body)))
+    }
+}
+
+prop_compose! {
     fn variants()(
         lists in prop::collection::vec(prop::collection::vec("[a-z][a-z-]{0,20}", 0..5), 0..20),
         digests in prop::collection::vec(any::<u64>(), 0..100),
@@ -126,7 +139,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn heads_and_variants_come_back_as_they_were(entry in prop_oneof![head(), variants()]) {
+    fn heads_and_variants_come_back_as_they_were(entry in prop_oneof![head(), incomplete(), variants()]) {
         check(&entry);
     }
 
@@ -155,7 +168,7 @@ proptest! {
 
     #[test]
     fn a_changed_record_never_panics_when_it_is_decoded_and_used(
-        entry in prop_oneof![head(), variants()],
+        entry in prop_oneof![head(), incomplete(), variants()],
         at: usize,
         to: u8,
     ) {
@@ -170,7 +183,7 @@ proptest! {
 }
 
 #[test]
-fn the_format_of_version_2_stays_as_it_is() {
+fn the_format_of_version_4_stays_as_it_is() {
     let generation = Generation {
         boot: BootId(3),
         counter: 0x0102,
@@ -179,7 +192,7 @@ fn the_format_of_version_2_stays_as_it_is() {
         primary: 0x11,
         variant: 0x22,
     };
-    golden(&key, "03 11000000000000000000000000000000 2200000000000000");
+    golden(&key, "04 11000000000000000000000000000000 2200000000000000");
     let key = ChunkKey {
         object: 0x11,
         generation,
@@ -187,16 +200,16 @@ fn the_format_of_version_2_stays_as_it_is() {
     };
     golden(
         &key,
-        "03 11000000000000000000000000000000 03000000 0201000000000000 05000000",
+        "04 11000000000000000000000000000000 03000000 0201000000000000 05000000",
     );
-    golden(&Chunk(Bytes::from_static(b"abc")), "03 03000000 616263");
+    golden(&Chunk(Bytes::from_static(b"abc")), "04 03000000 616263");
 
     let mut variants = Variants::default();
     variants.add_list(&[http::header::ACCEPT]);
     variants.add_variant(9);
     golden(
         &Entry::Variants(Arc::new(variants)),
-        "03 01 01 0100 0600 616363657074 01 0900000000000000",
+        "04 01 01 0100 0600 616363657074 01 0900000000000000",
     );
 
     let mut fields = HeaderMap::new();
@@ -223,9 +236,9 @@ fn the_format_of_version_2_stays_as_it_is() {
         scopes: [ScopeId(0x33)].into(),
         coding,
         object: 0x11,
-        sums: [0x44].into(),
+        sums: vec![0x44].into(),
     };
-    let common = "03 00 03000000 0201000000000000 01000000 0700000000000000 0800000000000000 c800 \
+    let common = "04 00 03000000 0201000000000000 01000000 0700000000000000 0800000000000000 c800 \
                   3c00000000000000 02 0100000000000000 e803000000000000 0200000000000000 0300000000000000 02";
     // "HTTP/1.1 200 OK\r\na: b\r\n", "cache-status: s, "
     let record =
@@ -250,6 +263,28 @@ fn the_format_of_version_2_stays_as_it_is() {
              01000000 3300000000000000 07000000 613a20630a640a 17000000 11000000 {record}"
         ),
     );
+    let part = Head::incomplete(parts(10, Coding::AsIs), 3, b"xy");
+    golden(
+        &Entry::Head(Arc::new(part)),
+        &format!(
+            "{common} 0a00000000000000 00 02 0300000000000000 0500000000000000 \
+             01000000 3300000000000000 07000000 613a20630a640a 17000000 11000000 {record} 7879"
+        ),
+    );
+}
+
+#[test]
+fn a_part_that_lies_beyond_the_length_or_is_empty_is_no_record() {
+    let decodes = |start: u64, bytes: &[u8], length| {
+        let head = Head {
+            length,
+            ..Head::incomplete(parts_of(length), start, bytes)
+        };
+        let bytes = encoded(&Entry::Head(Arc::new(head)));
+        Entry::decode(&mut &bytes[..]).is_ok()
+    };
+    assert!(decodes(3, b"xy", 5) && decodes(0, b"xy", 10));
+    assert!(!decodes(4, b"xy", 5) && !decodes(3, b"", 5));
 }
 
 fn golden(record: &(impl Code + std::fmt::Debug), hex: &str) {
@@ -275,13 +310,17 @@ fn a_length_that_lies_allocates_nothing() {
 
 /// A head whose count of checksums is not its count of chunks.
 fn chunked() -> Head {
-    let fields = HeaderMap::new();
-    let parts = HeadParts {
+    Head::new(parts_of(u64::from(u32::MAX) * CHUNK_BYTES), None)
+}
+
+fn parts_of(length: u64) -> HeadParts<'static> {
+    static NO_FIELDS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    HeadParts {
         generation: Generation::default(),
         revision: 0,
         label: Label::default(),
         status: StatusCode::OK,
-        fields: &fields,
+        fields: &NO_FIELDS,
         hidden: Hidden::default(),
         upstream_cache_status: b"",
         freshness: Freshness {
@@ -294,13 +333,12 @@ fn chunked() -> Head {
             no_cache: false,
             must_revalidate: false,
         },
-        length: u64::from(u32::MAX) * CHUNK_BYTES,
+        length,
         scopes: Box::default(),
         coding: Coding::AsIs,
         object: 0,
-        sums: Arc::new([]),
-    };
-    Head::new(parts, None)
+        sums: Sums::default(),
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::disk::DISK_BYTES_MIN;
 use crate::head::{Coding, Head, HeadParts};
+use crate::sums::Sums;
 use bytes::Bytes;
 use foyer::CacheBuilder;
 use http::{HeaderMap, StatusCode};
@@ -138,7 +139,7 @@ fn head(counter: u64, body: &[u8]) -> Entry {
         coding: Coding::AsIs,
         hidden: crate::Hidden::default(),
         object: 7,
-        sums: Arc::new([]),
+        sums: Sums::default(),
     };
     Entry::Head(Arc::new(Head::new(parts, Some(&[body]))))
 }
