@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::entity_tag::strong_etag;
 use crate::list::trim;
 use crate::part::is_multipart;
-use crate::ranges::{ByteRange, byte_specs};
+use crate::ranges::{ByteRange, byte_specs, position};
 
 /// The `Range` to send on where nothing is stored, for the first range that `request` asks for: widened to whole units
 /// of `unit` bytes, so that what comes can be stored in units, and cut to `most` bytes, which bounds what one request
 /// costs the origin. `None`: it asks for no range, or for one that is to be ignored (§14.2).
 ///
 /// A suffix is widened by a unit, since where it begins is not known; one of more than `most` bytes is asked for by the
-/// first unit, whose answer tells the length.
+/// first unit, whose answer tells the length, and so is one that begins beyond what can be.
 pub fn range_to_forward(request: &HeaderMap, unit: u64, most: u64) -> Option<HeaderValue> {
     let mut lines = request.get_all(header::RANGE).iter();
     let value = lines.next().filter(|_| lines.next().is_none())?;
@@ -24,25 +24,29 @@ pub fn range_to_forward(request: &HeaderMap, unit: u64, most: u64) -> Option<Hea
         .find(|s| !s.is_empty())?;
     let dash = first.iter().position(|b| *b == b'-')?;
     let (from, to) = (&first[..dash], &first[dash + 1..]);
+    let probe = || format!("bytes=0-{}", unit - 1);
     let range = if from.is_empty() {
-        let suffix = number(to).filter(|n| *n > 0)?;
+        let suffix = position(to).filter(|n| *n > 0)?;
         if suffix.saturating_add(unit) > most {
-            format!("bytes=0-{}", unit - 1)
+            probe()
         } else {
             format!("bytes=-{}", suffix + unit - 1)
         }
     } else {
-        let from = number(from)?;
-        let start = from - from % unit;
-        // a range beyond all that can be stored is the next server's to refuse
-        let end = start.checked_add(most)?;
-        let end = if to.is_empty() {
-            end
+        let from = position(from)?;
+        let to = if to.is_empty() {
+            u64::MAX
         } else {
-            let to = number(to).filter(|to| *to >= from)?;
-            (to / unit).saturating_add(1).saturating_mul(unit).min(end)
+            position(to).filter(|to| *to >= from)?
         };
-        format!("bytes={start}-{}", end - 1)
+        let start = from - from % unit;
+        match start.checked_add(most) {
+            Some(end) => {
+                let end = (to / unit).saturating_add(1).saturating_mul(unit).min(end);
+                format!("bytes={start}-{}", end - 1)
+            }
+            None => probe(),
+        }
     };
     HeaderValue::from_str(&range).ok()
 }

@@ -125,7 +125,7 @@ fn satisfiable(specs: &[u8], len: u64) -> Option<(usize, Vec<ByteRange>)> {
 }
 
 /// Digits; a number beyond `u64` lies beyond every representation.
-fn position(digits: &[u8]) -> Option<u64> {
+pub(crate) fn position(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

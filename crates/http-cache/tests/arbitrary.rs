@@ -291,7 +291,34 @@ proptest! {
         let range = ByteRange { start: 0, end: 2 };
         let part = StatusCode::PARTIAL_CONTENT;
         let _ = is_part(&request, part, &response, range, 2, &targets);
+        if let Ok(Incomplete { range, length }) = incomplete(&response) {
+            prop_assert!(range.start < range.end && range.end <= length);
+            let more = missing(range, length);
+            prop_assert!(more.start <= more.end && more.end <= length);
+        }
         cdn_loop_count(&request, "seawall");
+    }
+
+    #[test]
+    fn a_range_is_sent_on_as_one_of_whole_units_that_is_bounded(
+        spec in "(bytes=)?[0-9]{0,21}-[0-9]{0,21}(, ?[0-9]{0,3}-)?",
+        unit in 1_u64..1000,
+        units in 1_u64..20,
+    ) {
+        let mut request = HeaderMap::new();
+        request.insert("range", HeaderValue::from_str(&spec).unwrap());
+        let most = unit * units;
+        let Some(range) = range_to_forward(&request, unit, most) else {
+            return Ok(());
+        };
+        let range = range.to_str().unwrap().strip_prefix("bytes=").unwrap().to_owned();
+        let (first, last) = range.split_once('-').unwrap();
+        if first.is_empty() {
+            prop_assert!(last.parse::<u64>().unwrap() < most);
+        } else {
+            let (first, end) = (first.parse::<u64>().unwrap(), last.parse::<u64>().unwrap() + 1);
+            prop_assert!(first % unit == 0 && end % unit == 0 && first < end && end - first <= most);
+        }
     }
 
     #[test]
