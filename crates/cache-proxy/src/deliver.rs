@@ -169,8 +169,9 @@ impl<W: Wire> Sending<'_, W> {
                     self.data(head).await?;
                     match &mut *source {
                         // each part reads the body from its start
-                        Source::Ready(whole) => {
-                            self.range(&mut Source::Ready(whole.clone()), range).await?;
+                        Source::Ready(whole, at) => {
+                            let mut whole = Source::Ready(whole.clone(), *at);
+                            self.range(&mut whole, range).await?;
                         }
                         source => self.range(source, range).await?,
                     }

@@ -6,11 +6,12 @@ use crate::asking::{Asking, Hook};
 use crate::fills::Fill;
 use crate::message;
 use crate::outbound::introduce;
+use crate::parts::RUN_BYTES;
 use crate::sink::FillSink;
-use http::{HeaderMap, Method, header};
-use seawall_cache_store::Head;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use seawall_cache_store::{CHUNK_BYTES, Head};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Slot};
-use seawall_http_cache::{strip_hop_by_hop, validation_fields};
+use seawall_http_cache::{range_to_forward, strip_hop_by_hop, validation_fields};
 use seawall_upstream::Ask;
 use std::sync::Arc;
 
@@ -34,19 +35,19 @@ pub(crate) struct Before {
 pub(crate) const ATTEMPTS_MAX: usize = 4;
 
 /// Runs `fill` in the background until its answer is complete, stored where it may be, or has failed. `stored` is
-/// validated; `replaced` is what lies under the key, usable or not.
+/// validated; `replaced` is what lies under the key, usable or not; `range` is asked for rather than the whole.
 pub(crate) fn spawn(
     proxy: &Arc<CacheProxy>,
     fill: Arc<Fill>,
     asked: Arc<Asked>,
-    stored: Option<Stored>,
-    replaced: Option<Stored>,
+    before: Before,
+    range: Option<HeaderValue>,
     stop: &ShutdownWatch,
 ) {
     let (proxy, stop) = (proxy.clone(), stop.clone());
     tokio::spawn(async move {
         let _running = proxy.metrics().fills_in_flight.guard();
-        run(&proxy, fill, asked, stored, replaced, &stop).await;
+        run(&proxy, fill, asked, before, range, &stop).await;
     });
 }
 
@@ -54,11 +55,15 @@ async fn run(
     proxy: &Arc<CacheProxy>,
     fill: Arc<Fill>,
     asked: Arc<Asked>,
-    stored: Option<Stored>,
-    replaced: Option<Stored>,
+    before: Before,
+    range: Option<HeaderValue>,
     stop: &ShutdownWatch,
 ) {
-    let fields = request_fields(proxy, &asked, stored.as_ref());
+    let mut fields = request_fields(proxy, &asked, before.stored.as_ref());
+    let ranged = range.is_some();
+    if let Some(range) = range {
+        fields.insert(header::RANGE, range);
+    }
     // a neighbour's answer that a purge covers is asked for once more, and then nothing from before that purge will do
     for insists in [false, true] {
         let asking = Asking::new(&asked, insists);
@@ -70,21 +75,18 @@ async fn run(
                 asked: asked.clone(),
                 asking: asking.clone(),
                 proxy: proxy.clone(),
-                validates: stored.as_ref().map(|stored| stored.head.clone()),
+                validates: before.stored.as_ref().map(|stored| stored.head.clone()),
                 answer: None,
             }),
         ));
-        let before = Before {
-            stored: stored.clone(),
-            replaced: replaced.clone(),
-        };
         let sink = FillSink::new(
             proxy.clone(),
             fill.clone(),
             asked.clone(),
             asking.clone(),
             ask.clone(),
-            before,
+            before.clone(),
+            ranged,
         );
         let Some(request) = message::request(&Method::GET, &asked.target, &fields) else {
             // a head that pingora refuses was refused to the client before; the sink ends the fill when it is dropped
@@ -101,7 +103,19 @@ async fn run(
     }
 }
 
-/// The request of a fill asks for the whole selected representation: the conditions and ranges of the one who asked
+/// The range that a fill for `asked` asks for rather than the whole: the client's own, in whole chunks, of what is not
+/// stored, or is and is either incomplete or long. Of a shorter copy that is validated the whole is asked for.
+pub(crate) fn range_to_ask(asked: &Asked, stored: Option<&Stored>) -> Option<HeaderValue> {
+    let in_parts = asked.method == Method::GET
+        && stored.is_none_or(|Stored { head, .. }| {
+            head.status == StatusCode::OK && (head.length > RUN_BYTES || head.is_incomplete())
+        });
+    in_parts
+        .then(|| range_to_forward(&asked.fields, CHUNK_BYTES, RUN_BYTES))
+        .flatten()
+}
+
+/// The request of a fill asks for the whole selected representation unless it is told otherwise: the conditions and ranges of the one who asked
 /// are answered from the copy.
 pub(crate) fn request_fields(
     proxy: &CacheProxy,

@@ -86,6 +86,17 @@ pub(crate) enum Answer {
         /// The next server confirmed it by a copy of its own that is stale, as that one says.
         stale: bool,
     },
+    /// A part that cannot be shared came where one was asked for: who waits asks anew.
+    Unusable(Anew),
+}
+
+/// How to ask anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anew {
+    /// For the whole, which is short.
+    Whole,
+    /// Each for itself.
+    Alone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

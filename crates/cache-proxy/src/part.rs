@@ -1,15 +1,19 @@
-//! Chunks that a stored copy has lost are fetched again from the next server, by Range under the copy's strong validator.
+//! Chunks that a stored copy has lost, or never had, are fetched from the next server, by Range under the copy's strong
+//! validator.
 //!
 //! What comes is taken only if it is that very part of that very version: the head says so (`http-cache`), its label is
-//! not older than the copy's, and each chunk has the checksum that the copy's head recorded when it was stored. So no
-//! mixture of two versions is ever sent, whatever a server makes of `If-Range`.
+//! not older than the copy's, and each chunk has the checksum that the copy's head recorded when the chunk came first.
+//! So no mixture of two versions is ever sent, whatever a server makes of `If-Range`.
 
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::{Asking, Hook};
+use crate::fill::Stored;
 use crate::fill::{ATTEMPTS_MAX, request_fields};
 use crate::message;
 use crate::parts::{FETCH_MAX, Fetch, Join, NoPart, PartKey, TURN_MAX};
+use crate::refreshed::{Fate, refresh};
+use crate::standing::Standing;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -17,7 +21,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{Body, CHUNK_BYTES, Head};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Slot, Wire};
-use seawall_http_cache::{ByteRange, Targets, is_part, part_validator};
+use seawall_http_cache::{ByteRange, Targets, combine, is_part, missing, part_validator};
 use seawall_purge::Label;
 use seawall_upstream::Ask;
 use std::cmp::Ordering;
@@ -27,28 +31,35 @@ use std::sync::Arc;
 /// Whether lost chunks of `head` can be fetched again: its length is known, and it has a strong validator.
 pub(crate) fn restorable(head: &Head) -> bool {
     head.status == StatusCode::OK
-        && matches!(&head.body, Body::Chunks { count, sums, .. } if sums.len() == *count as usize)
+        && match &head.body {
+            Body::Inline => false,
+            Body::Part(_) => true,
+            Body::Chunks { count, sums, .. } => sums.len() == *count as usize,
+        }
         && part_validator(&head.original_fields().fields).is_some()
 }
 
 /// Chunk `wanted.start` of `head`, which is neither in memory nor on a disk: fetched, with those behind it before
 /// `wanted.end` that are missing too. Who asks for it meanwhile shares the fetch. May be dropped at any time.
+/// `slot` is the key and the variant that `head` lies under. Of a short body that is incomplete it is all of it.
 pub(crate) async fn fetch(
     proxy: &Arc<CacheProxy>,
     asked: &Arc<Asked>,
     stop: &ShutdownWatch,
+    slot: (u128, u64),
     head: &Arc<Head>,
     wanted: Range<u32>,
 ) -> std::result::Result<Bytes, NoPart> {
-    let Body::Chunks { object, .. } = &head.body else {
-        return Err(NoPart::Lost);
+    let object = match &head.body {
+        Body::Chunks { object, .. } => *object,
+        Body::Inline | Body::Part(_) => slot.0,
     };
     if !restorable(head) {
         return Err(NoPart::Lost);
     }
     let store = proxy.store();
     let key = PartKey {
-        object: *object,
+        object,
         generation: head.generation,
         index: wanted.start,
     };
@@ -64,7 +75,7 @@ pub(crate) async fn fetch(
         Join::Lead(follower, fetch) => {
             let (proxy, asked) = (proxy.clone(), asked.clone());
             let (head, stop) = (head.clone(), stop.clone());
-            tokio::spawn(async move { run(&proxy, asked, &stop, head, fetch).await });
+            tokio::spawn(async move { run(&proxy, asked, &stop, slot, head, fetch).await });
             follower.chunk().await
         }
     }
@@ -76,10 +87,18 @@ fn bytes_of(head: &Head, chunks: Range<u32>) -> Range<u64> {
     u64::from(chunks.start) * CHUNK_BYTES..end.min(head.length)
 }
 
+fn byte_range(range: &Range<u64>) -> ByteRange {
+    ByteRange {
+        start: range.start,
+        end: range.end,
+    }
+}
+
 async fn run(
     proxy: &Arc<CacheProxy>,
     asked: Arc<Asked>,
     stop: &ShutdownWatch,
+    slot: (u128, u64),
     head: Arc<Head>,
     fetch: Fetch,
 ) {
@@ -91,7 +110,13 @@ async fn run(
     };
     let stored = head.original_fields().fields;
     let run = fetch.run();
-    let range = bytes_of(&head, run.clone());
+    let range = match &head.body {
+        Body::Part(held) => {
+            let range = missing(byte_range(held), head.length);
+            range.start..range.end
+        }
+        Body::Inline | Body::Chunks { .. } => bytes_of(&head, run.clone()),
+    };
     let mut fields = request_fields(proxy, &asked, None);
     let wanted = format!("bytes={}-{}", range.start, range.end - 1);
     if let (Ok(wanted), Some(Ok(tag))) = (
@@ -121,8 +146,10 @@ async fn run(
             SocketAddr::Inet(asked.info.local),
         ),
         proxy: proxy.clone(),
+        asked: asked.clone(),
         asking,
         ask: ask.clone(),
+        slot,
         head,
         stored,
         targets: asked.policy().storage.targets.clone(),
@@ -161,8 +188,10 @@ enum State {
 /// The client side of the exchange: it judges the answer and brings the chunks.
 struct PartSink {
     proxy: Arc<CacheProxy>,
+    asked: Arc<Asked>,
     asking: Arc<Asking>,
     ask: Arc<Ask>,
+    slot: (u128, u64),
     head: Arc<Head>,
     /// The fields of `head`.
     stored: HeaderMap,
@@ -188,10 +217,7 @@ impl PartSink {
             // whoever is asked has trouble of its own: that says nothing about the version
             return Err(NoPart::Unavailable);
         }
-        let range = ByteRange {
-            start: self.range.start,
-            end: self.range.end,
-        };
+        let range = byte_range(&self.range);
         let length = self.head.length;
         let judged = is_part(
             &self.stored,
@@ -216,9 +242,56 @@ impl PartSink {
         Ok(())
     }
 
+    /// RFC 9111 §3.4: the fields of an incomplete response are updated by those of a part that comes to it, as by a 304. A
+    /// copy that was complete once has had them all.
+    fn update(&mut self, response: &ResponseHeader) {
+        if !self.head.is_incomplete() {
+            return;
+        }
+        let mut update = response.clone();
+        let mut fields = response.headers.clone();
+        fields.remove(header::CONTENT_RANGE);
+        fields.remove(header::CONTENT_LENGTH);
+        message::replace_response_fields(&mut update, fields);
+        let stored = Stored {
+            head: self.head.clone(),
+            variant: self.slot.1,
+        };
+        let (learned, now) = (self.asking.learned(), seawall_client_conn::now());
+        let standing = self.proxy.standing_now(&self.asked, &self.head, now);
+        if matches!(standing, Standing::Gone) {
+            // a purge took it while we asked: under the label of the part it would be back
+            return;
+        }
+        let refreshed = refresh(&self.proxy, &self.asked, &learned, &stored, &update, now);
+        if refreshed.fate == Fate::Kept {
+            self.slot.1 = refreshed.put(&self.proxy, &self.asked, &stored);
+            self.head = refreshed.head;
+        }
+    }
+
+    /// The bytes that were asked for, whole: what of the body they make is stored. `None`: they are not its bytes.
+    fn store(&self, bytes: Bytes) -> Option<Bytes> {
+        let store = self.proxy.store();
+        let Body::Part(held) = &self.head.body else {
+            let same = store.restore_chunk(&self.head, self.next, bytes.clone());
+            return same.then_some(bytes);
+        };
+        let (held, inline) = (byte_range(held), self.head.inline_body());
+        let more = (byte_range(&self.range), &bytes[..]);
+        let whole = combine((held, &inline), more, self.head.length)?;
+        let head = self.head.completed(&whole);
+        store.refresh(self.slot.0, self.slot.1, Arc::new(head));
+        Some(whole.into())
+    }
+
     fn finish(&mut self, why: Option<NoPart>) {
         if std::mem::replace(&mut self.state, State::Ended) == State::Ended {
             return;
+        }
+        if let Body::Chunks { .. } = &self.head.body {
+            let (key, variant) = self.slot;
+            self.proxy.store().note_progress(key, variant, &self.head);
         }
         let counters = &self.proxy.metrics().parts;
         match why {
@@ -274,6 +347,7 @@ impl Wire for PartSink {
         match self.judge(response) {
             Ok(()) => {
                 self.state = State::Comes;
+                self.update(response);
                 Ok(())
             }
             Err(why) => {
@@ -288,7 +362,10 @@ impl Wire for PartSink {
             if self.state != State::Comes {
                 return Self::not_needed();
             }
-            let bytes = bytes_of(&self.head, self.next..self.next + 1);
+            let bytes = match &self.head.body {
+                Body::Part(_) => self.range.clone(),
+                _ => bytes_of(&self.head, self.next..self.next + 1),
+            };
             let length = (bytes.end - bytes.start) as usize;
             if self.chunk.capacity() == 0 {
                 self.chunk = BytesMut::with_capacity(length);
@@ -299,12 +376,11 @@ impl Wire for PartSink {
                 continue;
             }
             let chunk = std::mem::take(&mut self.chunk).freeze();
-            let store = self.proxy.store();
-            if !store.restore_chunk(&self.head, self.next, chunk.clone()) {
+            let Some(chunk) = self.store(chunk) else {
                 // the tag is the same and the bytes are not
                 self.finish(Some(NoPart::Lost));
                 return Self::not_needed();
-            }
+            };
             self.fetch.bring(chunk);
             self.next += 1;
             if self.next == self.fetch.run().end {

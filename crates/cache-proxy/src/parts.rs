@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use seawall_cache_store::CHUNK_BYTES;
 use seawall_purge::Generation;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,6 +15,8 @@ use tokio::sync::{Semaphore, watch};
 
 /// Chunks of one fetch (4 MiB): it is held in memory until its last reader has it.
 pub(crate) const RUN_CHUNKS: u32 = 16;
+/// The same in bytes.
+pub(crate) const RUN_BYTES: u64 = RUN_CHUNKS as u64 * CHUNK_BYTES;
 /// Fetches running at the same time (128 MiB of runs).
 const RUNNING_MAX: usize = 32;
 /// Chunks fetched or waited for at the same time; beyond it a reader gets none.
@@ -75,6 +78,26 @@ pub(crate) enum Join {
 }
 
 impl Parts {
+    /// A fetch of chunks that nobody else can be fetching yet: those of a generation that is new. `None`: as many as are
+    /// allowed are under way, and these are fetched without being followed.
+    pub(crate) fn lead(self: &Arc<Self>, key: PartKey, run: Range<u32>) -> Option<Fetch> {
+        let mut under_way = self.under_way.lock();
+        if under_way.len() >= UNDER_WAY_MAX {
+            return None;
+        }
+        let (tell, progress) = watch::channel(Progress::default());
+        for index in run.clone() {
+            let key = PartKey { index, ..key };
+            under_way.insert(key, (progress.clone(), run.start));
+        }
+        Some(Fetch {
+            parts: self.clone(),
+            key,
+            run,
+            tell,
+        })
+    }
+
     /// Follows the fetch of chunk `key`, or begins one of it and of those behind it, before `end`, of which `missing`
     /// says so. `there` is asked before a fetch begins: a chunk is stored before it leaves the map.
     pub(crate) fn join(

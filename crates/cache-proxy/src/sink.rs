@@ -2,7 +2,9 @@
 
 mod answer;
 mod judge;
+mod part;
 
+use self::part::{Coming, PartBody};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
@@ -34,6 +36,10 @@ pub(crate) struct FillSink {
     before: Before,
     /// Drawn before anything is asked: a change that comes before the answer's head ends the copy that this becomes.
     generation: Generation,
+    /// A range was asked for.
+    ranged: bool,
+    /// The part that comes, where the answer is one that may be stored.
+    part: Option<Coming>,
     /// Length that the head announced.
     want: Option<u64>,
     body: Body,
@@ -48,6 +54,8 @@ enum Body {
     None,
     /// Stored when it is complete.
     Keep(Box<Keeping>),
+    /// A part of a response, stored as it comes.
+    Part(Box<PartBody>),
     /// Passed to who waits, and forgotten.
     Pass,
     /// Nobody needs it: a stored copy was the answer.
@@ -73,6 +81,7 @@ impl FillSink {
         asking: Arc<Asking>,
         ask: Arc<Ask>,
         before: Before,
+        ranged: bool,
     ) -> Self {
         let addrs = (
             SocketAddr::Inet(asked.info.peer),
@@ -87,6 +96,8 @@ impl FillSink {
             asking,
             ask,
             before,
+            ranged,
+            part: None,
             want: None,
             body: Body::None,
             len: 0,
@@ -99,6 +110,9 @@ impl FillSink {
     fn finish(&mut self, complete: bool) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        if matches!(self.body, Body::Part(_)) {
+            return self.finish_part(complete);
         }
         let whole = complete
             && !matches!(self.body, Body::None)
@@ -161,7 +175,13 @@ impl FillSink {
             },
             inline.then_some(&tail[..]),
         );
-        let variant = store.insert(key, &keeping.names, &*self.fill.request, Arc::new(head));
+        self.insert(&keeping.names, Arc::new(head));
+    }
+
+    /// Puts `head` in the place of what the fill was for. Returns its variant.
+    fn insert(&self, names: &[HeaderName], head: Arc<Head>) -> u64 {
+        let (store, key) = (self.proxy.store(), self.asked.own_key.0);
+        let variant = store.insert(key, names, &*self.fill.request, head);
         if let Some(replaced) = &self.before.replaced
             && (self.asked.key.0, replaced.variant) != (key, variant)
         {
@@ -170,6 +190,7 @@ impl FillSink {
             let key = self.asked.key.0;
             store.retire(key, replaced.variant, replaced.head.generation);
         }
+        variant
     }
 
     fn stop_keeping(&mut self) {
@@ -223,6 +244,9 @@ impl Wire for FillSink {
             } else {
                 Error::e_explain(ErrorType::ConnectionClosed, "the answer is not needed")
             };
+        }
+        if matches!(self.body, Body::Part(_)) {
+            return self.part_data(data, end);
         }
         loop {
             let room = poll_fn(|cx| self.fill.growing.poll_room(cx));

@@ -6,7 +6,8 @@ use crate::growing::{Next, Reader};
 use crate::part;
 use crate::parts::NoPart;
 use bytes::Bytes;
-use seawall_cache_store::{CHUNK_BYTES, Head, Missing};
+use http::header;
+use seawall_cache_store::{Body, CHUNK_BYTES, CacheStore, Head, Missing};
 use seawall_client_conn::{ShutdownWatch, Wire};
 use seawall_http_cache::RequestDirectives;
 use std::collections::VecDeque;
@@ -19,7 +20,8 @@ use std::task::Poll;
 /// A body, whole or from some offset on.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Ready(VecDeque<Bytes>),
+    /// In memory, from this offset on.
+    Ready(VecDeque<Bytes>, u64),
     Following(Reader),
     Stored(Box<Stored>),
 }
@@ -69,7 +71,15 @@ impl Stored {
             return Err(Broken::Gone);
         }
         let wanted = index..self.rest.end;
-        let fetched = part::fetch(&self.proxy, &self.asked, &self.stop, &self.head, wanted).await;
+        let fetched = part::fetch(
+            &self.proxy,
+            &self.asked,
+            &self.stop,
+            self.slot,
+            &self.head,
+            wanted,
+        )
+        .await;
         match fetched {
             Ok(chunk) => {
                 self.partial = true;
@@ -95,6 +105,15 @@ impl Stored {
         u64::from(self.rest.start) * CHUNK_BYTES
     }
 
+    /// Whether half of the chunks are here, as far as is known without reading.
+    fn half_is_held(&self) -> bool {
+        let all = chunks(&(0..self.head.length));
+        let count = all.len();
+        let store = self.proxy.store();
+        let held = all.filter(|index| store.holds_chunk(&self.head, *index));
+        held.count() * 2 >= count
+    }
+
     /// Whether all of `wanted` is here, as far as is known without reading. An error: not all, and it cannot be had.
     fn look(&self, wanted: &[Range<u64>]) -> Result<bool, Broken> {
         let (store, head) = (self.proxy.store(), &*self.head);
@@ -105,6 +124,15 @@ impl Stored {
             return Err(Broken::Gone);
         }
         let whole = wanted.contains(&(0..head.length));
+        if whole
+            && head.length > WHOLE_BYTES_MAX
+            && !self.asked.fields.contains_key(header::RANGE)
+            && head.is_incomplete()
+            && !self.half_is_held()
+        {
+            // one fill of the whole as well; ranges are answered from what is here until that is complete
+            return Err(Broken::Gone);
+        }
         let nothing_left =
             || !chunks(&(0..head.length)).any(|index| store.holds_chunk(head, index));
         let by_parts = part::restorable(head)
@@ -118,6 +146,16 @@ impl Stored {
     }
 }
 
+/// The bytes of the part of `head`'s body that is held, and where it begins, if `wanted` lies in it.
+fn held_part(store: &CacheStore, head: &Head, wanted: &[Range<u64>]) -> Option<(Vec<Bytes>, u64)> {
+    let Body::Part(held) = &head.body else {
+        return None;
+    };
+    let contained = wanted.iter().all(|range| store.holds(head, range.clone()));
+    let bytes = store.body(head, held.clone()).filter(|_| contained)?;
+    Some((bytes, held.start))
+}
+
 /// Whether a chunk that the disk did not give is left to another time, and the copy to the disk: a busy one may have it
 /// then, which is no reason to let go of a copy that can be had from there alone.
 fn may_come_later(missing: Missing, restorable: bool) -> bool {
@@ -125,7 +163,7 @@ fn may_come_later(missing: Missing, restorable: bool) -> bool {
 }
 
 /// A longer body of which nothing is left is filled anew (4 MiB, which is one fetch).
-const WHOLE_BYTES_MAX: u64 = crate::parts::RUN_CHUNKS as u64 * CHUNK_BYTES;
+const WHOLE_BYTES_MAX: u64 = crate::parts::RUN_BYTES;
 
 /// The chunks that hold these bytes.
 fn chunks(range: &Range<u64>) -> Range<u32> {
@@ -153,7 +191,7 @@ pub(crate) enum Held {
 
 impl Source {
     pub(crate) fn ready(parts: Vec<Bytes>) -> Self {
-        Self::Ready(parts.into())
+        Self::Ready(parts.into(), 0)
     }
 
     /// The body of the stored copy in `slot` (key, variant): from memory, or read as it is sent.
@@ -195,16 +233,25 @@ impl Source {
         wire: &mut W,
         wanted: &[Range<u64>],
     ) -> Result<Held, Broken> {
-        let (Self::Stored(stored), Some(first)) = (self, wanted.first()) else {
+        let (Self::Stored(stored), Some(first)) = (&mut *self, wanted.first()) else {
             return Ok(Held::All);
         };
         if first.is_empty() {
+            return Ok(Held::All);
+        }
+        if let Some((parts, at)) = held_part(stored.proxy.store(), &stored.head, wanted) {
+            *self = Self::Ready(parts.into(), at);
             return Ok(Held::All);
         }
         let all = stored.look(wanted)?;
         stored.seek(first);
         let index = stored.rest.start;
         let chunk = while_connected(wire, stored.chunk(index)).await?;
+        if let Body::Part(_) = stored.head.body {
+            // a short body, which came whole
+            *self = Self::ready(vec![chunk]);
+            return Ok(Held::Partial);
+        }
         stored.had = Some((index, chunk));
         Ok(if all && !stored.partial {
             Held::All
@@ -222,7 +269,8 @@ impl Source {
     /// stands then; for one that is not stored, only before anything was read.
     pub(crate) fn seek(&mut self, range: &Range<u64>) -> u64 {
         match self {
-            Self::Ready(_) | Self::Following(_) => 0,
+            Self::Ready(_, at) => *at,
+            Self::Following(_) => 0,
             Self::Stored(stored) => stored.seek(range),
         }
     }
@@ -230,7 +278,7 @@ impl Source {
     /// The next bytes, or `None` at the end. While it waits, what was written goes out, and a client that leaves is seen.
     pub(crate) async fn next<W: Wire>(&mut self, wire: &mut W) -> Result<Option<Bytes>, Broken> {
         let reader = match self {
-            Self::Ready(parts) => return Ok(parts.pop_front()),
+            Self::Ready(parts, _) => return Ok(parts.pop_front()),
             Self::Stored(stored) => return while_connected(wire, stored.next()).await,
             Self::Following(reader) => reader,
         };
@@ -254,7 +302,7 @@ impl Source {
     /// The same for a reader that has no client.
     pub(crate) async fn next_alone(&mut self) -> Result<Option<Bytes>, Broken> {
         match self {
-            Self::Ready(parts) => Ok(parts.pop_front()),
+            Self::Ready(parts, _) => Ok(parts.pop_front()),
             Self::Stored(stored) => stored.next().await,
             Self::Following(reader) => match poll_fn(|cx| reader.poll_next(Some(cx))).await {
                 Next::Data(data) => Ok(Some(data)),

@@ -15,6 +15,11 @@ pub(crate) fn with_credentials(key: u128) -> u128 {
     key ^ 0x6372_6564_656e_7469_616c_735f_6f6e_6c79
 }
 
+/// Under which a key is remembered of which parts cannot be stored. That says nothing of requests for the whole.
+pub(crate) fn in_parts(key: u128) -> u128 {
+    key ^ 0x696e_5f70_6172_7473_6e6f_745f_7374_6f72
+}
+
 /// At most 65,536 keys; when a shard is full its expired entries go, then all of it.
 #[derive(Debug, Default)]
 pub(crate) struct Unstorable {

@@ -23,6 +23,7 @@ mod membership;
 mod messages;
 mod no_vary_search;
 mod operating;
+mod partial;
 mod passing;
 mod purge_method;
 mod purging;

@@ -6,12 +6,12 @@ use super::stored::{Usable, growing, stored_copy, stored_story};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::deliver::{Delivered, Story};
-use crate::fill::{self, Stored};
+use crate::fill::{self, Before, Stored, range_to_ask};
 use crate::fills::{FillKey, Join};
-use crate::growing::{Answer, First, Reader, Share};
+use crate::growing::{Anew, Answer, First, Reader, Share};
 use crate::refusal::Refusal;
 use crate::standing::Standing;
-use crate::unstorable::with_credentials;
+use crate::unstorable::{in_parts, with_credentials};
 use http::{Method, header};
 use seawall_cache_store::Found;
 use seawall_client_conn::{Exchange, Wire};
@@ -39,6 +39,8 @@ pub(super) async fn cached<W: Wire>(
     let mut lost = None;
     // what was fetched for an equivalent URL was none for this one
     let mut alike = true;
+    // what parts there are cannot be shared, and the whole is short
+    let mut whole = false;
     for _ in 0..LOOKS_MAX {
         let (mut asked, mut set) = (own.clone(), None);
         let mut found = proxy.store().lookup(own.key.0, &*own.fields);
@@ -147,6 +149,16 @@ pub(super) async fn cached<W: Wire>(
             // what is not stored is asked for as the client does: the next server judges its conditions and ranges
             return Way::Pass(forward, covered);
         }
+        let mut range = range_to_ask(asked, stored.as_ref()).filter(|_| !whole && !alone);
+        if range.is_some()
+            && proxy.unstorable().contains(in_parts(asked.own_key.0), now)
+            && !proxy.fills().has(&fill_key)
+        {
+            if stored.is_none() {
+                return Way::Pass(forward, covered);
+            }
+            range = None;
+        }
         let join = if alone {
             proxy
                 .fills()
@@ -190,7 +202,8 @@ pub(super) async fn cached<W: Wire>(
             Join::Lead(reader, fill) => {
                 let (fill_of, asked_of) = (fill.clone(), asked.clone());
                 let stored = stored.clone();
-                fill::spawn(proxy, fill_of, asked_of, stored, replaced, x.stop());
+                let before = Before { stored, replaced };
+                fill::spawn(proxy, fill_of, asked_of, before, range, x.stop());
                 (reader, fill, true)
             }
         };
@@ -214,6 +227,11 @@ pub(super) async fn cached<W: Wire>(
                 stale,
             } => {
                 drop(reader);
+                let lies = match outcome {
+                    // a part came, and is stored as what was fetched
+                    Outcome::Miss => asked.under(fill.own),
+                    _ => asked.clone(),
+                };
                 if !led && !share.admits(&fill.request, &asked.fields) {
                     continue;
                 }
@@ -222,7 +240,10 @@ pub(super) async fn cached<W: Wire>(
                     continue;
                 }
                 let story = Story {
-                    outcome,
+                    outcome: match outcome {
+                        Outcome::Miss if !led => Outcome::Collapsed,
+                        outcome => outcome,
+                    },
                     forward: Some(forward),
                     forward_status: status,
                     collapsed: !led,
@@ -265,6 +286,10 @@ pub(super) async fn cached<W: Wire>(
                     None => lost = Some(head.generation),
                 }
             }
+            Answer::Unusable(Anew::Alone) if asked.fields.contains_key(header::RANGE) => {
+                return Way::Pass(forward, covered);
+            }
+            Answer::Unusable(_) => whole = true,
             Answer::Own {
                 head,
                 share,
@@ -394,11 +419,15 @@ fn refresh(
         floor: asked.floor(Some(&stored.head)),
     };
     if let Some(fill) = proxy.fills().begin(key, &asked.fields, asked.own_key.0) {
-        let replaced = Some(stored.clone());
+        let range = range_to_ask(asked, Some(&stored));
+        let before = Before {
+            stored: Some(stored.clone()),
+            replaced: Some(stored),
+        };
         let asked = Arc::new(Asked {
             refresh: true,
             ..Asked::clone(asked)
         });
-        fill::spawn(proxy, fill, asked, Some(stored), replaced, stop);
+        fill::spawn(proxy, fill, asked, before, range, stop);
     }
 }

@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, may_compress, may_decode, storable, stored_fields,
-    strip_hop_by_hop,
+    Storable, Timestamp, Unstorable, is_of_the_range, may_compress, may_decode, storable,
+    stored_fields, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ impl FillSink {
         let end_is_seen = learned.framed || bodiless;
         let judged = if failed {
             None
+        } else if self.ranged && is_of_the_range(response.status) {
+            // a 416 is the answer to this range alone
+            Some(Storable::No(Unstorable::Partial))
         } else {
             Some(storable(
                 &Method::GET,
@@ -97,12 +100,11 @@ impl FillSink {
             // errors take over more and more: the next one begins anew. Nobody was promised anything
             drop(self.proxy.store().invalidate(self.asked.key.0));
         }
-        let limit = self
-            .asked
-            .service
-            .limits
-            .object_bytes_max
-            .min(self.proxy.store().body_bytes_max());
+        let mut limit = self.asked.service.limits.object_bytes_max;
+        if self.part.is_none() {
+            // of parts what is asked for lies here, not all of them
+            limit = limit.min(self.proxy.store().body_bytes_max());
+        }
         let fits = self.want.is_none_or(|want| want <= limit);
         if freshness.is_some() && !fits {
             detail = Some("too-large");
@@ -110,7 +112,10 @@ impl FillSink {
             detail = Some("ends-by-close");
         }
         let keep = freshness.is_some() && scopes.is_some() && fits && end_is_seen;
-        let coding = self.coding(response.status, &fields);
+        let coding = match &self.part {
+            Some(part) if !part.comes_whole() => Coding::AsIs,
+            _ => self.coding(response.status, &fields),
+        };
         let names = selecting(&response.headers);
         if !failed {
             via(&mut fields, learned.version, kind);
@@ -162,6 +167,7 @@ impl FillSink {
         } else if !failed && !response.status.is_server_error() {
             match why {
                 Some(Unstorable::RequestNoStore) => {}
+                Some(Unstorable::Partial) if self.ranged => {}
                 Some(Unstorable::Authorization) => {
                     unstorable.remember(with_credentials(key), now);
                 }
@@ -175,8 +181,8 @@ impl FillSink {
         {
             store.retire(self.asked.key.0, *variant, head.generation);
         }
-        self.body = match (keep, freshness, scopes) {
-            (true, Some(freshness), Some(scopes)) => Body::Keep(Box::new(Keeping {
+        let keeping = match (keep, freshness, scopes) {
+            (true, Some(freshness), Some(scopes)) => Some(Box::new(Keeping {
                 head: head.clone(),
                 names,
                 hidden,
@@ -184,8 +190,12 @@ impl FillSink {
                 freshness,
                 sums: Vec::new(),
             })),
-            _ => Body::Pass,
+            _ => None,
         };
+        if let Some(part) = self.part {
+            return self.begin_part(part, keeping, share, apart, why);
+        }
+        self.body = keeping.map_or(Body::Pass, Body::Keep);
         let answer = Answer::Own {
             head,
             share,

@@ -52,6 +52,9 @@ impl FillSink {
                 return self.validated(&stored, response, now);
             }
         }
+        if self.ranged && !failed && response.status == StatusCode::PARTIAL_CONTENT {
+            return self.part(response, now);
+        }
         self.own(response, now, failed);
     }
 
@@ -68,7 +71,7 @@ impl FillSink {
         }
     }
 
-    fn answer_stored(&mut self, answer: Answer) {
+    pub(super) fn answer_stored(&mut self, answer: Answer) {
         self.body = Body::Discard;
         self.fill.growing.set_answer(answer, false);
         self.fill.growing.finish(true);
