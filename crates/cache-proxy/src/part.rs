@@ -21,7 +21,9 @@ use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{Body, CHUNK_BYTES, Head};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Slot, Wire};
-use seawall_http_cache::{ByteRange, Targets, combine, is_part, missing, part_validator};
+use seawall_http_cache::{
+    ByteRange, Targets, combine, fields_of_the_whole, is_part, missing, part_validator,
+};
 use seawall_purge::Label;
 use seawall_upstream::Ask;
 use std::cmp::Ordering;
@@ -250,8 +252,7 @@ impl PartSink {
         }
         let mut update = response.clone();
         let mut fields = response.headers.clone();
-        fields.remove(header::CONTENT_RANGE);
-        fields.remove(header::CONTENT_LENGTH);
+        fields_of_the_whole(&mut fields, self.head.length);
         message::replace_response_fields(&mut update, fields);
         let stored = Stored {
             head: self.head.clone(),

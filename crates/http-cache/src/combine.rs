@@ -101,9 +101,12 @@ pub fn incomplete(answer: &HeaderMap) -> Result<Incomplete, NotCombinable> {
     Ok(incomplete)
 }
 
-/// Makes the fields of a 206 those of the 200 that it is a part of (RFC 9111 §3.3, §3.4).
+/// Makes the fields of a 206 those of the 200 that it is a part of (RFC 9111 §3.3, §3.4). What digests the content of
+/// this message says nothing of the whole (RFC 9530 §2; RFC 1864).
 pub fn fields_of_the_whole(fields: &mut HeaderMap, length: u64) {
     fields.remove(header::CONTENT_RANGE);
+    fields.remove("content-digest");
+    fields.remove("content-md5");
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
 }
 

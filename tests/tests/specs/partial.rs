@@ -438,6 +438,31 @@ fn a_range_that_is_ignored_is_answered_from_the_whole() {
 }
 
 #[test]
+fn a_part_does_not_carry_the_digest_of_another_content() {
+    let origin = Origin::start(|request, reply| {
+        let digest = if request.field("range").is_some() {
+            "sha-256=:cGFydA==:"
+        } else {
+            "sha-256=:d2hvbGU=:"
+        };
+        let digests = [
+            ("content-digest", digest),
+            ("repr-digest", "sha-256=:d2hvbGU=:"),
+        ];
+        answer(request, reply, 1, &[FRESH, &digests].concat())
+    });
+    let cluster = Cluster::of(&origin);
+    get(cluster.edge(0), "/middle", &[]);
+    for target in ["/", "/middle", "/small"] {
+        let part = ask(&cluster, target, "bytes=2-4");
+        is_part(&part, target, 1, 2, 5);
+        assert_eq!(part.field("content-digest"), None, "{target}");
+        let whole = Some("sha-256=:d2hvbGU=:");
+        assert_eq!(part.field("repr-digest"), whole, "{target}");
+    }
+}
+
+#[test]
 fn a_416_is_for_the_one_who_asked() {
     let origin = Origin::start(|request, reply| match request.field("range") {
         Some(_) => {
@@ -498,6 +523,29 @@ fn a_stale_part_is_validated_and_another_version_costs_the_range_again() {
     is_part(&ask(&cluster, "/", "bytes=0-9"), "/", 2, 0, 10);
     assert!(!asks(&origin).contains(&"whole".to_owned()));
     assert_eq!(origin.seen().len(), 3);
+}
+
+#[test]
+fn a_new_version_whose_parts_cannot_be_combined_ends_the_parts_of_the_old_one() {
+    const CONTROL: (&str, &str) = ("cache-control", "max-age=0, stale-while-revalidate=3600");
+    let version = Arc::new(AtomicU8::new(1));
+    let now = version.clone();
+    let origin = Origin::start(move |request, reply| {
+        let version = now.load(Ordering::Acquire);
+        let tag = ["\"v1\"", "W/\"v2\""][usize::from(version) - 1];
+        answer(request, reply, version, &[("etag", tag), CONTROL])
+    });
+    let cluster = Cluster::of(&origin);
+    is_part(&ask(&cluster, "/", "bytes=0-9"), "/", 1, 0, 10);
+    version.store(2, Ordering::Release);
+    eventually("the stale one is gone", || {
+        let part = ask(&cluster, "/", "bytes=0-9");
+        part.body == body("/", 2)[..10]
+    });
+    let alone = ("cache-control", "only-if-cached");
+    let held = get(cluster.edge(0), "/", &[alone, ("range", "bytes=0-9")]);
+    assert_eq!(held.status, 504);
+    assert!(!asks(&origin).contains(&"whole".to_owned()));
 }
 
 #[test]

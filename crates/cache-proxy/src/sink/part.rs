@@ -2,6 +2,7 @@
 //! wait are answered as from any other copy that lacks something.
 
 use super::{Body, FillSink, Keeping};
+use crate::fill::Stored;
 use crate::growing::{Anew, Answer, Share};
 use crate::message;
 use crate::parts::{Fetch, NoPart, PartKey, RUN_BYTES, RUN_CHUNKS};
@@ -95,8 +96,13 @@ impl FillSink {
         self.own(&whole, now, false);
     }
 
-    /// Nobody can be answered from it.
+    /// Nobody can be answered from it. It says that what was validated is not the version of now, or it would be a 304
+    /// (RFC 9110 §13.2.2).
     fn unusable(&mut self, anew: Anew, now: Timestamp) {
+        if let Some(Stored { head, variant }) = &self.before.replaced {
+            let (store, key) = (self.proxy.store(), self.asked.key.0);
+            store.retire(key, *variant, head.generation);
+        }
         if anew == Anew::Alone {
             let key = in_parts(self.asked.own_key.0);
             self.proxy.unstorable().remember(key, now);

@@ -181,10 +181,17 @@ fn the_fields_of_a_part_become_those_of_the_whole() {
     let mut stored = fields(&[
         ("content-range", "bytes 0-4/10"),
         ("content-length", "5"),
+        ("content-md5", "Q2hlY2sgSW50ZWdyaXR5IQ=="),
+        ("content-digest", "sha-256=:AA==:"),
+        ("repr-digest", "sha-256=:AA==:"),
         ("etag", "\"v1\""),
     ]);
     fields_of_the_whole(&mut stored, 10);
-    let whole = fields(&[("content-length", "10"), ("etag", "\"v1\"")]);
+    let whole = fields(&[
+        ("content-length", "10"),
+        ("repr-digest", "sha-256=:AA==:"),
+        ("etag", "\"v1\""),
+    ]);
     assert_eq!(stored, whole);
 }
 
