@@ -240,7 +240,7 @@ fn grouped(store: &CacheStore, key: u128, groups: &[u64]) -> Arc<Head> {
         scopes: groups.iter().map(|group| ScopeId(*group)).collect(),
         coding: Coding::AsIs,
         object: 7,
-        sums: Arc::new([]),
+        sums: Sums::default(),
     };
     let head = Arc::new(Head::new(parts, Some(&[b"x"])));
     store.insert(key, &[], &HeaderMap::new(), head.clone());

@@ -376,6 +376,17 @@ fn what_cannot_be_combined_passes_and_is_not_stored() {
             (_, None) => reply.answer(200, WEAK, &body),
             ("/weak", _) => answer(request, reply, 1, WEAK),
             ("/secret", _) => answer(request, reply, 1, SECRET),
+            ("/endless", asked) => {
+                // longer than anything that is stored
+                let end = if asked == Some("bytes=0-9") {
+                    10
+                } else {
+                    CHUNK
+                };
+                let told = format!("bytes 0-{}/1000000000000000000", end - 1);
+                let fields = [FRESH, &[("content-range", told.as_str())]].concat();
+                reply.answer(206, &fields, &body[..end])
+            }
             ("/star", _) => part(reply, "bytes 0-9/*", FRESH),
             ("/subset", _) => part(reply, &format!("bytes 0-9/{LARGE}"), FRESH),
             (_, _) => {
@@ -386,7 +397,9 @@ fn what_cannot_be_combined_passes_and_is_not_stored() {
         }
     });
     let cluster = Cluster::of(&origin);
-    for target in ["/weak", "/secret", "/star", "/subset", "/several"] {
+    for target in [
+        "/weak", "/secret", "/star", "/subset", "/endless", "/several",
+    ] {
         for _ in 0..2 {
             let part = ask(&cluster, target, "bytes=0-9");
             assert_eq!((part.status, part.is_hit()), (206, false), "{target}");

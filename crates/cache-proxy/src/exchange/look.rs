@@ -239,6 +239,10 @@ pub(super) async fn cached<W: Wire>(
                     alike = false;
                     continue;
                 }
+                if outcome == Outcome::Miss && fill.own != asked.own_key.0 {
+                    // of an equivalent URL: it is found there if it says so
+                    continue;
+                }
                 let story = Story {
                     outcome: match outcome {
                         Outcome::Miss if !led => Outcome::Collapsed,
@@ -281,7 +285,7 @@ pub(super) async fn cached<W: Wire>(
                     kept: share != Share::FirstOnly,
                     withheld: withheld.as_deref().filter(|_| led),
                 };
-                match stored_story(proxy, x, asked, copy, story).await {
+                match stored_story(proxy, x, &lies, copy, story).await {
                     Some(delivered) => return Way::Delivered(delivered),
                     None => lost = Some(head.generation),
                 }

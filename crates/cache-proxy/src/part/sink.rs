@@ -114,7 +114,15 @@ impl PartSink {
             // a purge took it while we asked: under the label of the part it would be back
             return;
         }
-        let refreshed = refresh(&self.proxy, &self.asked, &learned, &stored, &update, now);
+        let refreshed = refresh(
+            &self.proxy,
+            &self.asked,
+            &learned,
+            learned.label(),
+            &stored,
+            &update,
+            now,
+        );
         if refreshed.fate == Fate::Kept {
             self.slot.1 = refreshed.put(&self.proxy, &self.asked, &stored);
             self.head = refreshed.head;

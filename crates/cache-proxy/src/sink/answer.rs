@@ -1,5 +1,6 @@
 //! An answer that is a response of its own: whether it is stored, who may have it, and how it goes to clients.
 
+use super::part::IN_PARTS_BYTES_MAX;
 use super::{Body, FillSink, Keeping};
 use crate::copy::CopyHead;
 use crate::fill::Stored;
@@ -101,10 +102,11 @@ impl FillSink {
             drop(self.proxy.store().invalidate(self.asked.key.0));
         }
         let mut limit = self.asked.service.limits.object_bytes_max;
-        if self.part.is_none() {
-            // of parts what is asked for lies here, not all of them
-            limit = limit.min(self.proxy.store().body_bytes_max());
-        }
+        limit = limit.min(match self.part {
+            None => self.proxy.store().body_bytes_max(),
+            // what is asked for lies here, not all of it
+            Some(_) => IN_PARTS_BYTES_MAX,
+        });
         let fits = self.want.is_none_or(|want| want <= limit);
         if freshness.is_some() && !fits {
             detail = Some("too-large");

@@ -19,6 +19,9 @@ use seawall_http_cache::{
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The longest body that is stored in parts (8 GiB): its head has a checksum for each chunk, 256 KiB of them.
+pub(super) const IN_PARTS_BYTES_MAX: u64 = 8 << 30;
+
 /// A part that may be stored, if its response may.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coming(Incomplete);
