@@ -3,7 +3,7 @@
 use crate::next_hop::{EdgeTier, ShieldMap};
 use seawall_cache_proxy::CacheProxy;
 use seawall_config::ShieldEntryModel;
-use seawall_node::sync::{About, Answering, Document, Estimate, Follower, Told};
+use seawall_node::sync::{About, Answering, Document, Follower};
 use seawall_node::{Node, pushed};
 use seawall_purge::Purge;
 use seawall_purge::lineage::{Contact, Held};
@@ -55,24 +55,6 @@ impl Follower for EdgeFollower {
     }
 
     fn answer<'a>(&'a self, about: &'a About) -> Answering<'a> {
-        Box::pin(async move {
-            match about {
-                About::Estimate { scopes } => {
-                    let count = self.proxy.estimate(scopes);
-                    Ok(Told::Estimate(Estimate {
-                        one_in: count.one_in,
-                        objects: count.objects,
-                        bytes: count.bytes,
-                        bytes_squared: count.bytes_squared,
-                        sampled: count.sampled,
-                        partial: count.partial,
-                    }))
-                }
-                About::Explain(get) => {
-                    let explained = self.proxy.explain(get).await?;
-                    Ok(Told::Explained(Box::new(explained)))
-                }
-            }
-        })
+        Box::pin(self.proxy.answer(about))
     }
 }

@@ -48,7 +48,7 @@ const TOLD: [&str; 13] = [
 
 impl CacheProxy {
     /// How a GET of this would be answered now.
-    pub async fn explain(&self, get: &ExplainGet) -> Result<Explained, String> {
+    pub(crate) async fn explain(&self, get: &ExplainGet) -> Result<Explained, String> {
         let asked = self.suppose(get)?;
         let key = asked.key.0;
         let viewed = timeout(

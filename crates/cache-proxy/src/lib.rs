@@ -16,7 +16,8 @@
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
-//! - `explain`: how a request would be answered, and why; `last`: what became of the last ones
+//! - `questions`: what the control plane asks; `explain`: how a request would be answered, and why; `last`: what became of
+//!   the last ones
 //! - `asking`, `outbound`, `link`, `message`: the question to the next server, the request as it goes on, and what tiers
 //!   tell each other; `shown`: what clients get of an answer
 
@@ -43,6 +44,7 @@ mod placing;
 mod proxy;
 mod purge_method;
 mod purging;
+mod questions;
 mod quick;
 mod recent;
 mod refreshed;

@@ -1,9 +1,9 @@
 //! Purges come into force here: durable, in the table, then in S.
 
 use crate::CacheProxy;
-use seawall_cache_store::{JournalError, SampleCount};
+use seawall_cache_store::JournalError;
 use seawall_purge::lineage::{Contact, Held};
-use seawall_purge::{Purge, PurgeSeq, ScopeId};
+use seawall_purge::{Purge, PurgeSeq};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
@@ -43,11 +43,6 @@ impl CacheProxy {
     /// Writes what waits for the disks and lets go of them: for an orderly end. Blocks, at most some seconds.
     pub fn close(&self) {
         self.store().close();
-    }
-
-    /// What a purge of `scopes` would take away, counted in the sample of keys.
-    pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
-        self.store().estimate(scopes)
     }
 
     /// Whether every purge up to `known` is in force here; waits a moment for it.

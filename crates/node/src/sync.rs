@@ -12,7 +12,7 @@ use crate::last_good::LastGood;
 pub use seawall_control_protocol::explain;
 use seawall_control_protocol::wire;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
-pub use seawall_control_protocol::{About, Document, Estimate, Told};
+pub use seawall_control_protocol::{About, Document, Told};
 use seawall_purge::Purge;
 use seawall_purge::lineage::{Contact, Held};
 use seawall_telemetry::Metrics;
