@@ -2,10 +2,13 @@
 //!
 //! - `chunks`: bodies in chunks
 //! - `recall`: what a disk has of a key comes to memory
+//! - `put`: heads are put, refreshed and moved; `ends`: what becomes a miss before it is evicted
 //! - `evictions`: evictions are counted
 
 mod chunks;
+mod ends;
 mod evictions;
+mod put;
 mod recall;
 
 use self::evictions::CountEvictions;
@@ -13,13 +16,12 @@ use crate::INLINE_MAX;
 use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
 use crate::disk::{DiskConfig, OpenError};
-use crate::durability::Durability;
 use crate::head::{Coding, Head, Recoding};
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::minima::Minima;
 use crate::minimum::Version;
 use crate::sample::{Sample, SampleCount};
-use crate::variants::{DIGEST_UNVARIED, Variants, digest_of};
+use crate::variants::{DIGEST_UNVARIED, Variants};
 use foyer::{Cache, CacheBuilder, S3FifoConfig};
 use http::HeaderName;
 use parking_lot::Mutex;
@@ -300,121 +302,9 @@ impl CacheStore {
         self.with_variants(key, true, |variants| variants.add_list(names));
     }
 
-    /// Stores `head` as the answer to requests that agree with `request` in the fields `names`. Returns its variant.
-    pub fn insert(
-        &self,
-        key: u128,
-        names: &[HeaderName],
-        request: &dyn Fields,
-        head: Arc<Head>,
-    ) -> u64 {
-        let variant = self.with_variants(key, !names.is_empty(), |variants| {
-            let digest = digest_of(names, request);
-            variants.add_list(names);
-            variants.add_variant(digest);
-            digest
-        });
-        let variant = variant.unwrap_or(VARIANT_NONE);
-        self.sample.note(key, variant, &head);
-        self.put_newest(key, variant, head);
-        variant
-    }
-
-    /// Of two answers that go to one place the one that was asked for later stays, whichever came first.
-    fn put_newest(&self, key: u128, variant: u64, head: Arc<Head>) {
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        let _one = self.lock(key).lock();
-        match self.entry(key, variant) {
-            Some(Entry::Head(current)) => {
-                let later = current.generation > head.generation;
-                if later && self.minima.alive(key, &current) {
-                    return;
-                }
-            }
-            _ if !self.minima.current(slot, version_of(&head)) => return,
-            _ => {}
-        }
-        match &self.disk {
-            Some(disk) => self.put_head(disk, slot, head),
-            None => {
-                self.heads.insert(slot, Entry::Head(head));
-            }
-        }
-    }
-
-    /// Moves a refreshed head from `old` to where `names` select it now, as [`CacheStore::insert`] does. `None`: another
-    /// head lies in its old place by now, or it was retired; nothing changes then.
-    pub fn refile(
-        &self,
-        key: u128,
-        old: u64,
-        names: &[HeaderName],
-        request: &dyn Fields,
-        head: Arc<Head>,
-    ) -> Option<u64> {
-        let slot = HeadKey {
-            primary: key,
-            variant: old,
-        };
-        {
-            let _one = self.lock(key).lock();
-            match self.entry(key, old)? {
-                Entry::Head(current) if current.generation == head.generation => {}
-                _ => return None,
-            }
-            if !self.minima.current(slot, version_of(&head)) {
-                return None;
-            }
-        }
-        self.retire(key, old, head.generation);
-        Some(self.insert(key, names, request, head))
-    }
-
-    /// Puts a newer head (refreshed by a validation, or a coding) where `variant` says.
-    pub fn replace(&self, key: u128, variant: u64, head: Arc<Head>) {
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        let Some(disk) = &self.disk else {
-            self.heads.insert(slot, Entry::Head(head));
-            return;
-        };
-        let _one = self.lock(key).lock();
-        self.put_head(disk, slot, head);
-    }
-
     /// Serialises what is put under `key`.
     fn lock(&self, key: u128) -> &Mutex<()> {
         &self.locks[key as usize % LOCKS]
-    }
-
-    /// With the key's lock held: an older head in `slot` may lie on the disk and come back, so it is declared dead
-    /// first.
-    fn put_head(&self, disk: &Tier, slot: HeadKey, head: Arc<Head>) {
-        let version = version_of(&head);
-        // The same generation refreshed, after it expired: should the older one come back it is as expired as it was.
-        let refreshed = match self.heads.get(&slot).as_deref() {
-            Some(Entry::Head(old)) => {
-                old.generation == head.generation && old.freshness.ttl(head.freshness.received) <= 0
-            }
-            _ => false,
-        };
-        if !refreshed && disk.may_hold_head(&slot) {
-            self.supersede(disk, slot, version);
-        }
-        disk.offer_head(self.heads.insert(slot, Entry::Head(head)));
-    }
-
-    /// Declares what lies on the disk in `slot` below `minimum` dead, for as long as it can be there.
-    fn supersede(&self, disk: &Tier, slot: HeadKey, minimum: Version) {
-        if disk.turned() {
-            self.minima.turn();
-        }
-        self.minima.supersede(slot, minimum);
     }
 
     /// Changes the variants record of `key`. Without one, `make` says whether to begin one: the copy that lies under
@@ -510,65 +400,6 @@ impl CacheStore {
         self.replace(key, recoded_variant(variant, recoding), head);
     }
 
-    /// Puts a refreshed head in the place of its own generation; another one, which was stored meanwhile, stays.
-    pub fn refresh(&self, key: u128, variant: u64, head: Arc<Head>) {
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        let _one = self.lock(key).lock();
-        match self.entry(key, variant) {
-            Some(Entry::Head(current)) if current.generation != head.generation => return,
-            Some(Entry::Variants(_)) => return,
-            Some(Entry::Head(_)) => {}
-            // retired, or replaced and evicted, while it was being validated
-            None if self.disk.is_none() || !self.minima.current(slot, version_of(&head)) => return,
-            None => {}
-        }
-        match &self.disk {
-            Some(disk) => self.put_head(disk, slot, head),
-            None => {
-                self.heads.insert(slot, Entry::Head(head));
-            }
-        }
-    }
-
-    /// A later generation for a copy that was `begun` earlier and will lie under `key` with these scopes; the same one
-    /// where something made such copies a miss since, so that this one is none either.
-    pub fn renewed(&self, key: u128, scopes: &[ScopeId], begun: Generation) -> Generation {
-        let _one = self.changing.lock();
-        if self.minima.generation_alive(key, scopes, begun) {
-            self.next_generation()
-        } else {
-            begun
-        }
-    }
-
-    /// More of the body of `head` has come: its checksums go to the disk with it. Nothing is done if another head lies
-    /// there by now.
-    pub fn note_progress(&self, key: u128, variant: u64, head: &Head) {
-        let Some(disk) = &self.disk else {
-            return;
-        };
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        let _one = self.lock(key).lock();
-        if let Some(entry) = self.heads.get(&slot)
-            && matches!(entry.value(), Entry::Head(now) if version_of(now) == version_of(head))
-        {
-            // of the same version: which of both comes back from the disk makes no difference but in what is held
-            disk.offer_head(entry);
-        }
-    }
-
-    /// Makes everything that is stored a miss, for good: durably, where there is a disk tier.
-    pub fn kill_all(&self) {
-        let _one = self.changing.lock();
-        self.minima.kill_all(self.next_generation());
-    }
-
     /// What a purge of `scopes` would take away, counted in a sample of the keys.
     pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
         let mut count = self.sample.count(scopes, |key, variant| {
@@ -595,46 +426,6 @@ impl CacheStore {
             variant: VARIANT_NONE,
         };
         self.heads.contains(&slot) || self.disk.as_ref().is_some_and(|d| d.may_hold_head(&slot))
-    }
-
-    /// Makes every head stored under `key` up to now a miss. With a disk tier that is written to `minima.log` when this
-    /// returns, so that a killed process does not forget it; who promises more than that to somebody waits for what is
-    /// returned first. `None`: there is no disk tier to bring anything back.
-    pub fn invalidate(&self, key: u128) -> Option<Durability> {
-        let _one = self.changing.lock();
-        self.minima.invalidate(key, self.next_generation())
-    }
-
-    /// Makes every head stored up to now a miss that carries one of `scopes`; as durable as by [`Self::invalidate`].
-    pub fn invalidate_scopes(&self, scopes: &[ScopeId]) -> Option<Durability> {
-        let _one = self.changing.lock();
-        self.minima
-            .invalidate_scopes(scopes, self.next_generation())
-    }
-
-    /// Makes the head in the slot of `variant` a miss for good if it is of `generation` or an older one: a part of that
-    /// copy is lost, or it is known to be outdated. Newer ones and other variants stay.
-    pub fn retire(&self, key: u128, variant: u64, generation: Generation) {
-        let slot = HeadKey {
-            primary: key,
-            variant,
-        };
-        let _one = self.lock(key).lock();
-        if let Some(disk) = &self.disk
-            && disk.may_hold_head(&slot)
-        {
-            let counter = generation.counter + 1;
-            let next = Generation {
-                counter,
-                ..generation
-            };
-            self.supersede(disk, slot, next.into());
-        }
-        if let Some(Entry::Head(head)) = self.entry(key, variant)
-            && head.generation <= generation
-        {
-            self.heads.remove(&slot);
-        }
     }
 
     /// Waits until everything offered to the disks is written or given up, at most `wait`. Blocks.

@@ -1,5 +1,7 @@
 //! Parts of responses: asked for, stored, served and completed (RFC 9110 §14, RFC 9111 §3.3, §3.4), through edge and
 //! shield.
+//!
+//! Longer than most: every spec counts what the same origin was asked for, byte by byte.
 
 use seawall_tests::client::get;
 use seawall_tests::{

@@ -1,3 +1,5 @@
+//! Longer than most: one table of lifetimes, their sources and ages, row by row.
+
 use http::Method;
 
 use super::*;
