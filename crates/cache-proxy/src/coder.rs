@@ -3,7 +3,7 @@
 
 mod codec;
 
-use self::codec::{Out, Work, codec};
+use self::codec::{DECODED_STEP_MEBIBYTES, Out, Work, codec};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::{CopyHead, recoded_fields};
@@ -149,9 +149,17 @@ impl Coder {
 
     /// `None`: the copy failed, it cannot be decoded, or nobody waits for the coding any more.
     async fn code(&self, mut source: Source) -> Option<()> {
-        let (step_bytes, room, ratio) = match self.work {
-            Work::Code(_) => (STEP_BYTES, u64::MAX, 0),
-            Work::Decode(_) => (DECODE_STEP_BYTES, DECODED_BYTES_FREE, DECODED_RATIO_MAX),
+        let (step_bytes, room, ratio, most) = match self.work {
+            Work::Code(_) => (STEP_BYTES, u64::MAX, 0, u64::MAX),
+            Work::Decode(_) => {
+                let most = u64::from(DECODED_STEP_MEBIBYTES) << 20;
+                (
+                    DECODE_STEP_BYTES,
+                    DECODED_BYTES_FREE,
+                    DECODED_RATIO_MAX,
+                    most,
+                )
+            }
         };
         let out = Out::new(room);
         let mut codec = codec(self.work, self.of.length, out.clone()).ok()?;
@@ -159,7 +167,7 @@ impl Coder {
         let mut length = 0;
         while let Some(data) = source.next_alone().await.ok()? {
             for step in data.chunks(step_bytes) {
-                out.allow(step.len() as u64 * ratio);
+                out.allow(step.len() as u64 * ratio, most);
                 codec.write(step).ok()?;
                 length += self.push(&out).await?;
                 if length > limit {
@@ -206,6 +214,9 @@ impl Coder {
             return;
         }
         let (length, parts) = self.fill.growing.whole();
+        if length > store.body_bytes_max() {
+            return;
+        }
         // of the copy as it is now: a 304 may have come while it was coded
         let parts_of = of.fields();
         let mut fields = parts_of.fields;

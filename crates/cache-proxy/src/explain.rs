@@ -204,6 +204,11 @@ impl CacheProxy {
         if standing.is_softly_purged() {
             reason = format!("a soft purge made the copy stale: {reason}");
         }
+        if head.is_incomplete() && matches!(decides, Why::Fresh | Why::Window | Why::Accepted) {
+            reason +=
+                "; some of its body has never come: what a request wants of that is asked for";
+            return Err((Forward::Partial, reason));
+        }
         let outcome = match decides {
             Why::Fresh => Outcome::Hit,
             Why::Window | Why::Accepted => Outcome::Stale,
@@ -264,7 +269,14 @@ impl CacheProxy {
         let fields = head.original_fields().fields;
         let line = |name: &'static str| {
             let lines = fields.get_all(name).into_iter();
-            lines.map(move |value| (name.to_owned(), text(value.as_bytes())))
+            lines.map(move |value| {
+                // who may ask for this need not be who may hold somebody's session
+                let value = match name {
+                    "set-cookie" => "(not shown)".to_owned(),
+                    _ => text(value.as_bytes()),
+                };
+                (name.to_owned(), value)
+            })
         };
         let told = TOLD.into_iter().flat_map(line).take(COPY_FIELDS_MAX);
         let Freshness {

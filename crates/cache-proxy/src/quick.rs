@@ -39,17 +39,15 @@ pub(crate) fn quick(
         return None;
     };
     let now = seawall_client_conn::now();
-    if now >= copy.freshness.fresh_until()
-        || copy.length > BODY_MAX
-        || !proxy.is_live(&snapshot, &copy)
-    {
+    if now >= copy.freshness.fresh_until() || !proxy.is_live(&snapshot, &copy) {
         return None;
     }
     let accept = || AcceptEncoding::of_line(head.accept_encoding);
     if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
         copy = proxy.store().recoded(key, variant, &copy, recoding)?;
     }
-    if matches!(copy.body, Body::Part(_)) {
+    // of what goes out, which may be much longer than what it was made of
+    if copy.length > BODY_MAX || matches!(copy.body, Body::Part(_)) {
         return None;
     }
     let body = if copy.length <= INLINE_MAX {

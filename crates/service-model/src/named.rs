@@ -140,6 +140,10 @@ fn location(rest: &str) -> Result<Location, &'static str> {
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
+    // what is encoded grows threefold
+    if encoded.len() > URL_BYTES_MAX {
+        return Err("encoded, it is longer than any target that is served (16 KiB)");
+    }
     Ok(Location {
         host,
         target: canonical_target(&encoded).into_owned(),
@@ -317,5 +321,7 @@ mod tests {
     fn letters_beyond_ascii_are_encoded_as_clients_do() {
         let location = parse_url("http://h/ä?ö").unwrap();
         assert_eq!(location.target, "/%C3%A4?%C3%B6");
+        let long = format!("http://h/{}", "ä".repeat(URL_BYTES_MAX / 3));
+        assert!(long.len() < URL_BYTES_MAX && parse_url(&long).is_err());
     }
 }

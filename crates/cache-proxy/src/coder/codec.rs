@@ -9,6 +9,9 @@ use seawall_http_cache::ContentCoding;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+/// What one step of a decoder may give, in MiB: it is held until the next.
+pub(super) const DECODED_STEP_MEBIBYTES: u32 = 8;
+
 /// Where a codec writes. It takes no more than it was allowed to.
 #[derive(Clone)]
 pub(super) struct Out(Arc<Mutex<Produced>>);
@@ -25,10 +28,10 @@ impl Out {
         Self(Arc::new(Mutex::new(Produced { bytes, room })))
     }
 
-    /// More may come.
-    pub(super) fn allow(&self, bytes: u64) {
+    /// More may come, up to `most` until it is taken.
+    pub(super) fn allow(&self, bytes: u64, most: u64) {
         let mut produced = self.0.lock();
-        produced.room = produced.room.saturating_add(bytes);
+        produced.room = produced.room.saturating_add(bytes).min(most);
     }
 
     /// What has come since the last time.
@@ -92,12 +95,13 @@ impl Work {
     pub(super) fn mebibytes(self) -> u32 {
         match self {
             // a window of 32 KiB
-            Self::Code(ContentCoding::Gzip) | Self::Decode(ContentCoding::Gzip) => 1,
+            Self::Code(ContentCoding::Gzip) => 1,
+            Self::Decode(ContentCoding::Gzip) => 1 + DECODED_STEP_MEBIBYTES,
             Self::Code(ContentCoding::Brotli) => 6,
             Self::Code(ContentCoding::Zstd) => 5,
             // the window is the sender's choice: 16 MiB by RFC 7932 §9.1, 8 MiB by RFC 9659 §3
-            Self::Decode(ContentCoding::Brotli) => 18,
-            Self::Decode(ContentCoding::Zstd) => 10,
+            Self::Decode(ContentCoding::Brotli) => 18 + DECODED_STEP_MEBIBYTES,
+            Self::Decode(ContentCoding::Zstd) => 10 + DECODED_STEP_MEBIBYTES,
         }
     }
 }

@@ -238,7 +238,8 @@ async fn answer(
         Ok(_) => "too many questions at a time",
         // of a control plane that is newer than this node
         Err(ProtocolError::Missing("about")) => "this node's build does not know the question",
-        Err(error) => return Err(error.into()),
+        // one question that cannot be is no reason to let go of the stream, which brings purges
+        Err(error) => &format!("the question cannot be read: {error}"),
     };
     let outcome = Err(refused.to_owned());
     let answer = Answer { id, outcome };

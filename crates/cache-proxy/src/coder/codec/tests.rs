@@ -89,3 +89,18 @@ fn a_window_that_no_client_need_take_is_refused() {
     assert!(decode(&frame).is_err());
     assert_eq!(decode(&inside).unwrap(), b"");
 }
+
+#[test]
+fn what_one_step_gives_is_bounded_however_much_was_coded_before_it() {
+    let most = u64::from(DECODED_STEP_MEBIBYTES) << 20;
+    for coding in ContentCoding::PREFERRED {
+        let bomb = coded(coding, &vec![0; 32 << 20]);
+        // as after much that was coded to little less
+        let out = Out::new(0);
+        out.allow(1 << 40, most);
+        let mut codec = codec(Work::Decode(coding), None, out.clone()).unwrap();
+        let written = codec.write(&bomb).and_then(|()| codec.finish());
+        assert!(written.is_err(), "{coding:?}");
+        assert!(out.take().len() as u64 <= most);
+    }
+}
