@@ -272,7 +272,8 @@ impl CacheProxy {
         Some(set)
     }
 
-    /// The keys under which copies lie that would answer a GET for `target`, beside its own.
+    /// The keys under which copies lie that would answer a GET for `target`, beside its own, and those by which it would
+    /// wait for one that is on its way.
     pub(crate) fn keys_of_equivalents(
         &self,
         asked: &Asked,
@@ -282,8 +283,11 @@ impl CacheProxy {
         let equivalents = self.equivalents();
         sets(equivalents, asked, target, rules)
             .iter()
-            .flat_map(|set| equivalents.places(set).to_vec())
-            .map(|place| CacheKey(place.key))
+            .flat_map(|set| {
+                let places = equivalents.places(set);
+                let keys = places.iter().map(|place| place.key);
+                keys.chain([set.key]).map(CacheKey).collect::<Vec<_>>()
+            })
             .collect()
     }
 }

@@ -85,6 +85,8 @@ pub(crate) enum Answer {
         status: Option<u16>,
         /// The next server confirmed it by a copy of its own that is stale, as that one says.
         stale: bool,
+        /// The origin was asked for what came of it.
+        fetched: bool,
     },
     /// A part that cannot be shared came where one was asked for: who waits asks anew.
     Unusable(Anew),

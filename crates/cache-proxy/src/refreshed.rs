@@ -163,22 +163,25 @@ pub(crate) fn refresh(
 }
 
 impl Refreshed {
-    /// Does to the store what is to be done, and tells the variant under which the copy lies then.
-    pub(crate) fn put(&self, proxy: &CacheProxy, asked: &Asked, stored: &Stored) -> u64 {
+    /// Does to the store what is to be done, and tells the variant under which the copy lies then. `None`: it was to be
+    /// kept, and another one lies there by now, which stays.
+    pub(crate) fn put(&self, proxy: &CacheProxy, asked: &Asked, stored: &Stored) -> Option<u64> {
         let (store, key) = (proxy.store(), asked.key.0);
         let generation = stored.head.generation;
         match self.fate {
             // its old place would answer requests that it is no answer to any more (RFC 9111 §4.1)
             Fate::Kept if self.refiled => {
                 let (old, head) = (stored.variant, self.head.clone());
-                let refiled = store.refile(key, old, &self.names, &*asked.fields, head);
-                return refiled.unwrap_or(old);
+                return store.refile(key, old, &self.names, &*asked.fields, head);
             }
             // the generation whose validator was sent, and no other
-            Fate::Kept => store.refresh(key, stored.variant, self.head.clone()),
+            Fate::Kept => {
+                let put = store.refresh(key, stored.variant, self.head.clone());
+                return put.then_some(stored.variant);
+            }
             Fate::Retired => store.retire(key, stored.variant, generation),
             Fate::Left => {}
         }
-        stored.variant
+        Some(stored.variant)
     }
 }

@@ -137,7 +137,8 @@ impl Stored {
             || !chunks(&(0..head.length)).any(|index| store.holds_chunk(head, index));
         let by_parts = part::restorable(head)
             // one fill of the whole rather than many parts of it
-            && !(whole && head.length > WHOLE_BYTES_MAX && nothing_left());
+            // unless it is on its way
+            && !(whole && head.length > WHOLE_BYTES_MAX && !head.is_incomplete() && nothing_left());
         if by_parts {
             Ok(false)
         } else {

@@ -471,3 +471,35 @@ fn an_incomplete_response_gives_what_it_holds_and_takes_what_comes() {
     }
     assert!(!store.holds_chunk(&small, 0));
 }
+
+#[test]
+fn of_two_refreshments_of_one_head_the_first_stays() {
+    let store = store(64 << 20);
+    let generation = store.next_generation();
+    let revised = |revision: u32, label: u64| {
+        let fields = HeaderMap::new();
+        let parts = HeadParts {
+            generation,
+            revision,
+            label: Label(seawall_purge::PurgeSeq::new(seawall_purge::Epoch(1), label)),
+            status: StatusCode::OK,
+            fields: &fields,
+            hidden: Hidden::default(),
+            upstream_cache_status: b"",
+            freshness: freshness(),
+            length: 1,
+            scopes: Box::default(),
+            coding: Coding::AsIs,
+            object: 1,
+            sums: Sums::default(),
+        };
+        Arc::new(Head::new(parts, Some(&[b"x"])))
+    };
+    let variant = store.insert(1, &[], &HeaderMap::new(), revised(0, 5));
+    assert!(store.refresh(1, variant, revised(1, 5)));
+    // made from the one before, with less than the first has learned
+    assert!(!store.refresh(1, variant, revised(1, 6)));
+    assert_eq!(store.exact(1, variant).unwrap().label.0.n, 5);
+    assert!(store.refresh(1, variant, revised(2, 7)));
+    assert!(!store.refresh(1, variant, revised(4, 8)));
+}

@@ -161,6 +161,12 @@ pub fn has_conditions(request: &HeaderMap) -> bool {
     CONDITIONS.iter().any(|name| request.contains_key(name))
 }
 
+/// Whether the request makes its answer depend on what the one who asks has (RFC 9110 §13.1); a range alone does not.
+pub fn has_preconditions(request: &HeaderMap) -> bool {
+    let mut names = CONDITIONS.iter().filter(|name| **name != header::RANGE);
+    names.any(|name| request.contains_key(name))
+}
+
 /// Turns a request into a validation of a copy: its `ETag` as `If-None-Match`, its `Last-Modified` as
 /// `If-Modified-Since` (RFC 9111 §4.3.1). Returns false if the copy has neither.
 ///

@@ -72,8 +72,8 @@ pub use conditions::{Precondition, evaluate};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
 pub use freshen::{
-    Form, fleet_not_modified_fields, freshen, has_conditions, not_modified_fields, refusal_fields,
-    update_applies, validation_fields,
+    Form, fleet_not_modified_fields, freshen, has_conditions, has_preconditions,
+    not_modified_fields, refusal_fields, update_applies, validation_fields,
 };
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
 pub use head_update::{HeadUpdate, head_update};

@@ -4,7 +4,9 @@ use seawall_service_model::{KeyRules, Matcher, Policy, QueryRule, Rule};
 use seawall_tests::client::get;
 use seawall_tests::cluster::metric;
 use seawall_tests::fleet::service;
-use seawall_tests::{Client, ClusterSpec, Fleet, Origin, eventually};
+use seawall_tests::{Client, ClusterSpec, Fleet, Gate, Origin, Then, eventually};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes `/changed` by `method`; the origin answers `status` with `name: value`. Whether `/told` is still stored.
 fn survives(shields: usize, method: &str, status: u16, name: &'static str, value: &str) -> bool {
@@ -308,4 +310,41 @@ fn a_change_is_answered_although_the_fleet_cannot_be_told() {
         let failed = ["result=\"failed\""];
         metric(&fleet.metrics(0), "seawall_change_purges_total", &failed) == 1
     });
+}
+
+#[test]
+fn a_change_of_a_group_ends_what_of_it_is_fetched_meanwhile() {
+    let (gate, changed) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let (held, changes) = (gate.clone(), changed.clone());
+    let origin = Origin::start(move |request, reply| {
+        if request.method == "POST" {
+            changes.store(true, Ordering::Release);
+            return reply.answer(200, &[("cache-group-invalidation", "\"group\"")], b"");
+        }
+        let fields = [
+            ("cache-control", "max-age=3600"),
+            ("cache-groups", "\"group\""),
+        ];
+        if changes.load(Ordering::Acquire) {
+            return reply.answer(200, &fields, b"after!");
+        }
+        reply.raw(
+            b"HTTP/1.1 200 OK\r\ncache-control: max-age=3600\r\ncache-groups: \"group\"\r\n\
+              content-length: 6\r\n\r\nbef",
+        );
+        held.pass();
+        reply.raw(b"ore");
+        Then::Keep
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    let mut early = Client::connect(cluster.edge(0));
+    early.request("GET", "/of-group", &[], b"");
+    assert_eq!(early.head().unwrap().0, 200);
+    let mut client = Client::connect(cluster.edge(0));
+    client.request("POST", "/changed", &[], b"new");
+    assert_eq!(client.response("POST").unwrap().status, 200);
+    assert_eq!(get(cluster.edge(0), "/of-group", &[]).text(), "after!");
+    gate.open();
+    assert_eq!(early.bytes(6).unwrap(), b"before");
+    assert_eq!(get(cluster.edge(0), "/of-group", &[]).text(), "after!");
 }

@@ -4,7 +4,8 @@
 use seawall_tests::client::get;
 use seawall_tests::{Client, ClusterSpec, Gate, Origin, Response, Then, eventually};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=3600");
 const NVS: &str = "no-vary-search";
@@ -361,4 +362,38 @@ fn an_answer_that_declares_nothing_is_its_own_urls_alone() {
     assert_eq!(ask("/?u=1"), "2");
     // its own key comes first
     assert_eq!([ask("/?u=2"), ask("/?u=3")], ["1", "2"]);
+}
+
+#[test]
+fn a_change_ends_what_an_equivalent_url_is_fetched_with() {
+    let (gate, changed) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let (held, changes) = (gate.clone(), changed.clone());
+    let origin = Origin::start(move |request, reply| {
+        if request.method == "POST" {
+            changes.store(true, Ordering::Release);
+            return reply.answer(200, &[], b"changed");
+        }
+        let text = if changes.load(Ordering::Acquire) {
+            "after"
+        } else {
+            if request.target.contains("id=5") {
+                held.pass();
+            }
+            "before"
+        };
+        reply.answer(200, &[FRESH, BUT_U], text.as_bytes())
+    });
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    // from now on it is known what does not count
+    get(cluster.edge(0), "/?id=1&u=0", &[]);
+    let mut early = Client::connect(cluster.edge(0));
+    early.request("GET", "/?id=5&u=1", &[], b"");
+    eventually("it is asked for", || origin.count("/?id=5&u=1") == 1);
+    let mut client = Client::connect(cluster.edge(0));
+    client.request("POST", "/?id=5", &[], b"new");
+    assert_eq!(client.response("POST").unwrap().text(), "changed");
+    assert_eq!(get(cluster.edge(0), "/?id=5", &[]).text(), "after");
+    gate.open();
+    assert_eq!(early.response("GET").unwrap().text(), "before");
+    assert_eq!(get(cluster.edge(0), "/?id=5&u=2", &[]).text(), "after");
 }

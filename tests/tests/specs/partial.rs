@@ -676,3 +676,47 @@ fn a_purge_ends_parts_and_one_that_comes_meanwhile_is_in_force_for_all_who_come_
         assert!(get(fleet.edge(0), "/middle", &[]).body == body("/middle", 2));
     }
 }
+
+/// Who asks with credentials gets other bytes under the same tag; and a refusal, if they are not good.
+fn with_credentials() -> Origin {
+    Origin::start(|request, reply| match request.field("authorization") {
+        Some("bad") => reply.answer(401, &[], b"no"),
+        Some(_) => answer(request, reply, 9, FRESH),
+        None => answer(request, reply, 1, FRESH),
+    })
+}
+
+#[test]
+fn what_one_client_may_have_alone_is_in_no_part_that_others_get() {
+    let origin = with_credentials();
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    is_part(&ask(&cluster, "/large", "bytes=0-9"), "/large", 1, 0, 10);
+    let (start, end) = (9 * CHUNK, 9 * CHUNK + 10);
+    let range = format!("bytes={start}-{}", end - 1);
+    let fields = [("range", range.as_str()), ("authorization", "alice")];
+    let alice = get(cluster.edge(0), "/large", &fields);
+    is_part(&alice, "/large", 9, start, end);
+    is_part(&ask(&cluster, "/large", &range), "/large", 1, start, end);
+}
+
+#[test]
+fn a_refusal_of_one_client_leaves_the_parts_to_others() {
+    let origin = with_credentials();
+    let cluster = ClusterSpec::new(origin.address()).shields(0).start();
+    is_part(&ask(&cluster, "/large", "bytes=0-9"), "/large", 1, 0, 10);
+    let range = format!("bytes={}-", LARGE - 10);
+    let fields = [("range", range.as_str()), ("authorization", "bad")];
+    assert_eq!(get(cluster.edge(0), "/large", &fields).status, 401);
+    assert!(ask(&cluster, "/large", "bytes=0-9").is_hit());
+}
+
+#[test]
+fn a_range_that_depends_on_a_version_is_no_416_of_another_one() {
+    let origin = site();
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        let fields = [("range", "bytes=5000000-"), ("if-range", "\"v0\"")];
+        let whole = get(cluster.edge(0), "/small", &fields);
+        assert_eq!((whole.status, whole.body), (200, body("/small", 1)));
+    }
+}

@@ -7,7 +7,7 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::deliver::{Delivered, Story};
 use crate::fill::{self, Before, Stored, range_to_ask};
-use crate::fills::{FillKey, Join};
+use crate::fills::{Fill, FillKey, Join};
 use crate::growing::{Anew, Answer, First, Reader, Share};
 use crate::refusal::Refusal;
 use crate::standing::Standing;
@@ -19,6 +19,7 @@ use seawall_http_cache::{
     Forward, Freshness, Outcome, RequestDirectives, Reuse, Timestamp, asks_for_part,
     has_conditions, is_upstream_error, reuse, serves_on_error,
 };
+use seawall_purge::{Generation, ScopeId};
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -225,6 +226,7 @@ pub(super) async fn cached<W: Wire>(
                 withheld,
                 status,
                 stale,
+                fetched,
             } => {
                 drop(reader);
                 let lies = match outcome {
@@ -233,6 +235,9 @@ pub(super) async fn cached<W: Wire>(
                     _ => asked.clone(),
                 };
                 if !led && !share.admits(&fill.request, &asked.fields) {
+                    continue;
+                }
+                if !led && !store_survives(proxy, &fill, &head.scopes, head.generation) {
                     continue;
                 }
                 if !led && !asked.is_answered_by(&head) {
@@ -283,6 +288,7 @@ pub(super) async fn cached<W: Wire>(
                     variant,
                     freshness: &freshness,
                     kept: share != Share::FirstOnly,
+                    fetched,
                     withheld: withheld.as_deref().filter(|_| led),
                 };
                 match stored_story(proxy, x, &lies, copy, story).await {
@@ -300,6 +306,10 @@ pub(super) async fn cached<W: Wire>(
                 withheld,
             } => {
                 let mine = led || share.admits(&fill.request, &asked.fields);
+                let scopes = head.scopes.as_deref().unwrap_or_default();
+                if !led && !store_survives(proxy, &fill, scopes, head.generation) {
+                    continue;
+                }
                 let same = fill.own == asked.own_key.0
                     || head.equivalents.as_ref().is_some_and(|of| asked.is_of(of));
                 alike &= same;
@@ -361,6 +371,21 @@ pub(super) async fn cached<W: Wire>(
         }
     }
     Way::Pass(Forward::Miss, true)
+}
+
+/// Whether what a fill brings has outlived all changes so far. If not, nobody joins it any more: it is not known whether
+/// who waits asked before the change.
+fn store_survives(
+    proxy: &CacheProxy,
+    fill: &Arc<Fill>,
+    scopes: &[ScopeId],
+    generation: Generation,
+) -> bool {
+    let survives = proxy.store().survives(fill.own, scopes, generation);
+    if !survives {
+        proxy.fills().leave(fill);
+    }
+    survives
 }
 
 /// Whether nobody else may have the answer to this request, as far as is known: it is not worth waiting for.

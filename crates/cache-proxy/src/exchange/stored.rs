@@ -23,6 +23,8 @@ pub(super) struct Usable<'a> {
     pub(super) freshness: &'a Freshness,
     /// It is what lies in the store. One that is not is for this client alone, and no coding of it is made.
     pub(super) kept: bool,
+    /// The origin was asked for it just now.
+    pub(super) fetched: bool,
     /// What else this client gets, and no other.
     pub(super) withheld: Option<&'a HeaderMap>,
 }
@@ -35,6 +37,7 @@ impl Stored {
             variant: self.variant,
             freshness,
             kept: true,
+            fetched: false,
             withheld: None,
         }
     }
@@ -74,12 +77,14 @@ pub(super) async fn stored_story<W: Wire>(
         variant,
         freshness,
         kept,
+        fetched,
         withheld,
     } = copy;
     let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
     let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
     let mut as_is = CopyHead::of_stored(head, freshness);
     as_is.stored = kept;
+    as_is.fetched = fetched;
     let wanted = wanted(proxy, asked, head.coding).filter(|_| kept);
     let Some(recoding) = wanted else {
         return deliver(proxy, x.wire(), asked, &as_is, source, story, withheld).await;

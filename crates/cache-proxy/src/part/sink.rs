@@ -64,9 +64,10 @@ impl PartSink {
         let status = response.status;
         if self.ask.failure().is_some()
             || status.is_server_error()
-            || matches!(status.as_u16(), 408 | 429)
+            || status.is_redirection()
+            || (status.is_client_error() && !matches!(status.as_u16(), 404 | 410 | 416))
         {
-            // whoever is asked has trouble of its own: that says nothing about the version
+            // whoever is asked has trouble of its own, or with the one who asks: that says nothing about the version
             return Err(NoPart::Unavailable);
         }
         let range = byte_range(&self.range);
@@ -95,10 +96,16 @@ impl PartSink {
     }
 
     /// RFC 9111 §3.4: the fields of an incomplete response are updated by those of a part that comes to it, as by a 304. A
-    /// copy that was complete once has had them all.
-    fn update(&mut self, response: &ResponseHeader) {
+    /// copy that was complete once has had them all. An error: with these fields its bytes may not be stored for others.
+    fn update(&mut self, response: &ResponseHeader) -> std::result::Result<(), NoPart> {
         if !self.head.is_incomplete() {
-            return;
+            return Ok(());
+        }
+        // as it is by now: other parts and validations may have come since this one was asked for
+        let current = self.proxy.store().exact(self.slot.0, self.slot.1);
+        let same = |now: &Arc<Head>| now.generation == self.head.generation && now.is_incomplete();
+        if let Some(current) = current.filter(same) {
+            self.head = current;
         }
         let mut update = response.clone();
         let mut fields = response.headers.clone();
@@ -112,7 +119,7 @@ impl PartSink {
         let standing = self.proxy.standing_now(&self.asked, &self.head, now);
         if matches!(standing, Standing::Gone) {
             // a purge took it while we asked: under the label of the part it would be back
-            return;
+            return Ok(());
         }
         let refreshed = refresh(
             &self.proxy,
@@ -123,9 +130,18 @@ impl PartSink {
             &update,
             now,
         );
-        if refreshed.fate == Fate::Kept {
-            self.slot.1 = refreshed.put(&self.proxy, &self.asked, &stored);
-            self.head = refreshed.head;
+        let put = refreshed.put(&self.proxy, &self.asked, &stored);
+        match (refreshed.fate, put) {
+            (Fate::Kept, Some(variant)) => {
+                self.slot.1 = variant;
+                self.head = refreshed.head;
+                Ok(())
+            }
+            // another part or a validation came before; their fields stay, and the bytes are of one version
+            (Fate::Kept, None) => Ok(()),
+            // this one's request allows no more: its answer is for nobody else
+            (Fate::Left, _) => Err(NoPart::Unavailable),
+            (Fate::Retired, _) => Err(NoPart::Lost),
         }
     }
 
@@ -203,10 +219,9 @@ impl Wire for PartSink {
         if response.status.is_informational() || self.state != State::Asked {
             return Ok(());
         }
-        match self.judge(response) {
+        match self.judge(response).and_then(|()| self.update(response)) {
             Ok(()) => {
                 self.state = State::Comes;
-                self.update(response);
                 Ok(())
             }
             Err(why) => {

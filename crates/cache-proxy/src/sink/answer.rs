@@ -135,8 +135,9 @@ impl FillSink {
         // what was changed since it was asked for stays so; else it is as young as what it declares
         let generation = match &scopes {
             Some(scopes) => {
-                let (store, key) = (self.proxy.store(), self.asked.own_key.0);
-                store.renewed(key, scopes, self.generation)
+                // it may have been joined by what its URL and others have in common
+                let keys = [self.asked.own_key.0, self.fill.key.key];
+                self.proxy.store().renewed(&keys, scopes, self.generation)
             }
             None => self.generation,
         };

@@ -2,7 +2,7 @@
 
 use super::{Body, FillSink};
 use crate::fill::Stored;
-use crate::growing::{Answer, Share};
+use crate::growing::{Anew, Answer, Share};
 use crate::refreshed::{Fate, Refreshed, refresh, selecting};
 use crate::standing::Standing;
 use crate::unstorable::with_credentials;
@@ -10,8 +10,8 @@ use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Head;
 use seawall_http_cache::{
-    Freshness, Outcome, RequestDirectives, Reuse, Timestamp, is_upstream_error, reuse,
-    serves_on_error, strip_hop_by_hop, update_applies,
+    Freshness, Outcome, RequestDirectives, Reuse, Timestamp, has_preconditions, is_upstream_error,
+    reuse, serves_on_error, strip_hop_by_hop, update_applies,
 };
 use seawall_purge::{ScopeId, Verdict};
 use std::cmp::Ordering;
@@ -40,6 +40,7 @@ impl FillSink {
                     withheld: None,
                     status: (!failed).then(|| response.status.as_u16()),
                     stale: self.asking.learned().stale(),
+                    fetched: false,
                 });
             }
             if response.status == StatusCode::NOT_MODIFIED {
@@ -55,7 +56,25 @@ impl FillSink {
         if self.ranged && !failed && response.status == StatusCode::PARTIAL_CONTENT {
             return self.part(response, now);
         }
+        if self.ranged
+            && !failed
+            && response.status == StatusCode::RANGE_NOT_SATISFIABLE
+            && self.asks_for_more_than_a_range()
+        {
+            // it was asked without what the client made the range depend on: that is for the next server to judge
+            return self.answer_stored(Answer::Unusable(Anew::Alone));
+        }
         self.own(response, now, failed);
+    }
+
+    /// Whether the client's request has conditions, or several ranges, of which the fill asked for one.
+    fn asks_for_more_than_a_range(&self) -> bool {
+        let fields = &self.asked.fields;
+        let ranges = fields.get_all(header::RANGE).iter();
+        let several = ranges
+            .map(header::HeaderValue::as_bytes)
+            .any(|range| range.contains(&b','));
+        several || has_preconditions(fields)
     }
 
     /// Judged at the moment of the error, by the purges of this moment too, for the one who began the fill. Who waits
@@ -148,7 +167,8 @@ impl FillSink {
         if !self.may_use(Some(&head.scopes), Some(&head.freshness), now) {
             return self.covered();
         }
-        let variant = refreshed.put(&self.proxy, &self.asked, stored);
+        let put = refreshed.put(&self.proxy, &self.asked, stored);
+        let variant = put.unwrap_or(stored.variant);
         if refreshed.fate == Fate::Left && self.asked.fields.contains_key(header::AUTHORIZATION) {
             let key = with_credentials(self.asked.own_key.0);
             self.proxy.unstorable().remember(key, now);
@@ -169,6 +189,7 @@ impl FillSink {
             withheld: refreshed.withheld,
             status: Some(update.status.as_u16()),
             stale: learned.stale(),
+            fetched: false,
         });
     }
 }

@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType, Result};
 use seawall_cache_store::{CHUNK_BYTES, Head, HeadParts, INLINE_MAX, Sums};
 use seawall_http_cache::{
     Incomplete, NotCombinable, Outcome, Timestamp, Unstorable, fields_of_the_whole, incomplete,
+    part_validator,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,6 +87,10 @@ impl FillSink {
                 return self.unusable(Anew::Alone, now);
             }
         };
+        // its readers could not ask for what they miss (RFC 9110 §13.1.5)
+        if !coming.is_short() && part_validator(&response.headers).is_none() {
+            return self.unusable(anew(coming.0.length), now);
+        }
         // a head of which no chunk came would be asked about again at once
         if !coming.is_short() && coming.run().is_empty() {
             return self.unusable(anew(coming.0.length), now);
@@ -191,6 +196,7 @@ impl FillSink {
             withheld,
             status: Some(StatusCode::PARTIAL_CONTENT.as_u16()),
             stale: self.asking.learned().stale(),
+            fetched: self.asking.learned().fetched(),
         };
         // what is under way is stored, also when its readers have left
         self.fill.growing.set_answer(answer, true);

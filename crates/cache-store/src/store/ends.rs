@@ -6,15 +6,21 @@ use crate::key::{Entry, HeadKey};
 use seawall_purge::{Generation, ScopeId};
 
 impl CacheStore {
-    /// A later generation for a copy that was `begun` earlier and will lie under `key` with these scopes; the same one
-    /// where something made such copies a miss since, so that this one is none either.
-    pub fn renewed(&self, key: u128, scopes: &[ScopeId], begun: Generation) -> Generation {
+    /// A later generation for a copy that was `begun` earlier, will be found by all of `keys` and has these scopes; the
+    /// same one where something made such copies a miss since, so that this one is none either.
+    pub fn renewed(&self, keys: &[u128], scopes: &[ScopeId], begun: Generation) -> Generation {
         let _one = self.changing.lock();
-        if self.minima.generation_alive(key, scopes, begun) {
+        let alive = |key: &u128| self.minima.generation_alive(*key, scopes, begun);
+        if keys.iter().all(alive) {
             self.next_generation()
         } else {
             begun
         }
+    }
+
+    /// Whether a copy of `generation` under `key` with these scopes, stored or on its way, has outlived all changes so far.
+    pub fn survives(&self, key: u128, scopes: &[ScopeId], generation: Generation) -> bool {
+        self.minima.generation_alive(key, scopes, generation)
     }
 
     /// Makes everything that is stored a miss, for good: durably, where there is a disk tier.

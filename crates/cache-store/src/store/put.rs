@@ -10,6 +10,12 @@ use http::HeaderName;
 use seawall_http_cache::Fields;
 use std::sync::Arc;
 
+/// Whether `refreshed` was made from `current`.
+fn is_next(current: &Head, refreshed: &Head) -> bool {
+    current.generation == refreshed.generation
+        && current.revision.wrapping_add(1) == refreshed.revision
+}
+
 impl CacheStore {
     /// Stores `head` as the answer to requests that agree with `request` in the fields `names`. Returns its variant.
     pub fn insert(
@@ -73,7 +79,7 @@ impl CacheStore {
         {
             let _one = self.lock(key).lock();
             match self.entry(key, old)? {
-                Entry::Head(current) if current.generation == head.generation => {}
+                Entry::Head(current) if is_next(&current, &head) => {}
                 _ => return None,
             }
             if !self.minima.current(slot, version_of(&head)) {
@@ -123,19 +129,22 @@ impl CacheStore {
         self.minima.supersede(slot, minimum);
     }
 
-    /// Puts a refreshed head in the place of its own generation; another one, which was stored meanwhile, stays.
-    pub fn refresh(&self, key: u128, variant: u64, head: Arc<Head>) {
+    /// Puts a refreshed head in the place of the one that it was made from, the revision before its own. Another one,
+    /// which was stored or refreshed meanwhile, stays: what that one has learned, as what it can be purged by, is not
+    /// taken back. Says whether it was put.
+    pub fn refresh(&self, key: u128, variant: u64, head: Arc<Head>) -> bool {
         let slot = HeadKey {
             primary: key,
             variant,
         };
         let _one = self.lock(key).lock();
         match self.entry(key, variant) {
-            Some(Entry::Head(current)) if current.generation != head.generation => return,
-            Some(Entry::Variants(_)) => return,
-            Some(Entry::Head(_)) => {}
+            Some(Entry::Head(current)) if is_next(&current, &head) => {}
+            Some(_) => return false,
             // retired, or replaced and evicted, while it was being validated
-            None if self.disk.is_none() || !self.minima.current(slot, version_of(&head)) => return,
+            None if self.disk.is_none() || !self.minima.current(slot, version_of(&head)) => {
+                return false;
+            }
             None => {}
         }
         match &self.disk {
@@ -144,10 +153,11 @@ impl CacheStore {
                 self.heads.insert(slot, Entry::Head(head));
             }
         }
+        true
     }
 
-    /// More of the body of `head` has come: its checksums go to the disk with it. Nothing is done if another head lies
-    /// there by now.
+    /// More of the body of `head` has come: its checksums, which are those of all heads of its generation, go to the disk
+    /// with the head that lies there. Nothing is done if that is of another generation.
     pub fn note_progress(&self, key: u128, variant: u64, head: &Head) {
         let Some(disk) = &self.disk else {
             return;
@@ -158,9 +168,9 @@ impl CacheStore {
         };
         let _one = self.lock(key).lock();
         if let Some(entry) = self.heads.get(&slot)
-            && matches!(entry.value(), Entry::Head(now) if version_of(now) == version_of(head))
+            && matches!(entry.value(), Entry::Head(now) if now.generation == head.generation)
         {
-            // of the same version: which of both comes back from the disk makes no difference but in what is held
+            // the same again: which of both comes back from the disk makes no difference but in what is held
             disk.offer_head(entry);
         }
     }
