@@ -1,6 +1,7 @@
 //! The life of one exchange: place, look up, judge, then deliver, fill or pass.
 
 mod failed;
+mod fetched;
 mod look;
 mod stored;
 

@@ -2,6 +2,7 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::judged::{Judged, Lack, Next};
 use crate::last::Decided;
 use crate::link;
 use crate::placing::Placing;
@@ -9,13 +10,13 @@ use crate::standing::Standing;
 use crate::tier::{Link, TierKind};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use pingora_timeout::timeout;
-use seawall_cache_store::{Coding, Head, Kept, Place, View};
+use seawall_cache_store::{Coding, Found, Head, Kept, Place, View};
 use seawall_client_conn::{ConnInfo, Protocol};
 use seawall_control_protocol::explain::{
     ASKS_MAX, COPIES_MAX, COPY_FIELDS_MAX, Covering, Decision, ExplainGet, Explained, PURGES_MAX,
     Standing as Stands, StoredCopy, Would, cut,
 };
-use seawall_http_cache::{Forward, Freshness, Outcome, Timestamp, Why, serves_on_error, why};
+use seawall_http_cache::{Forward, Freshness, Outcome, Timestamp, Why, serves_on_error};
 use seawall_purge::{Scope, ScopeId, Verdict};
 use seawall_service_model::{CacheMode, Scheme, any_query_scope, each_scope, tags};
 use seawall_upstream::{Hop, Role};
@@ -142,94 +143,86 @@ impl CacheProxy {
         }))
     }
 
-    /// In the order of an exchange.
+    /// In the order of an exchange, and judged by the same function.
     fn would(&self, asked: &Asked, view: &View, now: Timestamp) -> Would {
         if asked.policy().cache == CacheMode::Bypass {
             let why = "the rule says so: nothing is looked up or stored";
             return forwards(Outcome::Bypass, Forward::Bypass, why.to_owned());
         }
-        let (forward, reason) = match view.copies.first().filter(|_| view.selected) {
-            None if view.varies => (
-                Forward::VaryMiss,
-                "none of the variants under the key is for these fields".to_owned(),
-            ),
-            None => (
-                Forward::UriMiss,
-                "nothing is stored under the key".to_owned(),
-            ),
-            Some(kept) => match self.use_of(asked, &kept.head, now) {
-                Ok(would) => return would,
-                Err(forwarded) => forwarded,
-            },
+        let found = found(view);
+        let judged = self.judge(asked, &found, None, now);
+        let mut why = self.reason(&found, &judged, now);
+        let (forward, stored) = match judged {
+            Judged::Answers(copy, outcome) if !copy.head.is_incomplete() => {
+                return Would {
+                    outcome: outcome.as_str().to_owned(),
+                    forward: String::new(),
+                    why,
+                };
+            }
+            Judged::Answers(..) => {
+                why +=
+                    "; some of its body has never come: what a request wants of that is asked for";
+                (Lack::Lost.forward(), None)
+            }
+            Judged::Validates(copy, forward) => (forward, Some(copy.stored())),
+            Judged::Lacks(lack) => (lack.forward(), None),
         };
-        let more = if view.unread > 0 {
-            "; a disk may have more"
-        } else {
-            ""
+        if view.unread > 0 && !matches!(found, Found::Copy { .. }) {
+            why += "; a disk may have more";
+        }
+        let head = match &found {
+            Found::Copy { head, .. } => Some(&**head),
+            Found::OtherVariants | Found::Nothing => None,
         };
-        if asked.directives.only_if_cached {
-            return Would {
+        let key = asked.key.0;
+        let fill = self.fill_key(asked, key, key, head);
+        match self.next(asked, stored.as_ref(), &fill, false, now) {
+            Next::Refused => Would {
                 outcome: Outcome::Error.as_str().to_owned(),
                 forward: String::new(),
-                why: format!("{reason}{more}; only-if-cached is answered with 504"),
-            };
+                why: why + "; only-if-cached is answered with 504",
+            },
+            Next::Passes => forwards(Outcome::Pass, forward, why),
+            Next::Fills { alone: true, .. } => {
+                why += "; the last answer could not be stored";
+                forwards(Outcome::Unstorable, forward, why)
+            }
+            Next::Fills { alone: false, .. } => forwards(Outcome::Miss, forward, why),
         }
-        if self.unstorable().contains(asked.key.0, now) {
-            let why = format!("{reason}{more}; the last answer could not be stored");
-            return forwards(Outcome::Unstorable, forward, why);
-        }
-        forwards(Outcome::Miss, forward, reason + more)
     }
 
-    /// What becomes of the copy that the request selects; an error says why the next server is asked.
-    fn use_of(
-        &self,
-        asked: &Asked,
-        head: &Head,
-        now: Timestamp,
-    ) -> Result<Would, (Forward, String)> {
-        let standing = self.standing(asked, head, now);
-        let Standing::Usable(freshness) = &standing else {
-            let before = head.generation.boot != self.store().boot();
-            let why = if before && !self.purges().serves_stored() {
-                "the copy is from before the node's start, and which purges it missed is not known yet"
-            } else {
-                "a purge covers the copy"
-            };
-            return Err((Forward::UriMiss, why.to_owned()));
+    /// Why it is judged so.
+    fn reason(&self, found: &Found, judged: &Judged<'_>, now: Timestamp) -> String {
+        let copy = match judged {
+            Judged::Answers(copy, _) | Judged::Validates(copy, _) => copy,
+            Judged::Lacks(lack) => return self.lack_in_words(found, *lack).to_owned(),
         };
-        let directives = asked.directives_for(head, &standing, now);
-        let decides = why(freshness, &directives, now);
-        let mut reason = in_words(freshness, decides, now);
-        if standing.is_softly_purged() {
+        let mut reason = in_words(&copy.freshness, copy.why, now);
+        if matches!(copy.freshness, Cow::Owned(_)) {
             reason = format!("a soft purge made the copy stale: {reason}");
         }
-        if head.is_incomplete() && matches!(decides, Why::Fresh | Why::Window | Why::Accepted) {
-            reason +=
-                "; some of its body has never come: what a request wants of that is asked for";
-            return Err((Forward::Partial, reason));
+        let validates = matches!(judged, Judged::Validates(..));
+        if validates && serves_on_error(&copy.freshness, &copy.directives, now) {
+            reason += "; it would answer for an error of the next server";
         }
-        let outcome = match decides {
-            Why::Fresh => Outcome::Hit,
-            Why::Window | Why::Accepted => Outcome::Stale,
-            _ => {
-                if serves_on_error(freshness, &directives, now) {
-                    reason += "; it would answer for an error of the next server";
-                }
-                let asked_for = freshness.ttl(now) > 0 && !freshness.no_cache;
-                let forward = if asked_for {
-                    Forward::Request
-                } else {
-                    Forward::Stale
-                };
-                return Err((forward, reason));
-            }
+        reason
+    }
+
+    fn lack_in_words(&self, found: &Found, lack: Lack) -> &'static str {
+        let before = match found {
+            Found::Copy { head, .. } => head.generation.boot != self.store().boot(),
+            Found::OtherVariants | Found::Nothing => false,
         };
-        Ok(Would {
-            outcome: outcome.as_str().to_owned(),
-            forward: String::new(),
-            why: reason,
-        })
+        match lack {
+            Lack::Nothing => "nothing is stored under the key",
+            Lack::OtherVariants => "none of the variants under the key is for these fields",
+            Lack::Gone if before && !self.purges().serves_stored() => {
+                "the copy is from before the node's start, and which purges it missed is not known yet"
+            }
+            Lack::Gone => "a purge covers the copy",
+            Lack::Lost => "the copy has lost what the request wants",
+        }
     }
 
     fn asks(&self, asked: &Asked) -> Vec<String> {
@@ -312,6 +305,18 @@ impl CacheProxy {
             fields: told.collect(),
             purges: covering(asked, &named_by_copy(asked, head, &fields, of_request)),
         }
+    }
+}
+
+/// What a lookup would find.
+fn found(view: &View) -> Found {
+    match view.copies.first().filter(|_| view.selected) {
+        Some(kept) => Found::Copy {
+            head: kept.head.clone(),
+            variant: kept.variant,
+        },
+        None if view.varies => Found::OtherVariants,
+        None => Found::Nothing,
     }
 }
 

@@ -22,6 +22,13 @@ pub(crate) struct Stored {
     pub(crate) variant: u64,
 }
 
+impl Stored {
+    pub(crate) fn new(head: &Arc<Head>, variant: u64) -> Self {
+        let head = head.clone();
+        Self { head, variant }
+    }
+}
+
 /// What lies under the key when a fill begins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Before {

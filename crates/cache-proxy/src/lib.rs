@@ -7,7 +7,8 @@
 //!
 //! In the order of an exchange:
 //! - `quick`: the plain fresh hit, without anything allocated
-//! - `exchange`: place, look up, judge; `placing`, `asked`, `snapshot`: what is known of the request
+//! - `exchange`: place, look up, judge; `placing`, `asked`, `snapshot`: what is known of the request; `judged`: what becomes
+//!   of it by what was found
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `equivalents`, `recent`: URLs that a response declares to be one by `No-Vary-Search`
 //! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
@@ -33,6 +34,7 @@ mod fill;
 mod fills;
 mod growing;
 mod invalidate;
+mod judged;
 mod last;
 pub mod link;
 mod message;

@@ -1,7 +1,7 @@
 //! The next server fails, or cannot be asked: what is stored answers, where it may (RFC 5861 §4).
 
 use super::Way;
-use super::stored::stored_story;
+use super::stored::{Usable, stored_story};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::deliver::{Delivered, Story};
@@ -38,7 +38,8 @@ pub(super) async fn on_error<W: Wire>(
     let Standing::Usable(freshness) = proxy.standing_now(asked, &stored.head, now) else {
         return None;
     };
-    stored_story(proxy, x, asked, stored.usable(&freshness), story).await
+    let copy = Usable::kept(&stored.head, stored.variant, &freshness);
+    stored_story(proxy, x, asked, copy, story).await
 }
 
 /// HEAD goes to the next server as it is, while a stored copy may answer for its failure (RFC 5861 §4).

@@ -5,7 +5,6 @@ use crate::asked::Asked;
 use crate::coder;
 use crate::copy::CopyHead;
 use crate::deliver::{Delivered, Story, deliver};
-use crate::fill::Stored;
 use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
@@ -29,12 +28,12 @@ pub(super) struct Usable<'a> {
     pub(super) withheld: Option<&'a HeaderMap>,
 }
 
-impl Stored {
-    /// The copy, as fresh as `freshness` says.
-    pub(super) fn usable<'a>(&'a self, freshness: &'a Freshness) -> Usable<'a> {
-        Usable {
-            head: &self.head,
-            variant: self.variant,
+impl<'a> Usable<'a> {
+    /// A copy that lies in the store, as fresh as `freshness` says.
+    pub(super) fn kept(head: &'a Arc<Head>, variant: u64, freshness: &'a Freshness) -> Self {
+        Self {
+            head,
+            variant,
             freshness,
             kept: true,
             fetched: false,
