@@ -76,10 +76,6 @@ impl CacheProxy {
     }
 
     fn has_reached(&self, known: PurgeSeq) -> bool {
-        let at = self.snapshot().purges.at();
-        matches!(
-            at.cmp_within(known),
-            Some(Ordering::Equal | Ordering::Greater)
-        )
+        self.snapshot().purges.at().reaches(known)
     }
 }

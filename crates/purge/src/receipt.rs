@@ -1,7 +1,6 @@
 //! Which nodes have a purge in force: computed from what each has acknowledged, never from events.
 
 use crate::PurgeSeq;
-use std::cmp::Ordering;
 
 /// How a purge stands on one member of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,19 +29,13 @@ pub struct Standing {
 /// How the purge at `purge` stands on a member. `None`: it is not its business, for the member was removed before.
 /// Positions of another epoch are never taken for reached: nothing is claimed on hope.
 pub fn state(member: &Standing, purge: PurgeSeq) -> Option<State> {
-    let reached = |at: PurgeSeq| {
-        matches!(
-            at.cmp_within(purge),
-            Some(Ordering::Equal | Ordering::Greater)
-        )
-    };
     if let Some(removed_at) = member.removed_at {
-        if reached(member.applied) {
+        if member.applied.reaches(purge) {
             return Some(State::Applied);
         }
-        return reached(removed_at).then_some(State::Removed);
+        return removed_at.reaches(purge).then_some(State::Removed);
     }
-    Some(if reached(member.applied) {
+    Some(if member.applied.reaches(purge) {
         State::Applied
     } else if member.fenced {
         State::Fenced

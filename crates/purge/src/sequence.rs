@@ -28,11 +28,18 @@ impl PurgeSeq {
         (self.epoch == other.epoch).then(|| self.n.cmp(&other.n))
     }
 
+    /// Whether everything up to `other` is known at this position; never where they are of two lineages.
+    pub fn reaches(self, other: Self) -> bool {
+        matches!(
+            self.cmp_within(other),
+            Some(Ordering::Equal | Ordering::Greater)
+        )
+    }
+
     /// Whether a purge at this position could cover a copy with `label`: a later position of the same lineage, or any
     /// of another one.
     pub fn after(self, label: Label) -> bool {
-        self.cmp_within(label.0) != Some(Ordering::Less)
-            && self.cmp_within(label.0) != Some(Ordering::Equal)
+        !label.0.reaches(self)
     }
 }
 
@@ -103,6 +110,13 @@ mod tests {
     fn numbers_of_two_epochs_are_never_compared() {
         assert_eq!(seq(1, 5).cmp_within(seq(2, 5)), None);
         assert_eq!(seq(1, 5).cmp_within(seq(1, 6)), Some(Ordering::Less));
+    }
+
+    #[test]
+    fn a_position_reaches_itself_and_those_before_it_in_its_lineage() {
+        assert!(seq(1, 5).reaches(seq(1, 5)) && seq(1, 5).reaches(seq(1, 4)));
+        assert!(!seq(1, 5).reaches(seq(1, 6)));
+        assert!(!seq(1, 5).reaches(seq(2, 4)) && !seq(1, 5).reaches(seq(2, 0)));
     }
 
     #[test]

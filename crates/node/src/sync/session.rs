@@ -9,7 +9,6 @@ use seawall_control_protocol::{
 };
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::{Contact, Held};
-use std::cmp::Ordering;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -152,7 +151,7 @@ impl Following {
             }
             if told_all
                 && *self.contact.borrow() != Contact::CaughtUp
-                && reached(self.follower.held().at, welcome.head)
+                && self.follower.held().at.reaches(welcome.head)
             {
                 self.say(Contact::CaughtUp);
             }
@@ -254,13 +253,6 @@ async fn send(
         message: Some(message),
     };
     up.send(message).await.map_err(|_| Ended::Closed)
-}
-
-fn reached(at: PurgeSeq, head: PurgeSeq) -> bool {
-    matches!(
-        at.cmp_within(head),
-        Some(Ordering::Equal | Ordering::Greater)
-    )
 }
 
 #[cfg(test)]
