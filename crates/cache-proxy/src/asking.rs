@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
-use seawall_purge::{Label, ScopeId};
+use seawall_purge::{Label, ScopeId, Source};
 use seawall_upstream::{Attempt, Hop, Role, Settling};
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
 
@@ -48,21 +47,20 @@ pub(crate) struct Learned {
 }
 
 impl Learned {
-    /// The label of a copy of this answer: with `fetched` or from an origin the one we asked with, else the stated one,
-    /// and never a later one than ours: what a neighbour knows of the log is not what is durable here.
-    pub(crate) fn label(&self) -> Label {
-        match self.stated {
-            Some(link::Stated {
-                label,
-                fetched: false,
-                ..
-            }) => match label.0.cmp_within(self.own.0) {
-                Some(Ordering::Greater) => self.own,
-                // one of another lineage covers nothing here: it stays as it is
-                _ => label,
-            },
-            _ => self.own,
+    /// Who answered, and what a neighbour states of the answer's age in the log.
+    pub(crate) fn source(&self) -> Source {
+        match (self.role, self.stated) {
+            (Role::Origin, _) => Source::Origin,
+            (Role::Shield, Some(link::Stated { label, fetched, .. })) => {
+                Source::Neighbour { label, fetched }
+            }
+            (Role::Shield, None) => Source::Silent,
         }
+    }
+
+    /// The label of a copy of this answer.
+    pub(crate) fn label(&self) -> Label {
+        self.source().label(self.own)
     }
 
     /// What a neighbour has to know of this answer.
@@ -82,7 +80,7 @@ impl Learned {
 
     /// Whether the origin itself was asked.
     pub(crate) fn fetched(&self) -> bool {
-        self.role == Role::Origin || self.stated.is_some_and(|s| s.fetched)
+        self.source().fetched()
     }
 }
 

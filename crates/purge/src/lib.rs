@@ -8,13 +8,17 @@
 //! - [`scope`]: what a purge names, as ids that every node computes alike
 //! - [`strength`]: hard or soft
 //! - [`record`]: one purge in the log
+//! - [`judge`]: what is asked of all that is known of the purges
 //! - [`table`]: which copies the purges up to now cover, in bounded memory
+//! - [`answer`]: what the answer of the next server is worth
 //! - [`lineage`]: what a position is worth after a log was rolled back, trimmed, cut or lost
 //! - [`receipt`]: on which nodes a purge is in force
 //! - [`lease`]: when a silent node is known to answer nothing unvalidated
 //! - [`generation`]: identities of stored versions
 
+pub mod answer;
 pub mod generation;
+pub mod judge;
 pub mod lease;
 pub mod lineage;
 pub mod receipt;
@@ -24,7 +28,9 @@ pub mod sequence;
 pub mod strength;
 pub mod table;
 
+pub use answer::{Source, Worth};
 pub use generation::{BootId, Generation};
+pub use judge::Judge;
 pub use record::Purge;
 pub use scope::{Scope, ScopeId};
 pub use sequence::{Epoch, Label, ParseSequenceError, PurgeSeq};

@@ -13,8 +13,7 @@ use seawall_http_cache::{
     Freshness, Outcome, RequestDirectives, Reuse, Timestamp, has_preconditions, is_upstream_error,
     reuse, serves_on_error, strip_hop_by_hop, update_applies,
 };
-use seawall_purge::{ScopeId, Verdict};
-use std::cmp::Ordering;
+use seawall_purge::{ScopeId, Worth};
 
 /// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.
 fn is_in_a_window(freshness: &Freshness, now: Timestamp) -> bool {
@@ -124,20 +123,15 @@ impl FillSink {
         now: Timestamp,
     ) -> bool {
         let learned = self.asking.learned();
-        let label = learned.label();
-        let order = label.0.cmp_within(learned.own.0);
-        if learned.fetched() || matches!(order, Some(Ordering::Equal | Ordering::Greater)) {
-            // what was purged after the question is for others to judge
-            return true;
-        }
-        let verdict = scopes.map(|scopes| self.proxy.snapshot().purges.judge(label, scopes));
-        match (verdict, freshness) {
-            (Some(Verdict::Live), _) => true,
-            (Some(Verdict::Stale { since_ms }), Some(freshness)) => {
+        let purges = &self.proxy.snapshot().purges;
+        let worth = learned.source().worth(learned.own, scopes, &**purges);
+        match (worth, freshness) {
+            (Worth::Good, _) => true,
+            (Worth::Stale { since_ms }, Some(freshness)) => {
                 let freshness = freshness.stale_since(Timestamp(since_ms / 1000), now);
                 learned.stale() && is_in_a_window(&freshness, now)
             }
-            (Some(Verdict::Stale { .. } | Verdict::Gone) | None, _) => false,
+            (Worth::Stale { .. } | Worth::Covered, _) => false,
         }
     }
 
