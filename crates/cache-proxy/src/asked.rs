@@ -8,9 +8,8 @@ use http::{HeaderMap, Method, Version};
 use seawall_cache_store::Head;
 use seawall_client_conn::ConnInfo;
 use seawall_http_cache::{RequestDirectives, Timestamp};
-use seawall_purge::{Label, PurgeSeq};
+use seawall_purge::{Label, PurgeSeq, tier};
 use seawall_service_model::{CacheKey, KeyRules, Policy, Scheme, Service};
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -118,10 +117,7 @@ impl Asked {
 
     /// Whether a copy or fill with `label` can answer this, as far as the sender's purges go.
     pub(crate) fn admits(&self, label: Label) -> bool {
-        self.behind.is_none_or(|known| {
-            let order = label.0.cmp_within(known);
-            matches!(order, Some(Ordering::Equal | Ordering::Greater))
-        })
+        tier::admits(self.behind, label)
     }
 
     /// Whether its sender insists on an answer from after its purges.

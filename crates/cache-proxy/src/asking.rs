@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
-use seawall_purge::{Label, ScopeId, Source};
+use seawall_purge::{Label, ScopeId, Source, tier};
 use seawall_upstream::{Attempt, Hop, Role, Settling};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
@@ -139,7 +139,6 @@ impl Attempt for Hook {
     fn before(&self, hop: &Hop, request: &mut RequestHeader) {
         // S is picked up before the first byte of each attempt
         let label = self.proxy.snapshot().label();
-        let learned_at = label.0;
         let now = seawall_client_conn::now();
         // Then the copy is judged: a purge may have come while we connected, or before this attempt. With the validators
         // of a copy that it covers, a 304 would bring that copy back under a label from after the purge.
@@ -164,8 +163,7 @@ impl Attempt for Hook {
         match hop.role {
             Role::Shield => {
                 let hops = self.asked.hops().saturating_add(1);
-                // what the sender of this request knows counts, should this node not know it yet
-                let sequence = self.asked.behind.unwrap_or(learned_at);
+                let sequence = tier::told_on(self.asked.behind, label.0);
                 let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
                 let scheme = self.asked.scheme;
                 link::write_request(&mut fields, scheme, hops, sequence, insists, refreshes);

@@ -15,6 +15,7 @@ use crate::{pass, purge_method};
 use http::Method;
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{Forward, forwards_left};
+use seawall_purge::tier;
 use seawall_service_model::CacheMode;
 use std::sync::Arc;
 
@@ -27,9 +28,9 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
     if let Link::Fleet {
         sequence, insists, ..
     } = asked.link
-        && (!proxy.catches_up(sequence).await || insists)
     {
-        asked.behind = Some(sequence);
+        let reached = proxy.catches_up(sequence).await;
+        asked.behind = tier::behind(sequence, reached, insists);
     }
     // the log may have begun anew while it waited: what was stored under the old one is not judged by its last state
     let purges = proxy.snapshot().purges.clone();

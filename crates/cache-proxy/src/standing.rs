@@ -6,10 +6,9 @@ use crate::copy::CopyHead;
 use crate::snapshot::Snapshot;
 use seawall_cache_store::Head;
 use seawall_http_cache::{Freshness, Timestamp};
-use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict};
+use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict, Worth, join, tier};
 use seawall_service_model::scope_ids;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// How a stored copy may be used.
 #[derive(Clone, Debug)]
@@ -104,29 +103,20 @@ impl Asked {
     /// The purge floor of a request: the last purge of anything that its copy is known to carry. A fill from before it
     /// is not joined. `found`: what lies under the key, covered or not; it tells tags.
     pub(crate) fn floor(&self, found: Option<&Head>) -> PurgeSeq {
-        if let Some(behind) = self.behind {
-            // nobody here knows that far: requests that know as much share a fill
-            return behind;
-        }
-        let purges = &self.snapshot.purges;
-        if purges.at().n == 0 {
-            return purges.at();
-        }
-        let mut scopes: Vec<ScopeId> = Vec::with_capacity(16);
-        let rules = self.key_rules();
-        // one that is too deep is not stored; its fill is shared all the same
-        let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
-        scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));
-        PurgeSeq::new(purges.epoch(), purges.last_of(&scopes))
+        let scopes = || {
+            let mut scopes: Vec<ScopeId> = Vec::with_capacity(16);
+            let rules = self.key_rules();
+            // one that is too deep is not stored; its fill is shared all the same
+            let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
+            scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));
+            scopes
+        };
+        join::floor(self.behind, &*self.snapshot.purges, scopes)
     }
 
-    /// The label to state to a neighbour. A node that lags labels with less than the neighbour knows; but a fill that was
-    /// joined by the neighbour's position was begun by a request with the same one: the origin was asked after that.
+    /// The label to state to a neighbour.
     pub(crate) fn label_of(&self, head: &CopyHead, joined: bool) -> Label {
-        match self.behind {
-            Some(known) if joined && head.fetched && !self.admits(head.label) => Label(known),
-            _ => head.label,
-        }
+        tier::stated(self.behind, head.label, joined, head.fetched)
     }
 
     /// Whether an answer that somebody else asked for, with this label and these scopes, is one for this request too: its
@@ -138,21 +128,10 @@ impl Asked {
         scopes: Option<&[ScopeId]>,
         stale: impl FnOnce(Timestamp) -> bool,
     ) -> bool {
-        if self.behind.is_some() {
-            // the floor has said so
-            return true;
-        }
-        let purges = &self.snapshot.purges;
-        match scopes {
-            Some(scopes) => match purges.judge(label, scopes) {
-                Verdict::Live => true,
-                Verdict::Stale { since_ms } => stale(Timestamp(since_ms / 1000)),
-                Verdict::Gone => false,
-            },
-            None => {
-                let order = label.0.cmp_within(purges.at());
-                matches!(order, Some(Ordering::Equal | Ordering::Greater))
-            }
+        match join::share(self.behind, label, scopes, &*self.snapshot.purges) {
+            Worth::Good => true,
+            Worth::Stale { since_ms } => stale(Timestamp(since_ms / 1000)),
+            Worth::Covered => false,
         }
     }
 }

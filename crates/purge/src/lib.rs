@@ -11,6 +11,8 @@
 //! - [`judge`]: what is asked of all that is known of the purges
 //! - [`table`]: which copies the purges up to now cover, in bounded memory
 //! - [`answer`]: what the answer of the next server is worth
+//! - [`join`]: several requests that wait for one answer
+//! - [`tier`]: nodes of one fleet that do not know the same purges
 //! - [`lineage`]: what a position is worth after a log was rolled back, trimmed, cut or lost
 //! - [`receipt`]: on which nodes a purge is in force
 //! - [`lease`]: when a silent node is known to answer nothing unvalidated
@@ -18,6 +20,7 @@
 
 pub mod answer;
 pub mod generation;
+pub mod join;
 pub mod judge;
 pub mod lease;
 pub mod lineage;
@@ -27,6 +30,7 @@ pub mod scope;
 pub mod sequence;
 pub mod strength;
 pub mod table;
+pub mod tier;
 
 pub use answer::{Source, Worth};
 pub use generation::{BootId, Generation};

@@ -1,0 +1,103 @@
+//! Several requests that wait for one answer.
+
+use crate::{Judge, Label, PurgeSeq, ScopeId, Worth};
+
+/// The purge floor of a request: the last purge of anything that its answer is known to carry. A fill from before it is
+/// not joined. `behind`: see [`crate::tier::behind`]; `scopes`: those of its URL, and of what lies there, covered or not.
+pub fn floor(
+    behind: Option<PurgeSeq>,
+    purges: &impl Judge,
+    scopes: impl FnOnce() -> Vec<ScopeId>,
+) -> PurgeSeq {
+    if let Some(behind) = behind {
+        // nobody here knows that far: requests that know as much share a fill
+        return behind;
+    }
+    let at = purges.at();
+    if at.n == 0 {
+        return at;
+    }
+    PurgeSeq::new(at.epoch, purges.last_of(&scopes()))
+}
+
+/// What an answer that somebody else asked for, with this label and these scopes, is worth to who waited for it: its tags
+/// are known only now. `None`: its scopes are not known.
+pub fn share(
+    behind: Option<PurgeSeq>,
+    label: Label,
+    scopes: Option<&[ScopeId]>,
+    purges: &impl Judge,
+) -> Worth {
+    if behind.is_some() {
+        // the floor has said so
+        return Worth::Good;
+    }
+    match scopes {
+        Some(scopes) => purges.judge(label, scopes).into(),
+        None if label.0.reaches(purges.at()) => Worth::Good,
+        None => Worth::Covered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Epoch, Purge, Strength, Table};
+
+    fn seq(n: u64) -> PurgeSeq {
+        PurgeSeq::new(Epoch(1), n)
+    }
+
+    /// Scope 1 is purged hard at 1, scope 2 softly at 2.
+    fn table() -> Table {
+        let table = Table::new(seq(0));
+        for (n, strength) in [(1, Strength::Hard), (2, Strength::Soft)] {
+            let purge = Purge {
+                at: seq(n),
+                term: 7,
+                appended_ms: 70,
+                strength,
+                scopes: vec![ScopeId(n)],
+            };
+            table.apply(&purge).unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn a_floor_is_the_last_purge_of_what_is_known_or_what_the_sender_knows() {
+        let table = table();
+        let rows = [
+            (None, vec![1], 1),
+            (None, vec![1, 2], 2),
+            (None, vec![3], 0),
+            (Some(seq(9)), vec![1], 9),
+        ];
+        for (behind, scopes, expected) in rows {
+            let scopes = || scopes.into_iter().map(ScopeId).collect();
+            assert_eq!(floor(behind, &table, scopes), seq(expected));
+        }
+    }
+
+    #[test]
+    fn who_waited_judges_the_answer_by_what_it_turned_out_to_carry() {
+        let table = table();
+        let rows = [
+            (None, 0, Some(1), Worth::Covered),
+            (None, 1, Some(1), Worth::Good),
+            (None, 1, Some(2), Worth::Stale { since_ms: 70 }),
+            (None, 0, Some(3), Worth::Good),
+            // it may carry anything
+            (None, 1, None, Worth::Covered),
+            (None, 2, None, Worth::Good),
+            // the fill was joined by what the sender knows
+            (Some(seq(9)), 0, Some(1), Worth::Good),
+        ];
+        for (behind, label, scope, expected) in rows {
+            let scope = scope.map(ScopeId);
+            let scopes = scope.as_ref().map(std::slice::from_ref);
+            let worth = share(behind, Label(seq(label)), scopes, &table);
+            assert_eq!(worth, expected, "{label} {scope:?}");
+        }
+    }
+}
