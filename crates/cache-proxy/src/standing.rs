@@ -6,6 +6,7 @@ use crate::copy::CopyHead;
 use crate::snapshot::Snapshot;
 use seawall_cache_store::Head;
 use seawall_http_cache::{Freshness, Timestamp};
+use seawall_purge::copy::Known;
 use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict, Worth, join, tier};
 use seawall_service_model::scope_ids;
 use std::borrow::Cow;
@@ -48,11 +49,14 @@ impl CacheProxy {
     }
 
     fn verdict(&self, snapshot: &Snapshot, head: &Head, at: PurgeSeq) -> Verdict {
-        if head.generation.boot != self.store().boot() && !self.purges().serves_stored() {
-            // it was stored before this start, and which purges it missed is not known yet
-            return Verdict::Gone;
-        }
-        let verdict = snapshot.purges.judge(head.label, &head.scopes);
+        let known = Known {
+            label: head.label,
+            scopes: &head.scopes,
+            unaccounted: head.generation.boot != self.store().boot()
+                && !self.purges().serves_stored(),
+        };
+        // whether the sender of the request admits its label was asked before
+        let verdict = known.verdict(None, &*snapshot.purges);
         match verdict {
             Verdict::Live => head.memo.set_live(at),
             Verdict::Stale { since_ms } => {

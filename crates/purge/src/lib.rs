@@ -11,6 +11,7 @@
 //! - [`judge`]: what is asked of all that is known of the purges
 //! - [`table`]: which copies the purges up to now cover, in bounded memory
 //! - [`answer`]: what the answer of the next server is worth
+//! - [`copy`]: what the purges make of a stored copy
 //! - [`join`]: several requests that wait for one answer
 //! - [`tier`]: nodes of one fleet that do not know the same purges
 //! - [`lineage`]: what a position is worth after a log was rolled back, trimmed, cut or lost
@@ -19,6 +20,7 @@
 //! - [`generation`]: identities of stored versions
 
 pub mod answer;
+pub mod copy;
 pub mod generation;
 pub mod join;
 pub mod judge;

@@ -17,17 +17,10 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use seawall_cache_store::{Body, Head};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{Targets, combine, fields_of_the_whole, is_part};
-use seawall_purge::Label;
+use seawall_purge::copy::is_older;
 use seawall_upstream::Ask;
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Whether a part with this label may be older than the copy, as far as can be told.
-fn is_older(part: Label, copy: Label) -> bool {
-    let order = part.0.cmp_within(copy.0);
-    !matches!(order, Some(Ordering::Equal | Ordering::Greater))
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -283,20 +276,5 @@ impl Wire for PartSink {
 
     fn local(&self) -> &SocketAddr {
         &self.addrs.1
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use seawall_purge::{Epoch, PurgeSeq};
-
-    #[test]
-    fn a_part_is_not_older_than_its_copy_and_of_the_same_epoch() {
-        let label = |epoch, n| Label(PurgeSeq::new(Epoch(epoch), n));
-        let copy = label(1, 5);
-        assert!(is_older(label(1, 4), copy));
-        assert!(!is_older(label(1, 5), copy) && !is_older(label(1, 6), copy));
-        assert!(is_older(label(2, 9), copy));
     }
 }

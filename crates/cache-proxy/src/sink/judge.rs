@@ -13,6 +13,7 @@ use seawall_http_cache::{
     Freshness, Outcome, RequestDirectives, Reuse, Timestamp, has_preconditions, is_upstream_error,
     reuse, serves_on_error, strip_hop_by_hop, update_applies,
 };
+use seawall_purge::copy::is_validated;
 use seawall_purge::{ScopeId, Worth};
 
 /// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.
@@ -45,7 +46,8 @@ impl FillSink {
             if response.status == StatusCode::NOT_MODIFIED {
                 let learned = self.asking.learned();
                 let standing = self.proxy.standing_now(&self.asked, &stored.head, now);
-                if !learned.conditional || matches!(standing, Standing::Gone) {
+                let gone = matches!(standing, Standing::Gone);
+                if !is_validated(learned.conditional, gone) {
                     // a purge took the copy while we asked about it: who waits looks again
                     return self.in_vain();
                 }
