@@ -4,7 +4,7 @@ use crate::equivalents::UrlSet;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use seawall_cache_store::{Coding, Head, Recoding};
-use seawall_http_cache::{Freshness, weaken_etag};
+use seawall_http_cache::{Freshness, remove_digests, weaken_etag};
 use seawall_purge::{Generation, Label, ScopeId};
 use std::sync::Arc;
 
@@ -77,8 +77,6 @@ pub(crate) fn recoded_fields(fields: &mut HeaderMap, recoding: Recoding) {
     }
     fields.remove(header::CONTENT_LENGTH);
     fields.remove(header::ACCEPT_RANGES);
-    for digest in ["content-md5", "digest", "content-digest"] {
-        fields.remove(digest);
-    }
+    remove_digests(fields);
     weaken_etag(fields);
 }

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::cache_control::CacheControl;
+use crate::digest::has_digests;
 use crate::fields::Fields;
 use crate::list::{is_token_byte, trim};
 use crate::negotiate::ContentCoding;
@@ -164,14 +165,8 @@ pub fn may_decode(response: &HeaderMap, targets: &Targets) -> Option<ContentCodi
 
 /// It is whole, and says nothing that would not be true of other bytes.
 fn may_transform(response: &HeaderMap, targets: &Targets) -> bool {
-    let bound = [
-        "content-range",
-        "content-md5",
-        "content-digest",
-        "digest",
-        "repr-digest",
-    ];
-    !bound.iter().any(|name| response.contains_key(*name))
+    !response.contains_key(header::CONTENT_RANGE)
+        && !has_digests(response)
         && !CacheControl::of(response, targets).no_transform
 }
 

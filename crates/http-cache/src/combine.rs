@@ -3,6 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::digest::remove_content_digests;
 use crate::entity_tag::strong_etag;
 use crate::list::trim;
 use crate::part::is_multipart;
@@ -105,8 +106,7 @@ pub fn incomplete(answer: &HeaderMap) -> Result<Incomplete, NotCombinable> {
 /// this message says nothing of the whole (RFC 9530 §2; RFC 1864).
 pub fn fields_of_the_whole(fields: &mut HeaderMap, length: u64) {
     fields.remove(header::CONTENT_RANGE);
-    fields.remove("content-digest");
-    fields.remove("content-md5");
+    remove_content_digests(fields);
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
 }
 

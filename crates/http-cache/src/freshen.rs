@@ -2,23 +2,21 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use crate::digest::{OF_CONTENT, OF_REPRESENTATION};
 use crate::entity_tag::weak_match;
 use crate::hop::{is_hop_by_hop, strip_hop_by_hop};
 use crate::list::trim;
 
 /// Metadata of the representation that a 304 to a client does not carry (RFC 9110 §15.4.5): the client has it.
-const OF_THE_BYTES: [&str; 11] = [
+/// Beside these what digests it.
+const OF_THE_BYTES: [&str; 7] = [
     "accept-ranges",
-    "content-digest",
     "content-disposition",
     "content-encoding",
     "content-language",
     "content-length",
-    "content-md5",
     "content-range",
     "content-type",
-    "digest",
-    "repr-digest",
 ];
 
 /// What a copy's fields say to caches, or to the client that gets the copy.
@@ -189,7 +187,8 @@ pub fn validation_fields(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
 }
 
 fn is_of_the_bytes(name: &HeaderName) -> bool {
-    OF_THE_BYTES.contains(&name.as_str())
+    let name = name.as_str();
+    OF_THE_BYTES.contains(&name) || OF_CONTENT.contains(&name) || OF_REPRESENTATION.contains(&name)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | `vary`, `weights` | RFC 9111 §4.1: the selecting fields and their digest; fields that list ranges with weights |
 //! | `no_vary_search` | which differences of the query do not count (an extension of §4) |
 //! | `entity_tag`, `conditions`, `ranges` | RFC 9110 §8.8.3, §13, §14 |
+//! | `digest` | RFC 9530: fields that digest a message's content, or the representation |
 //! | `part` | RFC 9110 §15.3.7: whether an answer is the missing part of a stored response |
 //! | `combine` | RFC 9111 §3.3, §3.4: incomplete responses, asked for, stored and completed |
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
@@ -33,6 +34,7 @@ mod cdn_loop;
 mod coding;
 mod combine;
 mod conditions;
+mod digest;
 mod entity_tag;
 mod fields;
 mod freshen;
@@ -69,6 +71,7 @@ pub use combine::{
     range_to_forward,
 };
 pub use conditions::{Precondition, evaluate};
+pub use digest::{remove_content_digests, remove_digests};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
 pub use freshen::{

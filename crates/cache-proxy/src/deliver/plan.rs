@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_http_cache::{
     ByteRange, Precondition, Ranges, evaluate, fleet_not_modified_fields, not_modified_fields,
-    ranges, refusal_fields,
+    ranges, refusal_fields, remove_content_digests,
 };
 use std::ops::Range;
 
@@ -128,8 +128,7 @@ fn insert(fields: &mut HeaderMap, name: header::HeaderName, value: &str) {
 
 fn partial(asked: &Asked, mut fields: HeaderMap, parts: &[ByteRange], length: u64) -> Plan {
     // they digest the content of a message, which is another one now (RFC 9530 §2, RFC 1864)
-    fields.remove("content-digest");
-    fields.remove("content-md5");
+    remove_content_digests(&mut fields);
     let content_range = |r: &ByteRange| format!("bytes {}-{}/{length}", r.start, r.end - 1);
     if let [one] = parts {
         insert(&mut fields, header::CONTENT_RANGE, &content_range(one));
