@@ -2,8 +2,13 @@
 //! beside its copy.
 
 mod codec;
+mod head;
+mod undecodable;
 
 use self::codec::{DECODED_STEP_MEBIBYTES, Out, Work, codec};
+pub(crate) use self::head::refresh;
+use self::head::{Made, recoded_head};
+pub(crate) use self::undecodable::Undecodable;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::{CopyHead, recoded_fields};
@@ -11,12 +16,10 @@ use crate::fills::{Fill, FillKey, Join};
 use crate::growing::{Answer, LAG_MAX, Reader, Room, Share};
 use crate::source::Source;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use seawall_cache_store::{
-    Body, CHUNK_BYTES, Coding, Found, Head, HeadParts, Hidden, INLINE_MAX, Recoding, Sums,
-    recoded_variant,
-};
+use http::HeaderMap;
+use seawall_cache_store::{CHUNK_BYTES, Coding, Found, INLINE_MAX, Recoding, recoded_variant};
 use seawall_http_cache::AcceptEncoding;
+use seawall_purge::Generation;
 use seawall_service_model::Policy;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -47,14 +50,27 @@ pub(crate) fn wanted(
     accept: impl FnOnce() -> AcceptEncoding,
 ) -> Option<Recoding> {
     match coding {
-        Coding::Negotiable => accept().best(&policy.codings).map(Recoding::To),
-        Coding::Decodable(coding) => {
+        Coding::Negotiable if !policy.codings.is_empty() => {
+            accept().best(&policy.codings).map(Recoding::To)
+        }
+        Coding::Decodable(coding) if policy.decode => {
             let accept = accept();
-            let plain = policy.decode && !accept.accepts(coding) && accept.accepts_identity();
+            let plain = !accept.accepts(coding) && accept.accepts_identity();
             plain.then_some(Recoding::Identity)
         }
-        Coding::AsIs | Coding::Recoded(..) => None,
+        _ => None,
     }
+}
+
+/// The head of `recoding` of the copy `head`, as long as it is not made: its length is not known, and its tag is, which
+/// is weak whatever the bytes will be (RFC 9110 §8.8.1).
+pub(crate) fn recoded(head: &CopyHead, recoding: Recoding) -> CopyHead {
+    let mut recoded = head.clone();
+    recoded_fields(&mut recoded.fields, recoding);
+    recoded.length = None;
+    recoded.coding = Coding::AsIs;
+    recoded.whole_only = true;
+    recoded
 }
 
 /// Follows `recoding` of the copy `head`, whose body comes from `source`; begins it if nobody has. `None`: as many fills
@@ -81,11 +97,7 @@ pub(crate) fn follow(
     let memory = proxy.coders().clone();
     let memory = memory.try_acquire_many_owned(work.mebibytes()).ok();
     let nobody: Arc<HeaderMap> = Arc::default();
-    let mut recoded = head.clone();
-    recoded_fields(&mut recoded.fields, recoding);
-    recoded.length = None;
-    recoded.coding = Coding::AsIs;
-    let recoded = Arc::new(recoded);
+    let recoded = Arc::new(recoded(head, recoding));
     match proxy
         .fills()
         .join(key, &nobody, asked.key.0, || memory.is_none())
@@ -105,6 +117,8 @@ pub(crate) fn follow(
                 of: head.clone(),
                 recoding,
                 work,
+                generation: proxy.store().next_generation(),
+                sums: Vec::new(),
                 _memory: memory,
             };
             let source = source();
@@ -122,7 +136,19 @@ struct Coder {
     of: CopyHead,
     recoding: Recoding,
     work: Work,
+    /// Of what is made.
+    generation: Generation,
+    /// The checksums of its chunks, which are stored as they come.
+    sums: Vec<u64>,
     _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no coding.
+enum Ended {
+    /// The copy failed, or nobody waits any more.
+    InVain,
+    /// The content is not what its coding says, or more than may be made of it.
+    Content,
 }
 
 impl Drop for Coder {
@@ -134,9 +160,13 @@ impl Drop for Coder {
 }
 
 impl Coder {
-    async fn run(self, source: Source) {
-        let complete = self.code(source).await.is_some();
-        if complete && self.fill.growing.keeps() {
+    async fn run(mut self, source: Source) {
+        let ended = self.code(source).await;
+        if let Err(Ended::Content) = ended {
+            // before it is told: whoever asks again gets the copy as it is
+            self.proxy.undecodable().remember(self.of.generation);
+        }
+        if ended.is_ok() && self.fill.growing.keeps() {
             self.store();
             match self.recoding {
                 Recoding::To(_) => self.proxy.metrics().compressions.inc(),
@@ -144,11 +174,10 @@ impl Coder {
             }
         }
         self.proxy.fills().leave(&self.fill);
-        self.fill.growing.finish(complete);
+        self.fill.growing.finish(ended.is_ok());
     }
 
-    /// `None`: the copy failed, it cannot be decoded, or nobody waits for the coding any more.
-    async fn code(&self, mut source: Source) -> Option<()> {
+    async fn code(&mut self, mut source: Source) -> Result<(), Ended> {
         let (step_bytes, room, ratio, most) = match self.work {
             Work::Code(_) => (STEP_BYTES, u64::MAX, 0, u64::MAX),
             Work::Decode(_) => {
@@ -162,49 +191,52 @@ impl Coder {
             }
         };
         let out = Out::new(room);
-        let mut codec = codec(self.work, self.of.length, out.clone()).ok()?;
-        let limit = self.asked.service.limits.object_bytes_max;
+        let content = |_| Ended::Content;
+        let mut codec = codec(self.work, self.of.length, out.clone()).map_err(content)?;
         let mut length = 0;
-        while let Some(data) = source.next_alone().await.ok()? {
+        while let Some(data) = source.next_alone().await.map_err(|_| Ended::InVain)? {
             for step in data.chunks(step_bytes) {
                 out.allow(step.len() as u64 * ratio, most);
-                codec.write(step).ok()?;
-                length += self.push(&out).await?;
-                if length > limit {
-                    return None;
-                }
+                codec.write(step).map_err(content)?;
+                self.push(&out, &mut length).await?;
                 tokio::task::yield_now().await;
             }
         }
-        codec.finish().ok()?;
-        self.push(&out).await.map(drop)
+        codec.finish().map_err(content)?;
+        self.push(&out, &mut length).await
     }
 
-    /// Passes on what came out. Returns how many bytes.
-    async fn push(&self, out: &Out) -> Option<u64> {
+    /// Passes on what came out, and stores the chunks that it makes whole. `length`: of what was passed on so far.
+    async fn push(&mut self, out: &Out, length: &mut u64) -> Result<(), Ended> {
         let data = Bytes::from(out.take());
-        let length = data.len() as u64;
         if data.is_empty() {
-            return Some(0);
+            return Ok(());
         }
+        *length += data.len() as u64;
         let growing = &self.fill.growing;
         loop {
             match pingora_timeout::timeout(LAG_MAX, poll_fn(|cx| growing.poll_room(cx))).await {
                 Ok(Room::Yes) => break,
-                Ok(Room::Useless) => return None,
+                Ok(Room::Useless) => return Err(Ended::InVain),
                 Err(_) => growing.cut_laggards(),
             }
         }
-        let (_, within_budget) = growing.push(data);
-        if !within_budget {
+        let (whole, within_budget) = growing.push(data);
+        let store = self.proxy.store();
+        for (index, chunk) in whole {
+            let sum = store.put_chunk(self.asked.key.0, self.generation, index, chunk);
+            self.sums.push(sum);
+        }
+        let limit = self.asked.service.limits.object_bytes_max;
+        if !within_budget || *length > limit.min(store.body_bytes_max()) {
             growing.stop_keeping();
             self.proxy.fills().leave(&self.fill);
         }
-        Some(length)
+        Ok(())
     }
 
     /// Stores what was made beside its copy, if that is still the one it was made from.
-    fn store(&self) {
+    fn store(&mut self) {
         let store = self.proxy.store();
         let key = self.asked.key.0;
         let Found::Copy { head: of, variant } = store.lookup(key, &*self.asked.fields) else {
@@ -213,87 +245,66 @@ impl Coder {
         if of.generation != self.of.generation || of.coding != self.of.coding {
             return;
         }
-        let (length, parts) = self.fill.growing.whole();
-        if length > store.body_bytes_max() {
-            return;
-        }
-        // of the copy as it is now: a 304 may have come while it was coded
-        let parts_of = of.fields();
-        let mut fields = parts_of.fields;
-        recoded_fields(&mut fields, self.recoding);
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        let generation = store.next_generation();
+        let (length, tail) = self.fill.growing.tail();
+        let tail: Vec<&[u8]> = tail.iter().map(|piece| &piece[..]).collect();
         let inline = length <= INLINE_MAX;
-        let mut sums = Vec::new();
+        let mut sums = std::mem::take(&mut self.sums);
         if !inline {
-            let whole: Vec<u8> = parts.concat();
-            for (index, chunk) in whole.chunks(CHUNK_BYTES as usize).enumerate() {
-                let chunk = Bytes::copy_from_slice(chunk);
-                sums.push(store.put_chunk(key, generation, index as u32, chunk));
+            let last: Vec<u8> = tail.concat();
+            if !last.is_empty() {
+                let index = (length / CHUNK_BYTES) as u32;
+                sums.push(store.put_chunk(key, self.generation, index, last.into()));
             }
         }
-        let parts: Vec<&[u8]> = parts.iter().map(|p| &p[..]).collect();
-        let head = Head::new(
-            HeadParts {
-                generation,
-                revision: 0,
-                label: of.label,
-                status: of.status,
-                fields: &fields,
-                hidden: Hidden::default(),
-                upstream_cache_status: &parts_of.upstream_cache_status,
-                freshness: of.freshness.clone(),
-                length,
-                scopes: of.scopes.clone(),
-                coding: Coding::Recoded(self.recoding, of.generation, of.revision),
-                object: key,
-                sums: sums.into(),
-            },
-            inline.then_some(&parts[..]),
-        );
-        store.insert_recoded(key, variant, self.recoding, Arc::new(head));
+        let made = Made {
+            generation: self.generation,
+            length,
+            object: key,
+            sums: sums.into(),
+            inline: inline.then_some(&tail[..]),
+        };
+        let head = Arc::new(recoded_head(&of, self.recoding, made));
+        store.insert_recoded(key, variant, self.recoding, head);
     }
 }
 
-/// After a validation the copy `of` has newer fields and the same bytes: what was made of it gets them too.
-pub(crate) fn refresh(
-    proxy: &CacheProxy,
-    key: u128,
-    variant: u64,
-    of: &Head,
-    recoded: &Head,
-    recoding: Recoding,
-) -> Arc<Head> {
-    let parts = of.fields();
-    let mut fields = parts.fields;
-    recoded_fields(&mut fields, recoding);
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from(recoded.length));
-    let body = recoded.inline_body();
-    let (object, sums, inline) = match &recoded.body {
-        // what was recoded is stored whole
-        Body::Inline | Body::Part(_) => (key, Sums::default(), Some([&body[..]])),
-        Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
-    };
-    let head = Arc::new(Head::new(
-        HeadParts {
-            generation: recoded.generation,
-            revision: 0,
-            label: of.label,
-            status: of.status,
-            fields: &fields,
-            hidden: Hidden::default(),
-            upstream_cache_status: &parts.upstream_cache_status,
-            freshness: of.freshness.clone(),
-            length: recoded.length,
-            scopes: of.scopes.clone(),
-            coding: Coding::Recoded(recoding, of.generation, of.revision),
-            object,
-            sums,
-        },
-        inline.as_ref().map(|i| &i[..]),
-    ));
-    proxy
-        .store()
-        .insert_recoded(key, variant, recoding, head.clone());
-    head
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seawall_http_cache::ContentCoding;
+
+    /// What is made of a copy for a client that takes anything; `Err`: the client's field is not looked at.
+    fn check(coding: Coding, policy: &Policy, expect: Result<Option<Recoding>, ()>) {
+        let mut read = false;
+        let made = wanted(coding, policy, || {
+            read = true;
+            AcceptEncoding::of_line(Some(b"br, identity"))
+        });
+        let got = read.then_some(made).ok_or(());
+        assert_eq!(got, expect, "{coding:?}");
+        assert!(read || made.is_none());
+    }
+
+    #[test]
+    fn what_a_client_accepts_is_read_only_where_it_decides() {
+        let gzip = Coding::Decodable(ContentCoding::Gzip);
+        let none = Policy {
+            codings: Vec::new(),
+            decode: false,
+            ..Policy::default()
+        };
+        check(Coding::Negotiable, &none, Err(()));
+        check(gzip, &none, Err(()));
+        check(Coding::AsIs, &none, Err(()));
+        let all = Policy {
+            codings: vec![ContentCoding::Brotli],
+            decode: true,
+            ..Policy::default()
+        };
+        let brotli = Recoding::To(ContentCoding::Brotli);
+        check(Coding::Negotiable, &all, Ok(Some(brotli)));
+        check(gzip, &all, Ok(Some(Recoding::Identity)));
+        check(Coding::Decodable(ContentCoding::Brotli), &all, Ok(None));
+        check(Coding::AsIs, &all, Err(()));
+    }
 }

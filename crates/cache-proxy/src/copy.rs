@@ -32,6 +32,8 @@ pub(crate) struct CopyHead {
     pub(crate) stale: bool,
     /// Its end can be told from a truncation.
     pub(crate) framed: bool,
+    /// No ranges of it are served: under its weak tag other nodes may have other bytes, and this one at another time.
+    pub(crate) whole_only: bool,
     /// Why it was not stored, for `Cache-Status`.
     pub(crate) detail: Option<&'static str>,
     /// It is an error answer of our own, because the next server failed.
@@ -57,6 +59,7 @@ impl CopyHead {
             fetched: false,
             stale: false,
             framed: true,
+            whole_only: matches!(head.coding, Coding::Recoded(..)),
             detail: None,
             failed: false,
         }

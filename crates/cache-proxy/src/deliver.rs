@@ -143,6 +143,13 @@ pub(crate) async fn deliver<W: Wire>(
     })
 }
 
+/// Whether the copy answers `asked` with any of its body; not so where it is HEAD, or where a condition is answered by 304
+/// or 412. Of what [`deliver`] sends without `withheld`.
+pub(crate) fn takes_body(asked: &Asked, head: &CopyHead) -> bool {
+    let plan = plan(asked, head, head.fields.clone(), false);
+    !matches!(plan.body, Send::Nothing)
+}
+
 struct Sending<'a, W: Wire> {
     wire: &'a mut W,
     sent: u64,

@@ -388,12 +388,6 @@ impl Growing {
         )
     }
 
-    /// Everything, of a copy that is kept and whole: its length and its pieces.
-    pub(crate) fn whole(&self) -> (u64, Vec<Bytes>) {
-        let state = self.state();
-        (state.len, state.pieces.iter().cloned().collect())
-    }
-
     /// The copy is complete, or it has failed; only the first word counts.
     pub(crate) fn finish(&self, complete: bool) {
         let mut state = self.state();

@@ -1,6 +1,7 @@
 //! What all exchanges of a node share, and the handler that connections call.
 
 use crate::asked::Asked;
+use crate::coder::Undecodable;
 use crate::deliver::{Delivered, Story};
 use crate::equivalents::Equivalents;
 use crate::fills::Fills;
@@ -79,6 +80,7 @@ pub struct CacheProxy {
     fills: Fills,
     /// Memory for coders.
     coders: Arc<Semaphore>,
+    undecodable: Undecodable,
     parts: Arc<Parts>,
     budget: Arc<Budget>,
     unstorable: Unstorable,
@@ -123,6 +125,7 @@ impl CacheProxy {
             upstream,
             fills: Fills::new(config.fills_max, budget.clone()),
             coders: coder::memory(),
+            undecodable: Undecodable::default(),
             parts: Arc::default(),
             budget,
             unstorable: Unstorable::default(),
@@ -171,6 +174,10 @@ impl CacheProxy {
 
     pub(crate) fn coders(&self) -> &Arc<Semaphore> {
         &self.coders
+    }
+
+    pub(crate) fn undecodable(&self) -> &Undecodable {
+        &self.undecodable
     }
 
     pub(crate) fn fills(&self) -> &Fills {

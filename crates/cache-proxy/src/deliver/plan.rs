@@ -73,6 +73,7 @@ pub(super) fn plan(asked: &Asked, head: &CopyHead, fields: HeaderMap, stored: bo
         }
     }
     if status == StatusCode::OK
+        && !head.whole_only
         && let (Some(length), false) = (length, head_only)
     {
         match ranges(request, etag, modified, date, length, now) {

@@ -4,7 +4,7 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::coder;
 use crate::copy::CopyHead;
-use crate::deliver::{Delivered, Story, deliver};
+use crate::deliver::{Delivered, Story, deliver, takes_body};
 use crate::growing::Reader;
 use crate::source::{Broken, Held, Source};
 use crate::tier::TierKind;
@@ -12,6 +12,7 @@ use http::HeaderMap;
 use seawall_cache_store::{Coding, Head, Recoding, recoded_variant};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{AcceptEncoding, Freshness, Outcome};
+use seawall_purge::Generation;
 use std::sync::Arc;
 
 /// A stored copy, and as how fresh it may be used.
@@ -43,14 +44,19 @@ impl<'a> Usable<'a> {
 }
 
 /// What is made of a copy with this coding for this client. `None`: it goes out as it is.
-fn wanted(proxy: &CacheProxy, asked: &Asked, coding: Coding) -> Option<Recoding> {
+fn wanted(
+    proxy: &CacheProxy,
+    asked: &Asked,
+    coding: Coding,
+    generation: Generation,
+) -> Option<Recoding> {
     // RFC 9111 §5.2.1.6
-    let may = proxy.tier().kind() == TierKind::Edge && !asked.directives.no_transform;
-    may.then(|| {
-        coder::wanted(coding, asked.policy(), || {
-            AcceptEncoding::of(&*asked.fields)
-        })
-    })?
+    if proxy.tier().kind() != TierKind::Edge || asked.directives.no_transform {
+        return None;
+    }
+    let accept = || AcceptEncoding::of(&*asked.fields);
+    let wanted = coder::wanted(coding, asked.policy(), accept)?;
+    (!proxy.undecodable().contains(generation)).then_some(wanted)
 }
 
 pub(super) async fn stored_copy<W: Wire>(
@@ -84,7 +90,7 @@ pub(super) async fn stored_story<W: Wire>(
     let mut as_is = CopyHead::of_stored(head, freshness);
     as_is.stored = kept;
     as_is.fetched = fetched;
-    let wanted = wanted(proxy, asked, head.coding).filter(|_| kept);
+    let wanted = wanted(proxy, asked, head.coding, head.generation).filter(|_| kept);
     let Some(recoding) = wanted else {
         return deliver(proxy, x.wire(), asked, &as_is, source, story, withheld).await;
     };
@@ -107,6 +113,12 @@ pub(super) async fn stored_story<W: Wire>(
         }
         // it has a hole, or its disk is busy: coded once more
     }
+    let recoded = coder::recoded(&as_is, recoding);
+    if withheld.is_none() && !takes_body(asked, &recoded) {
+        // RFC 9110 §9.3.2, §15.4.5: all but the length is known without it, and that may be left out
+        let nothing = Source::ready(Vec::new());
+        return deliver(proxy, x.wire(), asked, &recoded, nothing, story, None).await;
+    }
     let whole = 0..head.length;
     match source.begin(x.wire(), std::slice::from_ref(&whole)).await {
         Ok(Held::All) => {}
@@ -119,7 +131,10 @@ pub(super) async fn stored_story<W: Wire>(
     let (head, source) = match coder::follow(proxy, asked, &as_is, recoding, taken) {
         Some((head, reader)) => (head, Source::Following(reader)),
         // nobody took it
-        None => (Arc::new(as_is), source?),
+        None => {
+            as_is.whole_only = true;
+            (Arc::new(as_is), source?)
+        }
     };
     deliver(proxy, x.wire(), asked, &head, source, story, withheld).await
 }
@@ -134,17 +149,30 @@ pub(super) async fn growing<W: Wire>(
     story: Story,
     withheld: Option<&HeaderMap>,
 ) -> Delivered {
-    if let Some(recoding) = wanted(proxy, asked, head.coding)
-        && let Some((coded, coded_reader)) = coder::follow(proxy, asked, head, recoding, || {
-            Source::Following(reader.another())
-        })
-    {
-        drop(reader);
-        let source = Source::Following(coded_reader);
-        let delivered = deliver(proxy, x.wire(), asked, &coded, source, story, withheld).await;
+    let Some(recoding) = wanted(proxy, asked, head.coding, head.generation) else {
+        let source = Source::Following(reader);
+        let delivered = deliver(proxy, x.wire(), asked, head, source, story, withheld).await;
         return delivered.unwrap_or_else(Delivered::nothing);
-    }
+    };
+    let recoded = coder::recoded(head, recoding);
+    let (head, reader) = if withheld.is_none() && !takes_body(asked, &recoded) {
+        (Arc::new(recoded), reader)
+    } else {
+        let copy = || Source::Following(reader.another());
+        match coder::follow(proxy, asked, head, recoding, copy) {
+            Some(coded) => {
+                // one that is not read would hold the copy up
+                drop(reader);
+                coded
+            }
+            None => {
+                let mut as_is = CopyHead::clone(head);
+                as_is.whole_only = true;
+                (Arc::new(as_is), reader)
+            }
+        }
+    };
     let source = Source::Following(reader);
-    let delivered = deliver(proxy, x.wire(), asked, head, source, story, withheld).await;
+    let delivered = deliver(proxy, x.wire(), asked, &head, source, story, withheld).await;
     delivered.unwrap_or_else(Delivered::nothing)
 }

@@ -156,6 +156,7 @@ impl FillSink {
             fetched: learned.fetched(),
             stale: learned.stale(),
             framed: end_is_seen,
+            whole_only: false,
             detail,
             failed,
         });
