@@ -110,12 +110,18 @@ async fn run(
     }
 }
 
+/// Whether a copy is longer than what is fetched whole for the sake of a range.
+pub(crate) fn is_long(stored: &Stored) -> bool {
+    stored.head.length > RUN_BYTES
+}
+
 /// The range that a fill for `asked` asks for rather than the whole: the client's own, in whole chunks, of what is not
 /// stored, or is and is either incomplete or long. Of a shorter copy that is validated the whole is asked for.
 pub(crate) fn range_to_ask(asked: &Asked, stored: Option<&Stored>) -> Option<HeaderValue> {
     let in_parts = asked.method == Method::GET
-        && stored.is_none_or(|Stored { head, .. }| {
-            head.status == StatusCode::OK && (head.length > RUN_BYTES || head.is_incomplete())
+        && stored.is_none_or(|stored| {
+            let head = &stored.head;
+            head.status == StatusCode::OK && (is_long(stored) || head.is_incomplete())
         });
     in_parts
         .then(|| range_to_forward(&asked.fields, CHUNK_BYTES, RUN_BYTES))

@@ -2,7 +2,7 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
-use crate::fill::{Stored, range_to_ask};
+use crate::fill::{Stored, is_long, range_to_ask};
 use crate::fills::FillKey;
 use crate::standing::Standing;
 use crate::unstorable::{in_parts, with_credentials};
@@ -154,10 +154,13 @@ impl CacheProxy {
         let mut range = range_to_ask(asked, stored).filter(|_| !whole && !alone);
         if range.is_some() && self.unstorable().contains(in_parts(asked.own_key.0), now) && !joins()
         {
-            if stored.is_none() {
-                return Next::Passes;
+            match stored {
+                None => return Next::Passes,
+                // of a long one the range is asked for nevertheless: a 304 answers for the copy, and a part of another
+                // version ends it, which happens once
+                Some(stored) if is_long(stored) => {}
+                Some(_) => range = None,
             }
-            range = None;
         }
         Next::Fills { alone, range }
     }

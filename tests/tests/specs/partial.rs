@@ -564,6 +564,37 @@ fn a_new_version_whose_parts_cannot_be_combined_ends_the_parts_of_the_old_one() 
 }
 
 #[test]
+fn a_range_of_a_long_stale_copy_is_asked_for_as_a_range_also_where_parts_are_not_stored() {
+    let version = Arc::new(AtomicU8::new(1));
+    let now = version.clone();
+    let origin = Origin::start(move |request, reply| {
+        let version = now.load(Ordering::Acquire);
+        let tag = format!("W/\"v{version}\"");
+        let fields = [("etag", tag.as_str()), ("cache-control", "no-cache")];
+        answer(request, reply, version, &fields)
+    });
+    let cluster = Cluster::of(&origin);
+    // parts cannot be stored, which is remembered; the whole is
+    is_part(&ask(&cluster, "/", "bytes=0-9"), "/", 1, 0, 10);
+    assert!(get(cluster.edge(0), "/", &[]).body == body("/", 1));
+    eventually("it is stored", || {
+        let part = ask(&cluster, "/", "bytes=10-19");
+        is_part(&part, "/", 1, 10, 20);
+        part.edge_status().contains("fwd-status=304")
+    });
+
+    version.store(2, Ordering::Release);
+    origin.forget();
+    for _ in 0..2 {
+        is_part(&ask(&cluster, "/", "bytes=0-9"), "/", 2, 0, 10);
+    }
+    let asked = asks(&origin);
+    assert!(!asked.contains(&"whole".to_owned()), "{asked:?}");
+    // once for the copy, which ended with that, and as each client asked
+    assert!(asked.len() <= 4, "{asked:?}");
+}
+
+#[test]
 fn the_fields_of_a_part_that_completes_become_those_of_the_response() {
     let origin = Origin::start(|request, reply| {
         let told = request.field("if-range").map_or("first", |_| "second");
