@@ -4,8 +4,8 @@ use crate::reader::Table;
 use http::{HeaderName, HeaderValue};
 use seawall_http_cache::{CompressTypes, ContentCoding, Targets, TypePattern};
 use seawall_service_model::{
-    CacheMode, FieldCondition, FieldEdits, Matcher, PathPattern, Policy, QueryRule, Rule,
-    canonical_target,
+    AcceptedCodings, CacheMode, FieldCondition, FieldEdits, Matcher, PathPattern, Policy,
+    QueryRule, Rule, canonical_target,
 };
 use std::time::Duration;
 
@@ -94,6 +94,13 @@ fn codings(table: &Table<'_>, policy: &mut Policy) {
     }
     if let Some(min) = table.bytes("gzip_min", &(0..=1 << 30)) {
         policy.gzip_min = min.0;
+    }
+    if let Some(at) = table.string_at("accept_encoding") {
+        match at.value.as_str() {
+            "as-asked" => policy.accept_encoding = AcceptedCodings::AsAsked,
+            "normalised" => policy.accept_encoding = AcceptedCodings::Normalised,
+            _ => table.fault_at(&at, "accept_encoding is \"as-asked\" or \"normalised\""),
+        }
     }
     policy.decode = table.bool("decode").unwrap_or(policy.decode);
 }

@@ -211,13 +211,14 @@ fn values_out_of_bounds_or_of_another_kind_are_refused() {
         ],
     );
     check_service(
-        "[service.default]\ncodings = [\"br\", \"deflate\", \"br\"]\ngzip = true\ncompress_types = [\"text/h*\"]\ndecode = 1\n",
+        "[service.default]\ncodings = [\"br\", \"deflate\", \"br\"]\ngzip = true\ncompress_types = [\"text/h*\"]\ndecode = 1\naccept_encoding = \"gzip\"\n",
         &[
             "f.toml:6: service.default: `gzip` and `codings` exclude each other",
             "f.toml:7: service.default.codings[1]: a coding is \"br\", \"zstd\" or \"gzip\"",
             "f.toml:7: service.default.codings[2]: this coding is listed already",
             "f.toml:9: service.default.compress_types[0]: a media type is written type/subtype, type/* or type/*+suffix",
             "f.toml:10: service.default.decode: true or false is wanted here, not integer",
+            "f.toml:11: service.default.accept_encoding: accept_encoding is \"as-asked\" or \"normalised\"",
         ],
     );
 }

@@ -3,7 +3,9 @@
 use http::HeaderMap;
 use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
 use seawall_http_cache::{CompressTypes, ContentCoding};
-use seawall_service_model::{CacheMode, ClientRevalidation, Invalidate, QueryRule, ServiceSet};
+use seawall_service_model::{
+    AcceptedCodings, CacheMode, ClientRevalidation, Invalidate, QueryRule, ServiceSet,
+};
 use std::fs;
 use std::time::Duration;
 
@@ -123,7 +125,9 @@ fn a_policy_says_which_codings_there_are_what_is_coded_and_what_is_decoded() {
         let service = &set.services()[0];
         [service.default.clone(), service.rules[0].policy.clone()]
     };
+    use AcceptedCodings::{AsAsked, Normalised};
     use ContentCoding::{Brotli, Gzip, Zstd};
+    const NORMALISED: &str = "accept_encoding = \"normalised\"";
     for (default, rule, expect) in [
         ("", "", [&[Brotli, Zstd, Gzip][..]; 2]),
         // as before there were others
@@ -147,6 +151,18 @@ fn a_policy_says_which_codings_there_are_what_is_coded_and_what_is_decoded() {
     assert!(!default.compress_types.contain(Some(b"application/json")));
     assert_eq!(rule.compress_types, CompressTypes::Listed(Vec::new()));
     assert_eq!((default.decode, rule.decode), (true, false));
+    for (default, rule, expect) in [
+        ("", "", [AsAsked; 2]),
+        (NORMALISED, "", [Normalised; 2]),
+        (
+            NORMALISED,
+            "accept_encoding = \"as-asked\"",
+            [Normalised, AsAsked],
+        ),
+    ] {
+        let up = policies(default, rule).map(|policy| policy.accept_encoding);
+        assert_eq!(up, expect, "{default}; {rule}");
+    }
     let [default, _] = policies("", "");
     assert_eq!(default.compress_types, CompressTypes::Known);
     assert!(!default.decode);

@@ -7,7 +7,7 @@ use crate::tier::Link;
 use http::{HeaderMap, Method, Version};
 use seawall_cache_store::Head;
 use seawall_client_conn::ConnInfo;
-use seawall_http_cache::{RequestDirectives, Timestamp};
+use seawall_http_cache::{AcceptEncoding, RequestDirectives, Timestamp};
 use seawall_purge::{Label, PurgeSeq, tier};
 use seawall_service_model::{CacheKey, KeyRules, Policy, Scheme, Service};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(crate) struct Asked {
     pub(crate) target: String,
     /// The request's fields without the fleet's own.
     pub(crate) fields: Arc<HeaderMap>,
+    /// What its client accepts, where `fields` say the normal form of that.
+    pub(crate) accepts: Option<AcceptEncoding>,
     /// What it asks of copies (RFC 9111 §5.2.1), as far as the service lets clients ask.
     pub(crate) directives: RequestDirectives,
     /// A copy of this node is refreshed in the background by it.

@@ -4,10 +4,12 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::snapshot::Snapshot;
 use crate::tier::Link;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use seawall_client_conn::ConnInfo;
-use seawall_http_cache::{RequestDirectives, strip_hop_by_hop};
-use seawall_service_model::{Scheme, Service, cache_key};
+use seawall_http_cache::{
+    AcceptEncoding, RequestDirectives, is_cacheable_method, strip_hop_by_hop,
+};
+use seawall_service_model::{AcceptedCodings, CacheMode, Policy, Scheme, Service, cache_key};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +27,20 @@ pub(crate) struct Placing {
     /// Without the fleet's own.
     pub(crate) fields: HeaderMap,
     pub(crate) received: Instant,
+}
+
+/// Puts the normal form of `Accept-Encoding` in its place, where the rule of GET says so, and tells what it was.
+fn normalised(method: &Method, rule: &Policy, fields: &mut HeaderMap) -> Option<AcceptEncoding> {
+    let normalises = rule.accept_encoding == AcceptedCodings::Normalised
+        && rule.cache == CacheMode::Cache
+        && is_cacheable_method(method);
+    if !normalises {
+        return None;
+    }
+    let accepts = AcceptEncoding::of(fields);
+    let form = accepts.normal_form(&rule.codings)?;
+    fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(form));
+    Some(accepts)
 }
 
 impl CacheProxy {
@@ -49,6 +65,7 @@ impl CacheProxy {
         let (_, rule) = service.policy(method.as_str(), path, &fields);
         let (key_policy, key_rule) = service.policy(Method::GET.as_str(), path, &fields);
         let key = cache_key(&service, scheme, &host, &target, &key_policy.key, &fields);
+        let accepts = normalised(&method, key_policy, &mut fields);
         let directives = match link {
             // a neighbour's own wish, for which its client's count no more
             Link::Fleet {
@@ -72,6 +89,7 @@ impl CacheProxy {
             host,
             target,
             fields: Arc::new(fields),
+            accepts,
             directives,
             refresh: false,
             received,

@@ -5,8 +5,8 @@ use crate::coder;
 use bytes::{BufMut, BytesMut};
 use seawall_cache_store::{Body, Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
-use seawall_http_cache::AcceptEncoding;
-use seawall_service_model::{CacheMode, Scheme, cache_key};
+use seawall_http_cache::{AcceptEncoding, Fields};
+use seawall_service_model::{AcceptedCodings, CacheMode, Scheme, cache_key};
 use std::io::Write as _;
 
 /// A longer body is not worth gathering in one go: the full path streams it.
@@ -31,10 +31,22 @@ pub(crate) fn quick(
         seawall_client_conn::Scheme::Https => Scheme::Https,
     };
     let key = cache_key(service, scheme, head.host, head.target, &policy.key, head).0;
+    let accept = || AcceptEncoding::of_line(head.accept_encoding);
+    let found = match policy.accept_encoding {
+        AcceptedCodings::AsAsked => proxy.store().lookup(key, head),
+        AcceptedCodings::Normalised => {
+            let accept_encoding = accept().normal_form(&policy.codings)?;
+            let fields = Normalised {
+                head,
+                accept_encoding,
+            };
+            proxy.store().lookup(key, &fields)
+        }
+    };
     let Found::Copy {
         head: mut copy,
         variant,
-    } = proxy.store().lookup(key, head)
+    } = found
     else {
         return None;
     };
@@ -42,7 +54,6 @@ pub(crate) fn quick(
     if now >= copy.freshness.fresh_until() || !proxy.is_live(&snapshot, &copy) {
         return None;
     }
-    let accept = || AcceptEncoding::of_line(head.accept_encoding);
     if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
         copy = proxy.store().recoded(key, variant, &copy, recoding)?;
     }
@@ -71,6 +82,28 @@ pub(crate) fn quick(
     out.put_slice(b"\r\n");
     proxy.finished_quick(service, head, info, key, &copy);
     Some(body)
+}
+
+/// A head whose `Accept-Encoding` is in normal form.
+struct Normalised<'h> {
+    head: &'h RequestHead<'h>,
+    accept_encoding: &'static str,
+}
+
+impl Fields for Normalised<'_> {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        if name == "accept-encoding" {
+            return Some(self.accept_encoding.as_bytes());
+        }
+        self.head.first(name)
+    }
+
+    fn each(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        if name == "accept-encoding" {
+            return f(self.accept_encoding.as_bytes());
+        }
+        self.head.each(name, f);
+    }
 }
 
 fn put_number(out: &mut BytesMut, number: u64) {

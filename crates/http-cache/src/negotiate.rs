@@ -115,6 +115,15 @@ impl AcceptEncoding {
         self.identity.or(self.any) != Some(0)
     }
 
+    /// The one coding to ask for in its place, of those `offered`, or `identity`: what clients say in many ways comes to
+    /// one form for each coding, and one for none. `None`: it takes nothing of that, and goes on as it is.
+    ///
+    /// A client that says nothing takes anything (§12.5.3); `identity` is the anything that others can share.
+    pub fn normal_form(&self, offered: &[ContentCoding]) -> Option<&'static str> {
+        let coding = self.best(offered).map(ContentCoding::token);
+        coding.or_else(|| self.accepts_identity().then_some("identity"))
+    }
+
     /// The most welcome coding of those `offered`, which is at least as welcome as none; of several the one that is offered
     /// first. `None`: no coding.
     pub fn best(&self, offered: &[ContentCoding]) -> Option<ContentCoding> {

@@ -27,7 +27,7 @@ pub use host::{HostPattern, ParseHostError, canonical_host};
 pub use key::{
     CacheKey, KeyPart, KeyRules, QueryRule, cache_key, equivalence_key, key_parts, path_key,
 };
-pub use rule::{CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
+pub use rule::{AcceptedCodings, CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
 pub use scopes::{TagsError, TooManySegments, any_query_scope, each_scope, scope_ids, tags};
 pub use service::{
     ClientRevalidation, Invalidate, Limits, Origin, OriginTls, ResponseOptions, Scheme, Service,

@@ -13,6 +13,16 @@ pub enum CacheMode {
     Bypass,
 }
 
+/// What of a client's `Accept-Encoding` selects copies and goes on to the next server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptedCodings {
+    /// All, as it came.
+    #[default]
+    AsAsked,
+    /// The most welcome of the rule's codings alone, or `identity`.
+    Normalised,
+}
+
 /// Everything that is decided for a request before it is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -27,6 +37,8 @@ pub struct Policy {
     pub no_vary_search: bool,
     /// Shorter bodies are left alone, in bytes.
     pub gzip_min: u64,
+    /// What of `Accept-Encoding` selects copies and goes on.
+    pub accept_encoding: AcceptedCodings,
     /// What came coded is decoded at the edge for clients that do not accept its coding.
     pub decode: bool,
     /// Changed on the way to the origin.
@@ -48,6 +60,7 @@ impl Default for Policy {
             compress_types: CompressTypes::default(),
             no_vary_search: true,
             gzip_min: 1024,
+            accept_encoding: AcceptedCodings::default(),
             decode: false,
             request_headers: FieldEdits::default(),
             response_headers: FieldEdits::default(),

@@ -379,6 +379,84 @@ fn a_rule_says_which_codings_there_are_and_which_types_get_them() {
     }
 }
 
+/// Negotiates for itself, among all codings, and says so.
+fn negotiating() -> Origin {
+    Origin::start(|request, reply| {
+        let accept = request.field("accept-encoding").unwrap_or_default();
+        let coding = CODINGS.into_iter().find(|coding| accept.contains(coding));
+        let mut fields = HTML.to_vec();
+        fields.push(("vary", "accept-encoding"));
+        fields.extend(coding.map(|coding| ("content-encoding", coding)));
+        let body = coding.map_or_else(|| words(5000), |coding| encoded(coding, &words(5000)));
+        reply.answer(200, &fields, &body)
+    })
+}
+
+#[test]
+fn an_origin_is_asked_for_one_coding_or_none_where_a_rule_says_so() {
+    use seawall_http_cache::ContentCoding::Gzip;
+    use seawall_service_model::AcceptedCodings;
+    // (what clients accept, what each is answered with)
+    const CLIENTS: [(Option<&str>, Option<&str>); 8] = [
+        (Some("gzip, deflate, br, zstd"), Some("br")),
+        (Some("br, gzip"), Some("br")),
+        (Some("zstd;q=0.9, br"), Some("br")),
+        (Some("gzip, deflate"), Some("gzip")),
+        (Some("gzip;q=0.7, deflate"), Some("gzip")),
+        (Some("deflate"), None),
+        (Some("identity"), None),
+        (None, None),
+    ];
+    let ask = |cluster: &Cluster, accept: Option<&str>| {
+        let fields: Vec<_> = accept.map(|a| ("accept-encoding", a)).into_iter().collect();
+        get(cluster.edge(0), "/", &fields)
+    };
+    let asked = |origin: &Origin| {
+        let field = |r: &seawall_tests::Request| r.field("accept-encoding").map(str::to_owned);
+        origin.seen().iter().map(field).collect::<Vec<_>>()
+    };
+    let origin = negotiating();
+    let cluster = with_policy(&origin, |policy| {
+        policy.accept_encoding = AcceptedCodings::Normalised;
+    });
+    for round in 0..2 {
+        for (accept, coding) in CLIENTS {
+            let answer = ask(&cluster, accept);
+            assert_eq!(answer.field("content-encoding"), coding, "{accept:?}");
+            assert!(decoded(&answer) == words(5000), "{accept:?}");
+            assert!(round == 0 || answer.is_hit(), "{accept:?}");
+        }
+    }
+    let forms = ["br", "gzip", "identity"].map(|form| Some(form.to_owned()));
+    assert_eq!(asked(&origin), forms);
+    // who takes none of that is asked for as it asked
+    ask(&cluster, Some("deflate, identity;q=0"));
+    let last = Some("deflate, identity;q=0".to_owned());
+    assert_eq!(asked(&origin).pop(), Some(last));
+
+    // gzip or nothing; what the edge makes of it goes by what the client said
+    let origin = negotiating();
+    let cluster = with_policy(&origin, |policy| {
+        policy.accept_encoding = AcceptedCodings::Normalised;
+        policy.codings = vec![Gzip];
+    });
+    for accept in ["gzip", "br, gzip;q=0.1", "br", "zstd"] {
+        ask(&cluster, Some(accept));
+    }
+    assert_eq!(
+        asked(&origin),
+        ["gzip", "identity"].map(|form| Some(form.to_owned()))
+    );
+
+    let origin = negotiating();
+    let cluster = Cluster::of(&origin);
+    for accept in ["gzip, deflate", "gzip"] {
+        ask(&cluster, Some(accept));
+    }
+    let as_asked = ["gzip, deflate", "gzip"].map(|form| Some(form.to_owned()));
+    assert_eq!(asked(&origin), as_asked);
+}
+
 /// `body` in `coding`.
 fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
     match coding {

@@ -54,7 +54,8 @@ fn wanted(
     if proxy.tier().kind() != TierKind::Edge || asked.directives.no_transform {
         return None;
     }
-    let accept = || AcceptEncoding::of(&*asked.fields);
+    let read = || AcceptEncoding::of(&*asked.fields);
+    let accept = || asked.accepts.unwrap_or_else(read);
     let wanted = coder::wanted(coding, asked.policy(), accept)?;
     (!proxy.undecodable().contains(generation)).then_some(wanted)
 }

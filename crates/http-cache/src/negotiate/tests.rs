@@ -170,3 +170,33 @@ fn a_coding_is_known_by_the_name_that_it_is_told_by() {
         assert_eq!(ContentCoding::of_token(other.as_bytes()), None, "{other}");
     }
 }
+
+#[test]
+fn what_clients_say_comes_to_one_form_for_each_coding_and_one_for_none() {
+    // RFC 9110 §12.5.3
+    for (id, lines, offered, expect) in [
+        ("browser", &["gzip, deflate, br, zstd"][..], ALL, Some("br")),
+        ("an older one", &["gzip, deflate"], ALL, Some("gzip")),
+        ("weights", &["br;q=0.5, gzip;q=0.8"], ALL, Some("gzip")),
+        ("lines", &["deflate", "zstd"], ALL, Some("zstd")),
+        ("spelling", &["X-GZIP"], ALL, Some("gzip")),
+        ("anything", &["*"], ALL, Some("br")),
+        ("gzip or nothing", &["gzip, br"], &[Gzip], Some("gzip")),
+        ("gzip or nothing", &["br"], &[Gzip], Some("identity")),
+        ("nothing is offered", &["gzip"], &[], Some("identity")),
+        ("unknown alone", &["deflate"], ALL, Some("identity")),
+        (
+            "identity is liked better",
+            &["identity, gzip;q=0.5"],
+            ALL,
+            Some("identity"),
+        ),
+        ("empty", &[""], ALL, Some("identity")),
+        ("absent", &[], ALL, Some("identity")),
+        ("refuses plain", &["identity;q=0, br"], ALL, Some("br")),
+        ("takes nothing of it", &["identity;q=0, deflate"], ALL, None),
+        ("takes nothing of it", &["deflate, *;q=0"], ALL, None),
+    ] {
+        assert_eq!(of(lines).normal_form(offered), expect, "{id}: {lines:?}");
+    }
+}
