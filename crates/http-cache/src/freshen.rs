@@ -113,7 +113,7 @@ pub fn refusal_fields(stored: &HeaderMap) -> HeaderMap {
 /// Merges the fields of a 304 (or of a HEAD's 200) into the stored ones (RFC 9111 §3.2).
 ///
 /// Each field of the update replaces all stored ones of its name, except those of the connection, `Content-Length`,
-/// `Content-Range`, and `Content-Encoding` where the copy's `form` depends on it. `Set-Cookie` is replaced only where
+/// `Content-Range`, and `Content-Encoding` where the copy's `form` depends on it. A weak `ETag` stays weak. `Set-Cookie` is replaced only where
 /// the copy already has one: otherwise a validation would put one client's cookie into a copy. `Age` and `Date` become
 /// the update's, or absent. Judge the result with [`crate::storable`] for its new freshness, then store
 /// [`crate::stored_fields`] of it.
@@ -127,6 +127,8 @@ pub fn freshen(stored: &mut HeaderMap, update: &HeaderMap, form: Form) {
             header::CONTENT_LENGTH | header::CONTENT_RANGE => true,
             header::CONTENT_ENCODING => form == Form::CodedHere,
             header::SET_COOKIE => !stored.contains_key(name),
+            // the stored bytes came under the weak one, and are not known to be those that have the strong one
+            header::ETAG => is_weak(stored) && !is_weak(&update),
             _ => false,
         };
         if stays {
@@ -184,6 +186,11 @@ pub fn validation_fields(stored: &HeaderMap, request: &mut HeaderMap) -> bool {
         }
     }
     any
+}
+
+fn is_weak(fields: &HeaderMap) -> bool {
+    let tag = fields.get(header::ETAG);
+    tag.is_some_and(|tag| trim(tag.as_bytes()).starts_with(b"W/"))
 }
 
 fn is_of_the_bytes(name: &HeaderName) -> bool {

@@ -296,3 +296,29 @@ fn a_304_that_changes_vary_files_the_copy_under_its_new_fields() {
         assert_eq!(origin.count("/"), 4);
     }
 }
+
+#[test]
+fn a_304_with_the_strong_form_of_a_weak_tag_validates_and_leaves_it_weak() {
+    // RFC 9110 §8.8.1
+    let origin = Origin::start(|request, reply| {
+        let control = ("cache-control", "no-cache");
+        match request.field("if-none-match") {
+            Some(tag) => {
+                assert_eq!(tag, "W/\"v1\"");
+                reply.answer(304, &[("etag", "\"v1\""), control], b"")
+            }
+            None => reply.answer(200, &[("etag", "W/\"v1\""), control], b"whole"),
+        }
+    });
+    let cluster = Cluster::of(&origin);
+    for _ in 0..3 {
+        let answer = get(cluster.edge(0), "/", &[]);
+        assert_eq!(answer.text(), "whole");
+        assert_eq!(answer.field("etag"), Some("W/\"v1\""));
+    }
+    let validations = origin
+        .seen()
+        .into_iter()
+        .filter(|r| r.field("if-none-match").is_some());
+    assert_eq!(validations.count(), 2);
+}

@@ -116,6 +116,21 @@ fn an_update_replaces_all_but_what_the_stored_bytes_depend_on() {
 }
 
 #[test]
+fn a_weak_tag_is_never_made_strong_by_an_update() {
+    // RFC 9110 §8.8.1: other bytes may have gone under it, as with servers that weaken the tag of what they code as they
+    // send, and not that of a 304
+    for (id, stored, update, expect) in [
+        ("made strong", "W/\"1\"", "\"1\"", "etag: W/\"1\""),
+        ("as it was", "W/\"1\"", "W/\"1\"", "etag: W/\"1\""),
+        ("made weak", "\"1\"", "W/\"1\"", "etag: W/\"1\""),
+        ("strong", "\"1\"", "\"1\"", "etag: \"1\""),
+    ] {
+        check(id, &[("etag", stored)], &[("etag", update)], &[expect]);
+    }
+    check("none before", &[], &[("etag", "\"1\"")], &["etag: \"1\""]);
+}
+
+#[test]
 fn age_and_date_are_those_of_the_update() {
     check(
         "both new",
