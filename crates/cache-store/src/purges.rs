@@ -8,7 +8,8 @@ pub use crate::purges::journal::JournalError;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use seawall_purge::lineage::{Contact, Held, Recovered, serves_stored};
-use seawall_purge::table::RECORDS_MAX;
+use seawall_purge::record::news;
+use seawall_purge::table::{ApplyError, RECORDS_MAX};
 use seawall_purge::{Purge, PurgeSeq, Table};
 use std::path::Path;
 use std::sync::Arc;
@@ -66,17 +67,8 @@ impl Purges {
         let mut journal = self.journal.lock();
         let table = self.table.load_full();
         let last = table.at();
-        let mut next = last.n;
-        for purge in purges {
-            next = next.saturating_add(1);
-            let at = purge.at;
-            if at.epoch != last.epoch || at.n > next {
-                return Err(JournalError::Gap { last, at });
-            }
-            next = at.n.max(last.n);
-        }
-        let new = purges.iter().position(|purge| purge.at.n > last.n);
-        let new = new.map_or(&[][..], |from| &purges[from..]);
+        let new = news(last, purges)
+            .map_err(|ApplyError::Gap { last, at }| JournalError::Gap { last, at })?;
         if new.is_empty() {
             return Ok(last);
         }
