@@ -3,10 +3,10 @@
 use crate::store::{Expect, Store, StoreError};
 use parking_lot::Mutex;
 use seawall_control_protocol::{Ack, Hello};
+use seawall_purge::lineage::{Past, moves_on, must_start_empty};
 use seawall_purge::receipt::{Standing, State, Tally, state};
 use seawall_purge::{Epoch, PurgeSeq};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,11 +157,11 @@ impl Members {
     /// comes with a past that nobody here knows, as one whose removal was forgotten does.
     pub fn must_start_empty(&self, id: &str, held: PurgeSeq) -> bool {
         let members = self.by_id.lock();
-        members
-            .get(id)
-            .map_or(held != PurgeSeq::default(), |member| {
-                member.removed_at.is_some() || member.empties
-            })
+        let past = members.get(id).map(|member| Past {
+            removed: member.removed_at.is_some(),
+            owes_empty: member.empties,
+        });
+        must_start_empty(past, held)
     }
 
     /// A node was received, and its stream is `stream`. Durable when this returns: from then on receipts wait for it.
@@ -258,12 +258,7 @@ impl Members {
                 }
             }
         }
-        let moved = match ack.purged.cmp_within(member.applied) {
-            Some(Ordering::Greater) => true,
-            Some(_) => false,
-            // the node was received into this epoch: it acknowledges no other
-            None => false,
-        };
+        let moved = moves_on(member.applied, ack.purged);
         if moved {
             member.applied = ack.purged;
             member.unkept = true;

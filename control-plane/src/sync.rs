@@ -155,15 +155,10 @@ impl Session {
             reception = Reception::StartEmpty;
         }
         let start_empty = reception != Reception::Continue;
-        let cursor = if start_empty { head.at } else { hello.held.at };
+        let beginning = reception.beginning(hello.held.at, head.at);
         let stream = plane.streams.fetch_add(1, Ordering::Relaxed);
-        // one that starts empty has not done so yet: it has applied nothing, until it acknowledges
         let received = Received {
-            applied: if start_empty {
-                PurgeSeq::new(head.at.epoch, 0)
-            } else {
-                hello.held.at
-            },
+            applied: beginning.applied,
             head: head.at,
             starts_empty: start_empty,
             owes_empty: removed,
@@ -191,7 +186,7 @@ impl Session {
             plane,
             node,
             stream,
-            cursor,
+            cursor: beginning.told,
         })
     }
 

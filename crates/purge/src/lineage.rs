@@ -53,6 +53,61 @@ pub fn receive(held: &Held, removed: bool, log: Log<'_>) -> Reception {
     Reception::Continue
 }
 
+/// Where a node begins that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Beginning {
+    /// What counts as in force on it. Nothing, where it starts empty: it has not done so yet.
+    pub applied: PurgeSeq,
+    /// It is told what comes after this.
+    pub told: PurgeSeq,
+}
+
+impl Reception {
+    /// Where the node begins, that holds `held`; `head` is that of the log, of the new epoch where one began.
+    pub fn beginning(self, held: PurgeSeq, head: PurgeSeq) -> Beginning {
+        match self {
+            Self::Continue => Beginning {
+                applied: held,
+                told: held,
+            },
+            Self::StartEmpty | Self::RolledBack => Beginning {
+                applied: PurgeSeq::new(head.epoch, 0),
+                told: head,
+            },
+        }
+    }
+}
+
+/// What the control plane knows of a node that says hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Past {
+    /// An operator removed it.
+    pub removed: bool,
+    /// It was told to start empty, and has not said yet that it has.
+    pub owes_empty: bool,
+}
+
+/// Whether a node that holds `held` has to start empty, whatever its position: an operator removed it and it has not done
+/// so since; or nothing is known of it (`None`) and it has a past, as one whose removal was forgotten does.
+pub fn must_start_empty(past: Option<Past>, held: PurgeSeq) -> bool {
+    match past {
+        Some(past) => past.removed || past.owes_empty,
+        None => held != PurgeSeq::default(),
+    }
+}
+
+/// Whether an acknowledgement of `acked` changes that `applied` is in force on a node. An older one does not, nor does
+/// one of an epoch that the node was not received into.
+pub fn moves_on(applied: PurgeSeq, acked: PurgeSeq) -> bool {
+    acked.reaches(applied) && acked != applied
+}
+
+/// Whether a node has caught up. `told_all`: everything that there was at its hello was told; `held`: what is in force on
+/// it; `head`: where the log stood at its hello.
+pub fn caught_up(told_all: bool, held: PurgeSeq, head: PurgeSeq) -> bool {
+    told_all && held.reaches(head)
+}
+
 impl Log<'_> {
     /// The term of the record at `n`.
     fn term_of(&self, n: u64) -> Option<u64> {
@@ -148,6 +203,52 @@ mod tests {
         };
         assert_eq!(receive(&held(9, 71), true, log(1)), Reception::StartEmpty);
         assert_eq!(receive(&held(10, 71), true, log(1)), Reception::RolledBack);
+    }
+
+    #[test]
+    fn a_node_that_starts_empty_has_applied_nothing_and_is_told_what_comes_from_now_on() {
+        let (held, head) = (seq(3, 4), seq(3, 9));
+        let goes_on = Reception::Continue.beginning(held, head);
+        assert_eq!((goes_on.applied, goes_on.told), (held, held));
+        for reception in [Reception::StartEmpty, Reception::RolledBack] {
+            let begins = reception.beginning(held, head);
+            assert_eq!((begins.applied, begins.told), (seq(3, 0), head));
+        }
+    }
+
+    #[test]
+    fn a_removed_node_and_a_stranger_with_a_past_start_empty() {
+        let past = |removed, owes_empty| {
+            Some(Past {
+                removed,
+                owes_empty,
+            })
+        };
+        let rows = [
+            (past(false, false), seq(3, 4), false),
+            (past(true, false), seq(3, 4), true),
+            (past(false, true), seq(3, 4), true),
+            (None, seq(3, 4), true),
+            (None, PurgeSeq::default(), false),
+        ];
+        for (past, held, expected) in rows {
+            assert_eq!(must_start_empty(past, held), expected, "{past:?} {held}");
+        }
+    }
+
+    #[test]
+    fn acknowledgements_are_cumulative_and_of_one_epoch() {
+        assert!(moves_on(seq(3, 4), seq(3, 5)));
+        assert!(!moves_on(seq(3, 4), seq(3, 4)) && !moves_on(seq(3, 4), seq(3, 3)));
+        assert!(!moves_on(seq(3, 4), seq(2, 9)));
+    }
+
+    #[test]
+    fn a_node_has_caught_up_when_the_head_told_at_its_hello_is_in_force() {
+        assert!(caught_up(true, seq(3, 9), seq(3, 9)));
+        assert!(!caught_up(false, seq(3, 9), seq(3, 9)));
+        assert!(!caught_up(true, seq(3, 8), seq(3, 9)));
+        assert!(!caught_up(true, seq(2, 9), seq(3, 9)));
     }
 
     #[test]

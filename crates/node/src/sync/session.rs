@@ -8,7 +8,7 @@ use seawall_control_protocol::{
     Question, Welcome, checked, documents, wire,
 };
 use seawall_purge::PurgeSeq;
-use seawall_purge::lineage::{Contact, Held};
+use seawall_purge::lineage::{Contact, Held, caught_up};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -149,9 +149,8 @@ impl Following {
                     answer(&self.follower, question, &up, &mut answering).await?;
                 }
             }
-            if told_all
-                && *self.contact.borrow() != Contact::CaughtUp
-                && self.follower.held().at.reaches(welcome.head)
+            if *self.contact.borrow() != Contact::CaughtUp
+                && caught_up(told_all, self.follower.held().at, welcome.head)
             {
                 self.say(Contact::CaughtUp);
             }
