@@ -4,6 +4,7 @@ mod auth;
 mod events;
 mod explain;
 mod extract;
+mod keys;
 mod nodes;
 pub mod purges;
 mod refused;
@@ -12,6 +13,7 @@ mod time;
 mod tokens;
 
 pub use refused::Refused;
+pub use time::rfc3339;
 
 use crate::plane::Plane;
 use axum::Router;
@@ -72,6 +74,12 @@ fn routes() -> Vec<Route> {
             get(purges::list).post(purges::create),
         ),
         (&["get"], "/v1/purges/{id}", get(purges::show)),
+        (&["get"], "/v1/purges/{id}/receipt", get(purges::receipt)),
+        (
+            &["get", "post"],
+            "/v1/keys",
+            get(keys::list).post(keys::rotate),
+        ),
         (&["get"], "/v1/nodes", get(nodes::list)),
         (&["delete"], "/v1/nodes/{id}", delete(nodes::remove)),
         (&["get"], "/v1/explain", get(explain::explain)),

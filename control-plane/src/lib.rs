@@ -9,6 +9,7 @@
 //! - [`api`]: the admin API; [`sync`]: the nodes' streams
 //! - [`log`], [`record`]: the purge log: one writer, epochs, what was asked
 //! - [`members`]: what each node has acknowledged; every receipt is computed from it
+//! - [`keys`], [`signed`]: receipts that can be kept: what they are signed with, and their form
 //! - [`services`]: versions of services; `shields`: the map of shields; [`tokens`]: operators' tokens
 //! - [`events`], [`questions`]: what happens, told; what nodes are asked
 //! - [`store`]: what an engine that keeps the state must do, and the engines: in memory, and on disk
@@ -16,6 +17,7 @@
 pub mod api;
 pub mod events;
 mod handshakes;
+pub mod keys;
 pub mod log;
 pub mod members;
 pub mod plane;
@@ -25,6 +27,7 @@ mod serve;
 pub mod server;
 pub mod services;
 mod shields;
+pub mod signed;
 pub mod store;
 pub mod sync;
 pub mod tls;

@@ -306,7 +306,7 @@ pub(crate) fn random() -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Item, Kind, pack};
+    use crate::record::{By, Item, Kind, pack};
     use crate::store::MemoryStore;
     use seawall_purge::ScopeId;
 
@@ -316,7 +316,7 @@ mod tests {
             text: tag.into(),
             scopes: vec![ScopeId(1)],
         };
-        pack(vec![item], Some("shop"), false, "ci")
+        pack(vec![item], Some("shop"), false, &By::named("ci"))
     }
 
     async fn append(log: &PurgeLog, tag: &str, key: u128) -> Result<Appended, AppendError> {

@@ -2,10 +2,11 @@
 //! through here.
 
 use crate::events::Events;
+use crate::keys::Keys;
 use crate::log::{AppendError, Appended, PurgeLog};
 use crate::members::{Members, Receipt};
 use crate::questions::{Answers, Questions};
-use crate::record::{Item, Kind, PurgeRecord, pack};
+use crate::record::{By, Item, Kind, PurgeRecord, pack};
 use crate::serve::ended;
 use crate::services::{InForce, Services};
 use crate::shields::Shields;
@@ -34,6 +35,7 @@ pub struct Plane {
     pub members: Members,
     pub services: Services,
     pub tokens: Tokens,
+    pub keys: Keys,
     pub events: Events,
     pub questions: Questions,
     pub metrics: Arc<ControlPlaneMetrics>,
@@ -62,6 +64,7 @@ impl Plane {
             log: PurgeLog::open(store.clone()).await?,
             members: Members::open(store.clone()).await?,
             services: Services::open(store.clone()).await?,
+            keys: Keys::open(store.clone(), unix_ms()).await?,
             tokens: Tokens::open(store).await?,
             events: Events::default(),
             questions: Questions::default(),
@@ -188,7 +191,12 @@ impl Plane {
             text: String::new(),
             scopes: vec![Scope::Service { service: &oldest }.id()],
         };
-        let records = pack(vec![item], Some(&oldest), false, "control plane");
+        let records = pack(
+            vec![item],
+            Some(&oldest),
+            false,
+            &By::named("control plane"),
+        );
         self.purge(&records, random_key()?).await?;
         self.services.forget(&oldest).await?;
         Ok(())

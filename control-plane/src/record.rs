@@ -30,10 +30,37 @@ pub struct PurgeRecord {
     pub scopes: Vec<u64>,
     /// What this record's scopes were made from: each item stands in one record.
     pub named: Named,
-    /// The name of the token that asked for it.
+    /// The name of the token that asked for it, or what stands for one.
     pub by: String,
+    /// The token's id; records of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_token: Option<String>,
+    /// The node by which it came, where it came by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_node: Option<String>,
     /// Records of this purge, from this one to its last.
     pub more: u32,
+}
+
+/// Who asked for a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct By {
+    /// A token's name, or what stands for one.
+    pub name: String,
+    /// The token's id: names may be given twice.
+    pub token: Option<String>,
+    /// The node by which it came, as the node calls itself.
+    pub node: Option<String>,
+}
+
+impl By {
+    /// Who has no token.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Bytes of what is named in one record, so that it fits the store's bound with its scopes.
@@ -73,7 +100,7 @@ impl Kind {
 }
 
 /// Packs items into as few records as the bounds allow.
-pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &str) -> Vec<PurgeRecord> {
+pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &By) -> Vec<PurgeRecord> {
     let fresh = || PurgeRecord {
         soft,
         scopes: Vec::new(),
@@ -81,7 +108,9 @@ pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &str) -> Ve
             service: service.map(str::to_owned),
             ..Named::default()
         },
-        by: by.to_owned(),
+        by: by.name.clone(),
+        by_token: by.token.clone(),
+        by_node: by.node.clone(),
         more: 0,
     };
     let mut records = vec![fresh()];
@@ -190,7 +219,7 @@ mod tests {
     #[test]
     fn a_purge_is_packed_into_records_within_the_bounds_and_none_of_it_is_lost() {
         let items: Vec<Item> = (0..30).map(|i| item(&format!("tag-{i}"), 90)).collect();
-        let records = pack(items, Some("shop"), true, "ci");
+        let records = pack(items, Some("shop"), true, &By::named("ci"));
         assert_eq!(records.len(), 3);
         let mut all = Named::default();
         for (record, more) in records.iter().zip([2, 1, 0]) {
@@ -200,14 +229,20 @@ mod tests {
         assert_eq!(all.tags.len(), 30);
         let long = "x".repeat(20_000);
         assert_eq!(
-            pack(vec![item(&long, 1), item(&long, 1)], None, false, "ci").len(),
+            pack(
+                vec![item(&long, 1), item(&long, 1)],
+                None,
+                false,
+                &By::named("ci")
+            )
+            .len(),
             2
         );
     }
 
     #[test]
     fn a_record_reads_as_it_was_written_and_a_damaged_one_says_which() {
-        let written = pack(vec![item("a", 3)], None, false, "ci").remove(0);
+        let written = pack(vec![item("a", 3)], None, false, &By::named("ci")).remove(0);
         let mut record = Record {
             at: PurgeSeq::new(Epoch(1), 2),
             term: crate::store::Term(3),
@@ -218,5 +253,26 @@ mod tests {
         record.body = b"{}".as_slice().into();
         let error = PurgeRecord::decode(&record).unwrap_err().to_string();
         assert!(error.contains("1.2"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_reads_without_token_and_node() {
+        let body = br#"{"soft":true,"scopes":[3],"named":{"tags":["a"]},"by":"ci","more":0}"#;
+        let record = Record {
+            at: PurgeSeq::new(Epoch(1), 2),
+            term: crate::store::Term(3),
+            appended_ms: 4,
+            body: body.as_slice().into(),
+        };
+        let read = PurgeRecord::decode(&record).unwrap();
+        assert_eq!(
+            (read.by.as_str(), read.by_token, read.by_node),
+            ("ci", None, None)
+        );
+        // and is written as it was where there is neither
+        assert_eq!(
+            &*pack(vec![item("a", 0)], None, false, &By::named("ci"))[0].encode(),
+            br#"{"soft":false,"scopes":[],"named":{"tags":["a"]},"by":"ci","more":0}"#
+        );
     }
 }

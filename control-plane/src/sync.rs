@@ -4,6 +4,7 @@ use crate::api::Refused;
 use crate::api::purges::Requested;
 use crate::members::{JoinError, Received};
 use crate::plane::{Plane, unix_ms};
+use crate::record::By;
 use crate::serve::ended;
 use crate::store::StoreError;
 use seawall_control_protocol::documents::parts;
@@ -29,6 +30,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(6);
 /// Messages on their way to one node. Full: the node is slow, and its cursor waits.
 const DOWN_QUEUE: usize = 4;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Characters of a node's id that are kept with a purge that came by it.
+const NODE_CHARS_MAX: usize = 128;
 /// The field of the fleet's secret.
 const SECRET: &str = "seawall-fleet";
 
@@ -100,18 +103,22 @@ impl NodeControl for NodeService {
             body,
             token,
             of_change,
+            node_id,
         } = request.into_inner();
         // a node of the fleet, which `admit` has proved, answers for what it asks without a token
         let by = if of_change {
-            Ok("a change that an edge passed on".to_owned())
+            Ok(By::named("a change that an edge passed on"))
         } else if token.is_empty() {
-            Ok("a network that an edge allows".to_owned())
+            Ok(By::named("a network that an edge allows"))
         } else {
             Refused::unless_may_purge(&self.plane, &token)
         };
+        // for people: what proves that it is of the fleet is the link
+        let node = (!node_id.is_empty()).then(|| node_id.chars().take(NODE_CHARS_MAX).collect());
+        let by = by.map(|by| By { node, ..by });
         let done = match by {
             Ok(by) => match Requested::parse(&body, &self.plane) {
-                Ok(requested) => requested.carry_out(&self.plane, &by, None, false).await,
+                Ok(requested) => requested.carry_out(&self.plane, by, None, false).await,
                 Err(refused) => Err(refused),
             },
             Err(refused) => Err(refused),

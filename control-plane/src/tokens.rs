@@ -1,5 +1,6 @@
 //! Operators' tokens: random, shown once, stored as digests.
 
+use crate::record::By;
 use crate::services::{decode, encode};
 use crate::store::{Expect, Store, StoreError};
 use parking_lot::RwLock;
@@ -76,6 +77,17 @@ pub struct Caller {
     pub token_id: String,
     pub name: String,
     pub role: Role,
+}
+
+impl Caller {
+    /// As what it changes tells it.
+    pub fn by(&self) -> By {
+        By {
+            name: self.name.clone(),
+            token: Some(self.token_id.clone()),
+            node: None,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

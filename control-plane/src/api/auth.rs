@@ -2,6 +2,7 @@
 
 use super::{Api, Refused};
 use crate::plane::Plane;
+use crate::record::By;
 use crate::tokens::{Caller, Role};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,9 +16,9 @@ pub(crate) struct Purges(pub(crate) Caller);
 pub(crate) struct Administers(pub(crate) Caller);
 
 impl Refused {
-    /// The name of the token's owner, if it may purge.
-    pub(crate) fn unless_may_purge(plane: &Plane, token: &str) -> Result<String, Self> {
-        admit(plane, Some(token), Role::Purge).map(|caller| caller.name)
+    /// The token's owner, if it may purge.
+    pub(crate) fn unless_may_purge(plane: &Plane, token: &str) -> Result<By, Self> {
+        admit(plane, Some(token), Role::Purge).map(|caller| caller.by())
     }
 }
 

@@ -11,11 +11,12 @@ use super::time::rfc3339;
 use super::{Api, Refused};
 use crate::members::{Members, Receipt};
 use crate::plane::{Plane, random_key};
-use crate::record::{Item, Kind, Named, PurgeRecord, pack};
+use crate::record::{By, Item, Kind, Named, PurgeRecord, pack};
+use crate::signed::FORM;
 use crate::store::{APPEND_RECORDS_MAX, Appended, IdempotencyKey, Record, StoreError};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seawall_control_protocol::Told;
 use seawall_purge::receipt::State as Stands;
@@ -216,7 +217,7 @@ impl Requested {
     pub async fn carry_out(
         self,
         plane: &Arc<Plane>,
-        by: &str,
+        by: By,
         key: Option<&str>,
         all: bool,
     ) -> Result<(StatusCode, Value), Refused> {
@@ -225,17 +226,17 @@ impl Requested {
             return self.estimate(plane).await;
         }
         let key = match key {
-            Some(key) => IdempotencyKey(xxh3_128(format!("{by}\0{key}").as_bytes())),
+            Some(key) => IdempotencyKey(xxh3_128(format!("{}\0{key}", by.name).as_bytes())),
             None => random_key()?,
         };
         let (soft, wait) = (self.soft, self.wait);
-        let records = pack(self.items, self.service.as_deref(), soft, by);
+        let records = pack(self.items, self.service.as_deref(), soft, &by);
         if let Some(beyond) = records.get(APPEND_RECORDS_MAX) {
             let reason = "the purge names more than one can carry: split it";
             return Err(Refused::field(beyond.named.first(), reason));
         }
         let append = {
-            let (plane, by, records) = (plane.clone(), by.to_owned(), records.clone());
+            let (plane, by, records) = (plane.clone(), by.name.clone(), records.clone());
             async move {
                 let appended = plane.purge(&records, key).await?;
                 let id = PurgeId(Appended {
@@ -262,7 +263,7 @@ impl Requested {
             named.service = self.service;
             body["at"] = json!(rfc3339(appended_ms));
             body["soft"] = json!(soft);
-            body["by"] = json!(by);
+            tell_by(&mut body, &by);
             body["named"] = json!(named);
         }
         body["took_ms"] = json!(started.elapsed().as_millis() as u64);
@@ -390,7 +391,7 @@ pub(super) async fn create(
         },
     };
     let requested = Requested::parse(&body, &api.plane)?;
-    let done = requested.carry_out(&api.plane, &caller.name, key, tells_all(&query));
+    let done = requested.carry_out(&api.plane, caller.by(), key, tells_all(&query));
     let (status, body) = done.await?;
     Ok((status, Json(body)).into_response())
 }
@@ -401,6 +402,38 @@ pub(super) async fn show(
     Id(id): Id,
     query: Parameters,
 ) -> Result<Response, Refused> {
+    let (id, records) = find(&api.plane, &id).await?;
+    Ok(Json(shown(&api.plane, id, &records, tells_all(&query))?).into_response())
+}
+
+/// The receipt as it stands now, signed.
+pub(super) async fn receipt(
+    _: Reads,
+    State(api): State<Api>,
+    Id(id): Id,
+) -> Result<Response, Refused> {
+    let (id, records) = find(&api.plane, &id).await?;
+    let plane = &api.plane;
+    let signed = plane.keys.sign(|now_ms| {
+        let mut body = shown(plane, id, &records, true)?;
+        let Appended { first, last } = id.0;
+        body["form"] = json!(FORM);
+        // as in the id: no number of JSON holds 64 bits everywhere
+        body["epoch"] = json!(format!("{:x}", first.epoch.0));
+        body["first"] = json!(first.n);
+        body["last"] = json!(last.n);
+        body["at_ms"] = json!(records.first().map(|record| record.appended_ms));
+        body["computed"] = json!(rfc3339(now_ms));
+        body["computed_ms"] = json!(now_ms);
+        Ok::<_, StoreError>(body)
+    });
+    let signed = signed.await?;
+    let kind = [(header::CONTENT_TYPE, "application/jose")];
+    Ok((kind, signed + "\n").into_response())
+}
+
+/// The purge of an id, with all of its records.
+async fn find(plane: &Plane, id: &str) -> Result<(PurgeId, Vec<Record>), Refused> {
     let unknown = || {
         let shown: String = id.chars().take(80).collect();
         Refused::new(
@@ -408,8 +441,8 @@ pub(super) async fn show(
             format!("there is no purge {shown}, or the log does not keep it any more"),
         )
     };
-    let parsed = PurgeId::parse(&id).ok_or_else(unknown)?;
-    let records = match read(&api.plane, parsed).await {
+    let parsed = PurgeId::parse(id).ok_or_else(unknown)?;
+    let records = match read(plane, parsed).await {
         Ok(records) => records,
         Err(
             StoreError::OtherEpoch { .. } | StoreError::Beyond { .. } | StoreError::Trimmed { .. },
@@ -422,7 +455,7 @@ pub(super) async fn show(
     };
     // a part of a purge, or of two, is none
     whole(&records).ok_or_else(unknown)?;
-    Ok(Json(shown(&api.plane, parsed, &records, tells_all(&query))?).into_response())
+    Ok((parsed, records))
 }
 
 async fn read(plane: &Plane, id: PurgeId) -> Result<Vec<Record>, StoreError> {
@@ -439,27 +472,58 @@ async fn read(plane: &Plane, id: PurgeId) -> Result<Vec<Record>, StoreError> {
     }
 }
 
+/// What a purge is, read from all of its records.
+struct Asked {
+    named: Named,
+    soft: bool,
+    by: By,
+    appended_ms: u64,
+}
+
+impl Asked {
+    fn of(records: &[Record]) -> Result<Self, StoreError> {
+        let mut asked: Option<Self> = None;
+        for record in records {
+            let decoded = PurgeRecord::decode(record)?;
+            match &mut asked {
+                Some(asked) => asked.named.extend(decoded.named),
+                None => {
+                    asked = Some(Self {
+                        named: decoded.named,
+                        soft: decoded.soft,
+                        by: By {
+                            name: decoded.by,
+                            token: decoded.by_token,
+                            node: decoded.by_node,
+                        },
+                        appended_ms: record.appended_ms,
+                    });
+                }
+            }
+        }
+        asked.ok_or(StoreError::Empty)
+    }
+}
+
+fn tell_by(body: &mut Value, by: &By) {
+    body["by"] = json!(by.name);
+    if let Some(token) = &by.token {
+        body["by_token"] = json!(token);
+    }
+    if let Some(node) = &by.node {
+        body["by_node"] = json!(node);
+    }
+}
+
 /// A purge with what it names.
 fn shown(plane: &Plane, id: PurgeId, records: &[Record], all: bool) -> Result<Value, StoreError> {
-    let mut named: Option<Named> = None;
-    let mut soft = false;
-    let mut by = String::new();
-    for record in records {
-        let decoded = PurgeRecord::decode(record)?;
-        (soft, by) = (decoded.soft, decoded.by);
-        match &mut named {
-            Some(named) => named.extend(decoded.named),
-            None => named = Some(decoded.named),
-        }
-    }
-    let appended_ms = records.first().map_or(0, |record| record.appended_ms);
-    let last = id.0.last;
-    let receipts = plane.members.receipts(last, appended_ms);
+    let asked = Asked::of(records)?;
+    let receipts = plane.members.receipts(id.0.last, asked.appended_ms);
     let (mut body, _) = summary(&id.to_string(), receipts, all);
-    body["at"] = json!(rfc3339(appended_ms));
-    body["soft"] = json!(soft);
-    body["by"] = json!(by);
-    body["named"] = json!(named.unwrap_or_default());
+    body["at"] = json!(rfc3339(asked.appended_ms));
+    body["soft"] = json!(asked.soft);
+    tell_by(&mut body, &asked.by);
+    body["named"] = json!(asked.named);
     Ok(body)
 }
 

@@ -1,5 +1,6 @@
 //! How the API says no: a status, one line, and what it is about.
 
+use crate::keys::KeyError;
 use crate::log::AppendError;
 use crate::services::ChangeError;
 use crate::store::StoreError;
@@ -125,6 +126,15 @@ impl From<ChangeError> for Refused {
             }
             ChangeError::OtherId { .. } => Self::field("service.id", reason),
             ChangeError::TooMany => Self::new(StatusCode::CONFLICT, reason),
+        }
+    }
+}
+
+impl From<KeyError> for Refused {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            KeyError::TooMany => Self::new(StatusCode::CONFLICT, error.to_string()),
         }
     }
 }

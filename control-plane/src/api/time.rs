@@ -1,7 +1,7 @@
 //! Times as the API tells them.
 
 /// A time in UTC with milliseconds (RFC 3339).
-pub(crate) fn rfc3339(unix_ms: u64) -> String {
+pub fn rfc3339(unix_ms: u64) -> String {
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     // days since the epoch as a date of the Gregorian calendar, whose years begin in March here
     let shifted = days as i64 + 719_468;

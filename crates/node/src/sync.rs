@@ -107,6 +107,7 @@ pub struct SyncClient {
     contact: watch::Receiver<Contact>,
     channel: watch::Receiver<Channel>,
     secret: Option<String>,
+    node_id: String,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -127,7 +128,7 @@ impl SyncClient {
             endpoint.connect_lazy()
         };
         let (channel, channel_seen) = watch::channel(channel);
-        let secret = spec.link.secret.clone();
+        let (secret, node_id) = (spec.link.secret.clone(), spec.node_id.clone());
         let following = Following {
             spec,
             follower,
@@ -144,6 +145,7 @@ impl SyncClient {
             contact,
             channel: channel_seen,
             secret,
+            node_id,
             stop,
             thread: Some(thread),
         })
@@ -177,6 +179,7 @@ impl SyncClient {
         Purger {
             channel: self.channel.clone(),
             secret: self.secret.clone(),
+            node_id: self.node_id.clone(),
         }
     }
 }
@@ -195,6 +198,7 @@ impl Drop for SyncClient {
 pub struct Purger {
     channel: watch::Receiver<Channel>,
     secret: Option<String>,
+    node_id: String,
 }
 
 impl Purger {
@@ -210,6 +214,7 @@ impl Purger {
             body,
             token: token.to_owned(),
             of_change: false,
+            node_id: self.node_id.clone(),
         };
         self.ask(request, timeout).await
     }
@@ -224,6 +229,7 @@ impl Purger {
             body,
             token: String::new(),
             of_change: true,
+            node_id: self.node_id.clone(),
         };
         self.ask(request, timeout).await
     }

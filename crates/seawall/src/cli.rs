@@ -63,7 +63,7 @@ pub enum Command {
     ControlPlane(ControlPlaneArgs),
     /// Purge what is cached, on every node, and see where it is in force.
     #[command(
-        after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge list\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
+        after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge show ID --signed > receipt.jws\n  seawall purge verify receipt.jws --key keys.json\n  seawall purge list\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
     )]
     Purge {
         #[command(flatten)]
@@ -106,6 +106,16 @@ pub enum Command {
         admin: AdminArgs,
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// The keys that receipts are signed with.
+    #[command(
+        after_help = "Examples:\n  seawall key list --json > keys.json\n  seawall key rotate\n\nThe public keys are a JSON Web Key Set; `seawall purge verify FILE --key keys.json` needs no control plane."
+    )]
+    Key {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: KeyCommand,
     },
     /// Judge node and service files: every fault at once, with file, line and setting. Nothing is started.
     #[command(after_help = "Example:\n  seawall check config/examples/*.toml")]
@@ -218,12 +228,28 @@ pub struct PurgeArgs {
     /// How long to wait for all nodes. Without it: for the connected ones, at most 5s.
     #[arg(long, value_name = "TIME", value_parser = parse_wait)]
     pub wait: Option<Duration>,
+    /// Write the signed receipt to this file as well; one that is there is replaced.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub receipt: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum PurgeCommand {
     /// One purge as it stands now.
-    Show { id: String },
+    Show {
+        id: String,
+        /// The receipt, signed by the control plane, to be kept.
+        #[arg(long)]
+        signed: bool,
+    },
+    /// Whether a receipt that was kept is one of the control plane's, and what it says. Exit code 3: it is, and the purge
+    /// was not in force everywhere.
+    Verify {
+        file: PathBuf,
+        /// Public keys, as `seawall key list --json` prints them; without them the control plane is asked.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// The last purges, newest first.
     List {
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -235,6 +261,7 @@ impl PurgeCommand {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Show { .. } => "show",
+            Self::Verify { .. } => "verify",
             Self::List { .. } => "list",
         }
     }
@@ -280,6 +307,14 @@ pub enum NodeCommand {
     List,
     /// Remove a member that is gone for good: no receipt waits for it any more.
     Remove { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// The public keys: the one that signs, and those before it.
+    List,
+    /// Have a new key sign from now on; receipts of earlier ones stay valid.
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,15 +3,20 @@
 mod client;
 mod explain;
 mod find;
+mod key;
 mod node;
 mod purge;
 mod service;
 mod table;
 mod token;
+mod verify;
 
 pub use find::remember;
 
-use crate::cli::{AdminArgs, ExplainArgs, NodeCommand, PurgeArgs, ServiceCommand, TokenCommand};
+use crate::cli::{
+    AdminArgs, ExplainArgs, KeyCommand, NodeCommand, PurgeArgs, PurgeCommand, ServiceCommand,
+    TokenCommand,
+};
 use anyhow::Result;
 use client::Client;
 use std::process::ExitCode;
@@ -37,7 +42,15 @@ impl Output {
 }
 
 pub(crate) fn purge(admin: &AdminArgs, args: &PurgeArgs, output: &Output) -> Result<ExitCode> {
+    // with keys at hand, no control plane is looked for
+    if let Some(PurgeCommand::Verify { file, key }) = &args.command {
+        return verify::run(admin, file, key.as_deref(), output);
+    }
     purge::run(&Client::new(admin)?, args, output)
+}
+
+pub(crate) fn key(admin: &AdminArgs, command: &KeyCommand, output: &Output) -> Result<ExitCode> {
+    key::run(&Client::new(admin)?, command, output)
 }
 
 pub(crate) fn explain(admin: &AdminArgs, args: &ExplainArgs, output: &Output) -> Result<ExitCode> {

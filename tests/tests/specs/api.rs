@@ -54,6 +54,7 @@ fn every_refusal_is_json_with_one_line() {
     let rows = [
         ("GET", "/nothing", "", 404),
         ("GET", "/v1/purges/nothing", "", 404),
+        ("GET", "/v1/purges/nothing/receipt", "", 404),
         ("PATCH", "/v1/purges", "", 405),
         ("DELETE", "/v1/nodes/%ff", "", 400),
         ("GET", "/v1/services/%ff", "", 400),
@@ -330,6 +331,8 @@ fn answers_are_as_the_document_describes_them() {
             "/v1/services/{id}/versions",
             "",
         ),
+        ("GET", "/v1/keys", "/v1/keys", ""),
+        ("POST", "/v1/keys", "/v1/keys", ""),
         ("POST", "/v1/tokens", "/v1/tokens", token.as_str()),
         ("GET", "/v1/tokens", "/v1/tokens", ""),
     ];

@@ -30,6 +30,7 @@ mod purging;
 mod purging_fields;
 mod purging_tiers;
 mod races;
+mod receipts;
 mod reloads;
 mod removal;
 mod secure;

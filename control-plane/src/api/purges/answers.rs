@@ -64,7 +64,7 @@ async fn a_status_and_its_body_are_of_one_moment_while_a_node_acknowledges() {
         assert!(turns < TURNS_MAX, "{seen:?}");
         let asked = br#"{"everything": true, "wait_ms": 0}"#;
         let requested = Requested::parse(asked, &plane).unwrap();
-        let done = requested.carry_out(&plane, "ci", None, true);
+        let done = requested.carry_out(&plane, By::named("ci"), None, true);
         let (status, told) = done.await.unwrap();
         let complete = told["complete"].as_bool().unwrap();
         seen[usize::from(complete)] += 1;
@@ -98,7 +98,9 @@ async fn a_purge_of_more_records_than_one_can_have_says_which_list_and_appends_n
         dry_run: false,
         wait: Some(Duration::ZERO),
     };
-    let refused = requested.carry_out(&plane, "ci", None, false).await;
+    let refused = requested
+        .carry_out(&plane, By::named("ci"), None, false)
+        .await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(refused.body()["field"], "urls");
@@ -115,7 +117,7 @@ async fn a_purge_without_a_wait_of_its_own_does_not_wait_for_who_is_away() {
     };
     for (wait, waited) in [("", 0), (r#", "wait_ms": 700"#, 700)] {
         let begun = tokio::time::Instant::now();
-        let done = asked(wait).carry_out(&plane, "ci", None, false);
+        let done = asked(wait).carry_out(&plane, By::named("ci"), None, false);
         let (status, told) = done.await.unwrap();
         assert_eq!(
             (status, &told["pending"]),

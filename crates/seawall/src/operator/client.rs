@@ -28,6 +28,8 @@ pub(super) struct Client {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+    /// The same as it came, where it is no JSON.
+    pub(super) text: String,
 }
 
 /// What a request carries besides.
@@ -109,15 +111,18 @@ impl Client {
         let body = body
             .map_err(|error| anyhow!("the answer was cut: {error}"))?
             .to_bytes();
-        let body = if body.is_empty() {
-            Value::Null
-        } else {
-            // what is no JSON is not the API's: a status tells enough
-            serde_json::from_slice(&body).unwrap_or(Value::Null)
+        // what is neither JSON nor asked for as text is not the API's: a status tells enough
+        let (body, text) = match serde_json::from_slice(&body) {
+            Ok(body) => (body, String::new()),
+            Err(_) => (
+                Value::Null,
+                String::from_utf8(body.into()).unwrap_or_default(),
+            ),
         };
         Ok(Answer {
             status: parts.status,
             body,
+            text,
         })
     }
 }

@@ -4,14 +4,23 @@ use super::client::{Carrying, Client, segment};
 use super::table::{bytes, table};
 use super::{INCOMPLETE, Output};
 use crate::cli::{PurgeArgs, PurgeCommand};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use http::Method;
+use seawall_control_plane::signed::payload;
 use serde_json::{Value, json};
+use std::fs;
 use std::process::ExitCode;
 
 pub(super) fn run(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode> {
     match &args.command {
-        Some(PurgeCommand::Show { id }) => {
+        Some(PurgeCommand::Show { id, signed: true }) => {
+            let (text, code) = signed(client, id)?;
+            output.tell(&json!({ "signed": text }), || format!("{text}\n"));
+            Ok(code)
+        }
+        // told before a control plane was looked for
+        Some(PurgeCommand::Verify { .. }) => Ok(ExitCode::SUCCESS),
+        Some(PurgeCommand::Show { id, signed: false }) => {
             let path = format!("/v1/purges/{}?receipts=all", segment(id));
             let body = client.get(&path)?.body;
             output.tell(&body, || receipt(&body) + &named(&body));
@@ -60,8 +69,25 @@ fn purge(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode>
         output.tell(&answer, || estimate(&answer));
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(file) = &args.receipt {
+        // the purge is in the log, whatever becomes of the file
+        output.tell(&answer, || receipt(&answer));
+        let (text, _) = signed(client, text(&answer, "id"))?;
+        fs::write(file, text + "\n")
+            .with_context(|| format!("the receipt cannot be written to {}", file.display()))?;
+        return Ok(code(&answer));
+    }
     output.tell(&answer, || receipt(&answer));
     Ok(code(&answer))
+}
+
+/// A purge's signed receipt as it stands now, and the exit code that it stands for.
+fn signed(client: &Client, id: &str) -> Result<(String, ExitCode)> {
+    let path = format!("/v1/purges/{}/receipt", segment(id));
+    let text = client.get(&path)?.text;
+    let text = text.trim().to_owned();
+    let payload = payload(&text).context("what the control plane answers is no receipt")?;
+    Ok((text, code(&payload)))
 }
 
 fn code(body: &Value) -> ExitCode {
@@ -92,7 +118,7 @@ fn count(nodes: u64) -> String {
 }
 
 /// A receipt as a table: what happened on each node, and after how long.
-fn receipt(body: &Value) -> String {
+pub(super) fn receipt(body: &Value) -> String {
     let (members, removed) = members(body);
     let done = match (body["complete"] == json!(true), members) {
         (true, 0) => "complete: the fleet has no nodes".to_owned(),
@@ -128,14 +154,16 @@ fn receipt(body: &Value) -> String {
     told
 }
 
-fn named(body: &Value) -> String {
+pub(super) fn named(body: &Value) -> String {
     let strength = if body["soft"] == json!(true) {
         "soft"
     } else {
         "hard"
     };
+    let node = body["by_node"].as_str();
+    let node = node.map_or(String::new(), |node| format!(", by way of {node}"));
     let mut told = format!(
-        "{strength}, at {}, by {}\n",
+        "{strength}, at {}, by {}{node}\n",
         text(body, "at"),
         text(body, "by")
     );

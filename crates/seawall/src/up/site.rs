@@ -4,6 +4,7 @@ use crate::cli::UpArgs;
 use anyhow::{Context, Result, anyhow, bail};
 use seawall_control_plane::api::Refused;
 use seawall_control_plane::api::purges::Requested;
+use seawall_control_plane::record::By;
 use seawall_control_plane::services::{ChangeError, Condition};
 use seawall_control_plane::{ControlPlane, Plane};
 use serde_json::json;
@@ -81,7 +82,7 @@ async fn purge_copies(plane: &Arc<Plane>, in_force: bool) -> Result<()> {
         |refused: Refused| anyhow!("its copies cannot be purged: {}", refused.body()["error"]);
     let requested = Requested::parse(body.as_bytes(), plane).map_err(refused)?;
     requested
-        .carry_out(plane, BY, None, false)
+        .carry_out(plane, By::named(BY), None, false)
         .await
         .map_err(refused)?;
     Ok(())

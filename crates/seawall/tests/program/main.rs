@@ -7,6 +7,7 @@ mod explain;
 mod fleet;
 mod limits;
 mod purging;
+mod receipts;
 mod reloads;
 mod restarts;
 mod running;
