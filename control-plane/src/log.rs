@@ -2,7 +2,7 @@
 
 use crate::record::PurgeRecord;
 use crate::store::{
-    APPEND_RECORDS_MAX, Expect, Head, IdempotencyKey, Record, Store, StoreError, Term,
+    APPEND_RECORDS_MAX, Entry, Expect, Head, IdempotencyKey, Record, Store, StoreError, Term,
 };
 use parking_lot::Mutex;
 use seawall_purge::lineage::{Held, Log, Reception, TermStart, receive};
@@ -188,16 +188,13 @@ impl PurgeLog {
         key: IdempotencyKey,
         now_ms: u64,
     ) -> Result<Appended, AppendError> {
-        let bodies: Vec<Arc<[u8]>> = records.iter().map(PurgeRecord::encode).collect();
+        let entries: Vec<Entry> = records.iter().map(PurgeRecord::entry).collect();
         let _lineage = self.lineage.read().await;
         let head = self.store.head().await?.at;
-        let given = self
-            .store
-            .append(self.term, now_ms, bodies.clone(), key)
-            .await?;
+        let given = self.store.append(self.term, now_ms, entries, key).await?;
         let before = PurgeSeq::new(given.first.epoch, given.first.n - 1);
         let count = (given.last.n - given.first.n + 1) as usize;
-        if count != bodies.len() {
+        if count != records.len() {
             return Err(AppendError::OtherPurge);
         }
         let written = self.store.read(before, count).await?;
@@ -243,6 +240,16 @@ impl PurgeLog {
     /// At most `max` records after a position.
     pub async fn read(&self, after: PurgeSeq, max: usize) -> Result<Vec<Record>, StoreError> {
         self.store.read(after, max.min(APPEND_RECORDS_MAX)).await
+    }
+
+    /// The last purges before a position that name one of these scopes, latest first, at most `max` of them.
+    pub async fn find(
+        &self,
+        scopes: Vec<u64>,
+        before: PurgeSeq,
+        max: usize,
+    ) -> Result<Vec<crate::store::Appended>, StoreError> {
+        self.store.find(scopes, before, max).await
     }
 
     /// At most `max` purges after a position, as nodes are told them; read once for all nodes that are up to date.

@@ -1,6 +1,6 @@
 //! A purge as it is kept in the log: what was asked, and the ids that nodes compare.
 
-use crate::store::{Record, StoreError};
+use crate::store::{Entry, Record, StoreError};
 use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{Purge, ScopeId, Strength};
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,21 @@ pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &By) -> Vec
     records
 }
 
+/// What a record is found by: its scopes, which begin what stands behind them. None where it cannot be read.
+pub(crate) fn names_of(body: &[u8]) -> Vec<u64> {
+    let record: Option<PurgeRecord> = serde_json::from_slice(body).ok();
+    record.map_or_else(Vec::new, |record| record.scopes)
+}
+
 impl PurgeRecord {
+    /// As it is appended.
+    pub fn entry(&self) -> Entry {
+        Entry {
+            body: self.encode(),
+            names: self.scopes.clone(),
+        }
+    }
+
     pub fn encode(&self) -> Arc<[u8]> {
         // strings, numbers and switches: this cannot fail
         serde_json::to_vec(self).unwrap_or_default().into()

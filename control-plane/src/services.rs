@@ -494,6 +494,11 @@ impl InForce {
         self.past.rules_of(host)
     }
 
+    /// The services that have, or had, `host`, in its canonical form.
+    pub fn services_of(&self, host: &str) -> Vec<&str> {
+        self.past.services_of(host)
+    }
+
     /// The store's count of changes when these came into force.
     pub fn revision(&self) -> Revision {
         self.revision

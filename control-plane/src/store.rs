@@ -23,6 +23,12 @@ use thiserror::Error;
 pub const APPEND_RECORDS_MAX: usize = 1000;
 /// Bytes of one record of the log: a purge names scopes, it carries no content.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Names that one record is found by.
+pub const NAMES_MAX: usize = seawall_purge::record::SCOPES_MAX;
+/// Appends of one question.
+pub const FOUND_MAX: usize = 1000;
+/// Names that one question asks for: every service there is, and the scopes of one URL.
+pub const ASKED_NAMES_MAX: usize = 16 * 1024;
 /// Bytes of a document's key.
 pub const KEY_BYTES_MAX: usize = 256;
 /// Bytes of a document: one service, or the map of the shields, as whole state.
@@ -75,6 +81,24 @@ pub struct Term(pub u64);
 /// What makes an append that is tried again the same append. Kept as long as the first of its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub u128);
+
+/// A record that is to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub body: Arc<[u8]>,
+    /// What it is found by ([`Store::find`]).
+    pub names: Vec<u64>,
+}
+
+/// One that is found by nothing.
+#[cfg(test)]
+impl From<&[u8]> for Entry {
+    fn from(body: &[u8]) -> Self {
+        let names = Vec::new();
+        let body = body.into();
+        Self { body, names }
+    }
+}
 
 /// One record of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,19 +163,24 @@ pub trait Store: Send + Sync + 'static {
     /// Where the log stands.
     fn head(&self) -> Answer<'_, Head>;
 
-    /// Appends `bodies` at consecutive positions, all or none. The same key again gives the same positions and appends
-    /// nothing. Bounds: [`APPEND_RECORDS_MAX`], [`RECORD_BYTES_MAX`].
+    /// Appends `entries` at consecutive positions, all or none. The same key again gives the same positions and appends
+    /// nothing. Bounds: [`APPEND_RECORDS_MAX`], [`RECORD_BYTES_MAX`], [`NAMES_MAX`].
     fn append(
         &self,
         term: Term,
         appended_ms: u64,
-        bodies: Vec<Arc<[u8]>>,
+        entries: Vec<Entry>,
         key: IdempotencyKey,
     ) -> Answer<'_, Appended>;
 
     /// At most `max` records after a position, in order and without a gap; none where it is the head. A position that
     /// is of another epoch, beyond the head or older than what is kept is an error that says so.
     fn read(&self, after: PurgeSeq, max: usize) -> Answer<'_, Vec<Record>>;
+
+    /// The last appends before a position of which a record has one of these names, latest first, at most `max`; those
+    /// of which not all records are kept are left out. Its cost does not grow with the log. Of another epoch than the
+    /// log's: an error. Bounds: [`ASKED_NAMES_MAX`], [`FOUND_MAX`].
+    fn find(&self, names: Vec<u64>, before: PurgeSeq, max: usize) -> Answer<'_, Vec<Appended>>;
 
     /// Ready once the head is another than `seen`, at once where it is already. Cancel-safe.
     fn moved(&self, seen: PurgeSeq) -> Answer<'_, ()>;
@@ -184,14 +213,21 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Whether an append is within the bounds; every engine asks this first.
-pub(crate) fn check_append(bodies: &[Arc<[u8]>]) -> Result<(), StoreError> {
-    if bodies.is_empty() {
+pub(crate) fn check_append(entries: &[Entry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
         return Err(StoreError::Empty);
     }
-    at_most("number of records", bodies.len(), APPEND_RECORDS_MAX)?;
-    bodies
-        .iter()
-        .try_for_each(|body| at_most("size of a record", body.len(), RECORD_BYTES_MAX))
+    at_most("number of records", entries.len(), APPEND_RECORDS_MAX)?;
+    entries.iter().try_for_each(|entry| {
+        at_most("size of a record", entry.body.len(), RECORD_BYTES_MAX)?;
+        at_most("number of names", entry.names.len(), NAMES_MAX)
+    })
+}
+
+/// Whether a question is within the bounds; every engine asks this first.
+pub(crate) fn check_find(names: &[u64], max: usize) -> Result<(), StoreError> {
+    at_most("number of names", names.len(), ASKED_NAMES_MAX)?;
+    at_most("number of appends", max, FOUND_MAX)
 }
 
 /// Whether a document is within the bounds; every engine asks this first.

@@ -2,8 +2,10 @@
 
 #[cfg(test)]
 mod answers;
+mod history;
 mod reader;
 
+use self::history::Looked;
 use self::reader::{Reader, only_service, wrong};
 use super::auth::{Purges, Reads};
 use super::extract::{Body, Id, Parameters};
@@ -13,7 +15,7 @@ use crate::members::{Members, Receipt};
 use crate::plane::{Plane, random_key};
 use crate::record::{By, Item, Kind, Named, PurgeRecord, pack};
 use crate::signed::FORM;
-use crate::store::{APPEND_RECORDS_MAX, Appended, IdempotencyKey, Record, StoreError};
+use crate::store::{APPEND_RECORDS_MAX, Appended, FOUND_MAX, IdempotencyKey, Record, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -34,8 +36,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Items of one purge.
 const ITEMS_MAX: usize = 10_000;
 const WAIT_MS_MAX: u64 = 60_000;
-const LIST_MAX: u64 = 1000;
-const LIST_DEFAULT: u64 = 50;
+const LIST_MAX: usize = FOUND_MAX;
+const LIST_DEFAULT: usize = 50;
 /// Names of each kind that a list of purges tells; a purge by its id tells all.
 const LISTED_NAMES_MAX: usize = 10;
 const KEY_BYTES_MAX: usize = 255;
@@ -403,7 +405,8 @@ pub(super) async fn show(
     query: Parameters,
 ) -> Result<Response, Refused> {
     let (id, records) = find(&api.plane, &id).await?;
-    Ok(Json(shown(&api.plane, id, &records, tells_all(&query))?).into_response())
+    let asked = Asked::of(&records)?;
+    Ok(Json(shown(&api.plane, id, &asked, tells_all(&query))).into_response())
 }
 
 /// The receipt as it stands now, signed.
@@ -415,7 +418,7 @@ pub(super) async fn receipt(
     let (id, records) = find(&api.plane, &id).await?;
     let plane = &api.plane;
     let signed = plane.keys.sign(|now_ms| {
-        let mut body = shown(plane, id, &records, true)?;
+        let mut body = shown(plane, id, &Asked::of(&records)?, true);
         let Appended { first, last } = id.0;
         body["form"] = json!(FORM);
         // as in the id: no number of JSON holds 64 bits everywhere
@@ -516,31 +519,36 @@ fn tell_by(body: &mut Value, by: &By) {
 }
 
 /// A purge with what it names.
-fn shown(plane: &Plane, id: PurgeId, records: &[Record], all: bool) -> Result<Value, StoreError> {
-    let asked = Asked::of(records)?;
+fn shown(plane: &Plane, id: PurgeId, asked: &Asked, all: bool) -> Value {
     let receipts = plane.members.receipts(id.0.last, asked.appended_ms);
     let (mut body, _) = summary(&id.to_string(), receipts, all);
     body["at"] = json!(rfc3339(asked.appended_ms));
     body["soft"] = json!(asked.soft);
     tell_by(&mut body, &asked.by);
     body["named"] = json!(asked.named);
-    Ok(body)
+    body
 }
 
-/// Newest first where no place to begin is given; after an id: the older ones.
+fn limit(query: &Parameters) -> Result<usize, Refused> {
+    match query.get("limit") {
+        None => Ok(LIST_DEFAULT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIST_MAX).contains(limit))
+            .ok_or_else(|| Refused::field("limit", format!("1 to {LIST_MAX} is wanted here"))),
+    }
+}
+
+/// Newest first where no place to begin is given; after an id: the older ones. All of them, or those that cover what is
+/// asked about.
 pub(super) async fn list(
     _: Reads,
     State(api): State<Api>,
     query: Parameters,
 ) -> Result<Response, Refused> {
-    let limit = match query.get("limit") {
-        None => LIST_DEFAULT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIST_MAX).contains(limit))
-            .ok_or_else(|| Refused::field("limit", format!("1 to {LIST_MAX} is wanted here")))?,
-    };
+    let limit = limit(&query)?;
+    let looked = Looked::parse(&query, &api.plane.services.in_force())?;
     let head = api.plane.log.head().await?;
     let mut end = match query.get("after") {
         None => head.at.n,
@@ -554,14 +562,19 @@ pub(super) async fn list(
             id.0.first.n - 1
         }
     };
+    if let Some(looked) = looked {
+        let before = PurgeSeq::new(head.at.epoch, end + 1);
+        let purges = history::list(&api.plane, &looked, before, &query).await?;
+        return Ok(Json(json!({ "purges": purges })).into_response());
+    }
     let mut purges = Vec::new();
-    while purges.len() < limit as usize && end >= head.first {
+    while purges.len() < limit && end >= head.first {
         // backwards by blocks; a purge of several records lies in one block or is taken in whole
-        let start = end.saturating_sub(LIST_MAX).max(head.first - 1);
+        let start = end.saturating_sub(LIST_MAX as u64).max(head.first - 1);
         let before = PurgeSeq::new(head.at.epoch, start);
         let records = api.plane.log.read(before, (end - start) as usize).await?;
         let mut at = records.len();
-        while at > 0 && purges.len() < limit as usize {
+        while at > 0 && purges.len() < limit {
             // the last record of a purge has none after it
             let mut from = at - 1;
             while from > 0 && PurgeRecord::decode(&records[from - 1])?.more > 0 {
@@ -576,7 +589,7 @@ pub(super) async fn list(
                 first: part[0].at,
                 last: part[part.len() - 1].at,
             });
-            let mut body = shown(&api.plane, id, part, false)?;
+            let mut body = shown(&api.plane, id, &Asked::of(part)?, false);
             if let Some(members) = body.as_object_mut() {
                 members.remove("receipts");
             }

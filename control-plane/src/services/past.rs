@@ -68,21 +68,36 @@ impl Past {
         self.services.len()
     }
 
+    /// The services one of whose versions had a pattern that `host`, in its canonical form, falls under.
+    pub(super) fn services_of(&self, host: &str) -> Vec<&str> {
+        let patterns = patterns_of(host);
+        let had = |said: &Arc<Said>| said.hosts.iter().any(|host| patterns.contains(host));
+        let services = self.services.iter();
+        let services = services.filter(|(_, versions)| versions.iter().any(had));
+        services.map(|(id, _)| id.as_str()).collect()
+    }
+
     /// The rules of every pattern that `host`, in its canonical form, falls under.
     pub(super) fn rules_of(&self, host: &str) -> Vec<&KeyRules> {
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let mut patterns = vec![HostPattern::Exact(name.to_owned()), HostPattern::Any];
-        let mut rest = name;
-        while let Some((_, parent)) = rest.split_once('.') {
-            patterns.push(HostPattern::Below(parent.to_owned()));
-            rest = parent;
-        }
+        let patterns = patterns_of(host);
         let known = patterns.iter().filter_map(|p| self.by_host.get(p));
         known.flatten().collect()
     }
+}
+
+/// All patterns that `host`, in its canonical form, falls under.
+fn patterns_of(host: &str) -> Vec<HostPattern> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let mut patterns = vec![HostPattern::Exact(name.to_owned()), HostPattern::Any];
+    let mut rest = name;
+    while let Some((_, parent)) = rest.split_once('.') {
+        patterns.push(HostPattern::Below(parent.to_owned()));
+        rest = parent;
+    }
+    patterns
 }
 
 fn key_rules(service: &Service) -> Vec<KeyRules> {

@@ -1,12 +1,12 @@
 //! An engine that forgets everything when it ends: for tests, and the plainest statement of what an engine does.
 
 use super::{
-    Answer, Appended, DELETIONS_MAX, DOCUMENTS_MAX, Document, Documents, Expect, Head,
-    IdempotencyKey, Record, Revision, Store, StoreError, Term, check_append, check_put,
+    Answer, Appended, DELETIONS_MAX, DOCUMENTS_MAX, Document, Documents, Entry, Expect, Head,
+    IdempotencyKey, Record, Revision, Store, StoreError, Term, check_append, check_find, check_put,
 };
 use parking_lot::Mutex;
 use seawall_purge::{Epoch, PurgeSeq};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::ready;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -28,6 +28,9 @@ struct Log {
     head: PurgeSeq,
     term: Term,
     records: VecDeque<Record>,
+    /// The names of each record, and the records of each name.
+    names: VecDeque<Vec<u64>>,
+    named: BTreeSet<(u64, u64)>,
     /// What each kept append was given.
     keys: HashMap<IdempotencyKey, Appended>,
     /// The keys by the first record of their append, in order.
@@ -65,6 +68,8 @@ impl Log {
             head,
             term: Term::default(),
             records: VecDeque::new(),
+            names: VecDeque::new(),
+            named: BTreeSet::new(),
             keys: HashMap::new(),
             kept: VecDeque::new(),
         }
@@ -87,20 +92,23 @@ impl Log {
         &mut self,
         term: Term,
         appended_ms: u64,
-        bodies: Vec<Arc<[u8]>>,
+        entries: Vec<Entry>,
         key: IdempotencyKey,
     ) -> Result<Appended, StoreError> {
-        check_append(&bodies)?;
+        check_append(&entries)?;
         if let Some(before) = self.keys.get(&key) {
             return Ok(*before);
         }
-        if self.records.len() + bodies.len() > RECORDS_MAX {
+        if self.records.len() + entries.len() > RECORDS_MAX {
             let (what, max) = ("number of records kept", RECORDS_MAX);
             return Err(StoreError::TooLarge { what, max });
         }
         let first = self.head.n + 1;
-        for body in bodies {
+        for Entry { body, names } in entries {
             self.head.n += 1;
+            self.named
+                .extend(names.iter().map(|name| (*name, self.head.n)));
+            self.names.push_back(names);
             self.records.push_back(Record {
                 at: self.head,
                 term,
@@ -131,10 +139,44 @@ impl Log {
         Ok(rest.take(max).cloned().collect())
     }
 
+    fn find(
+        &self,
+        names: &[u64],
+        before: PurgeSeq,
+        max: usize,
+    ) -> Result<Vec<Appended>, StoreError> {
+        check_find(names, max)?;
+        self.check_epoch(before.epoch)?;
+        let of = |name: &u64| self.named.range((*name, 0)..(*name, before.n));
+        let records: BTreeSet<u64> = names.iter().flat_map(of).map(|(_, n)| *n).collect();
+        let mut found: Vec<Appended> = Vec::new();
+        for n in records.into_iter().rev() {
+            if found.len() == max {
+                break;
+            }
+            let at = self.kept.partition_point(|(first, _)| *first <= n);
+            let append = at.checked_sub(1).and_then(|at| self.kept.get(at));
+            let append = append.and_then(|(_, key)| self.keys.get(key)).copied();
+            // an append that was cut by trimming is not kept
+            let Some(append) = append.filter(|append| append.last.n >= n) else {
+                continue;
+            };
+            if append.last.n < before.n && found.last() != Some(&append) {
+                found.push(append);
+            }
+        }
+        Ok(found)
+    }
+
     fn trim(&mut self, first: PurgeSeq) -> Result<(), StoreError> {
         self.check_epoch(first.epoch)?;
         while self.records.front().is_some_and(|r| r.at.n < first.n) {
-            self.records.pop_front();
+            let record = self.records.pop_front();
+            let names = self.names.pop_front();
+            for name in names.into_iter().flatten() {
+                let n = record.as_ref().map_or(0, |record| record.at.n);
+                self.named.remove(&(name, n));
+            }
         }
         let oldest = self.first();
         while let Some(&(at, key)) = self.kept.front()
@@ -241,11 +283,11 @@ impl Store for MemoryStore {
         &self,
         term: Term,
         appended_ms: u64,
-        bodies: Vec<Arc<[u8]>>,
+        entries: Vec<Entry>,
         key: IdempotencyKey,
     ) -> Answer<'_, Appended> {
         let mut log = self.log.lock();
-        let result = log.append(term, appended_ms, bodies, key);
+        let result = log.append(term, appended_ms, entries, key);
         // under the lock: heads are announced in their order
         self.head.send_replace(log.head);
         at_once(result)
@@ -253,6 +295,10 @@ impl Store for MemoryStore {
 
     fn read(&self, after: PurgeSeq, max: usize) -> Answer<'_, Vec<Record>> {
         at_once(self.log.lock().read(after, max))
+    }
+
+    fn find(&self, names: Vec<u64>, before: PurgeSeq, max: usize) -> Answer<'_, Vec<Appended>> {
+        at_once(self.log.lock().find(&names, before, max))
     }
 
     fn moved(&self, seen: PurgeSeq) -> Answer<'_, ()> {

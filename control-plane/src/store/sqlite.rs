@@ -18,7 +18,8 @@
 //! backup in its place.
 //!
 //! - `file`: the file: lock, creation, check, connections
-//! - `tables`: what a transaction is, and where the store stands; with `log` and `documents`: what is asked and changed
+//! - `tables`: what a transaction is, and where the store stands; with `log`, `names` and `documents`: what is asked and changed
+//! - `upgrade`: what an earlier version wrote, as this one has it
 //! - `sums`: whether rows are what was written
 //! - `threads`: the writer and the readers
 //! - `backup`: a copy while the store runs, and the way back
@@ -27,19 +28,21 @@ mod backup;
 mod documents;
 mod file;
 mod log;
+mod names;
 mod sums;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod upgrade;
 
 pub use backup::{BackupError, backup, restore};
 
 use self::tables::{Fault, Tables};
 use self::threads::{Asked, Change, Question};
 use super::{
-    Answer, Appended, Document, Documents, Expect, Head, IdempotencyKey, Record, Revision, Store,
-    StoreError, Term, check_append, check_put,
+    Answer, Appended, Document, Documents, Entry, Expect, Head, IdempotencyKey, Record, Revision,
+    Store, StoreError, Term, check_append, check_find, check_put,
 };
 use rusqlite::Connection;
 use seawall_purge::{Epoch, PurgeSeq};
@@ -115,7 +118,9 @@ impl SqliteStore {
         }
         file::check(&path)?;
         let failed = |e: rusqlite::Error| file::refuse(&path, &e);
-        let tables = Tables::new(file::open_to_write(&path)?).map_err(failed)?;
+        let mut writer = file::open_to_write(&path)?;
+        upgrade::upgrade(&mut writer).map_err(failed)?;
+        let tables = Tables::new(writer).map_err(failed)?;
         // the journals came into being just now, and their names have to last as well
         file::sync_dir_of(&path).map_err(|e| file::unusable(&path, &e))?;
 
@@ -206,19 +211,28 @@ impl Store for SqliteStore {
         &self,
         term: Term,
         appended_ms: u64,
-        bodies: Vec<Arc<[u8]>>,
+        entries: Vec<Entry>,
         key: IdempotencyKey,
     ) -> Answer<'_, Appended> {
         Box::pin(async move {
-            check_append(&bodies)?;
-            let bytes = bodies.iter().map(|body| body.len()).sum();
-            let append = move |tables: &mut Tables| tables.append(term, appended_ms, &bodies, key);
+            check_append(&entries)?;
+            let bytes = |entry: &Entry| entry.body.len() + entry.names.len() * size_of::<u64>();
+            let bytes = entries.iter().map(bytes).sum();
+            let append = move |tables: &mut Tables| tables.append(term, appended_ms, &entries, key);
             self.change(bytes, append).await
         })
     }
 
     fn read(&self, after: PurgeSeq, max: usize) -> Answer<'_, Vec<Record>> {
         Box::pin(self.ask(move |connection| log::read(connection, after, max)))
+    }
+
+    fn find(&self, names: Vec<u64>, before: PurgeSeq, max: usize) -> Answer<'_, Vec<Appended>> {
+        Box::pin(async move {
+            check_find(&names, max)?;
+            self.ask(move |connection| names::find(connection, &names, before, max))
+                .await
+        })
     }
 
     fn moved(&self, seen: PurgeSeq) -> Answer<'_, ()> {

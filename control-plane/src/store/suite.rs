@@ -1,8 +1,8 @@
 //! What every engine must do. `suite!(make)` in an engine's tests runs all of it: `make(epoch)` gives an empty store.
 
 use super::{
-    APPEND_RECORDS_MAX, Appended, DOCUMENT_BYTES_MAX, Expect, IdempotencyKey, KEY_BYTES_MAX,
-    RECORD_BYTES_MAX, Record, Revision, Store, StoreError, Term,
+    APPEND_RECORDS_MAX, Appended, DOCUMENT_BYTES_MAX, Entry, Expect, FOUND_MAX, IdempotencyKey,
+    KEY_BYTES_MAX, NAMES_MAX, RECORD_BYTES_MAX, Record, Revision, Store, StoreError, Term,
 };
 use seawall_purge::{Epoch, PurgeSeq};
 use std::collections::HashSet;
@@ -25,6 +25,8 @@ macro_rules! suite {
             positions_that_the_log_cannot_serve_are_told_apart
             a_trimmed_log_keeps_its_head_and_its_later_records
             trims_and_appends_at_once_lose_no_later_record
+            appends_are_found_by_their_names_latest_first
+            names_go_with_their_records_and_with_their_epoch
             a_new_epoch_is_started_once_and_is_empty
             a_waiting_reader_is_told_of_an_append_and_of_a_new_epoch
             a_document_is_changed_only_where_it_is_as_expected
@@ -51,7 +53,8 @@ fn at(n: u64) -> PurgeSeq {
     PurgeSeq::new(EPOCH, n)
 }
 
-fn bodies(texts: &[&str]) -> Vec<Arc<[u8]>> {
+/// Records without a name.
+fn bodies(texts: &[&str]) -> Vec<Entry> {
     texts.iter().map(|text| text.as_bytes().into()).collect()
 }
 
@@ -232,7 +235,7 @@ pub(crate) async fn trims_and_appends_at_once_lose_no_later_record(store: AnySto
                 let mut given = Vec::new();
                 for turn in 0..TURNS {
                     let parts = (0..=turn % 3).map(|part| format!("{writer}.{turn}.{part}"));
-                    let bodies = parts.map(|text| text.into_bytes().into()).collect();
+                    let bodies = parts.map(|text| text.as_bytes().into()).collect();
                     let key = IdempotencyKey(u128::from(writer * 1000 + turn));
                     let append = store.append(Term(writer), turn, bodies, key);
                     given.push((key, append.await.unwrap()));
@@ -445,4 +448,85 @@ pub(crate) async fn a_waiting_watcher_is_told_of_a_change(store: AnyStore) {
     assert!(is_pending(changed.as_mut()).await);
     store.delete("a", Expect::Any).await.unwrap();
     changed.await.unwrap();
+}
+
+/// Appends one record for each list of names.
+async fn append_named(store: &AnyStore, key: u128, names: &[&[u64]]) -> Appended {
+    let entry = |names: &&[u64]| Entry {
+        body: [].into(),
+        names: names.to_vec(),
+    };
+    let entries = names.iter().map(entry).collect();
+    let given = store.append(Term(1), 0, entries, IdempotencyKey(key)).await;
+    given.unwrap()
+}
+
+async fn firsts(store: &AnyStore, names: &[u64], before: u64, max: usize) -> Vec<u64> {
+    let found = store.find(names.to_vec(), at(before), max).await.unwrap();
+    found.iter().map(|append| append.first.n).collect()
+}
+
+pub(crate) async fn appends_are_found_by_their_names_latest_first(store: AnyStore) {
+    const LAST: u64 = u64::MAX;
+    let rows: [&[&[u64]]; 5] = [
+        &[&[1]],
+        &[&[2, 1, 1]],
+        &[&[3], &[1], &[2]],
+        &[&[]],
+        &[&[1, LAST]],
+    ];
+    for (names, key) in rows.into_iter().zip(1..) {
+        append_named(&store, key, names).await;
+    }
+    // again: nothing is appended, and nothing is found twice
+    append_named(&store, 1, rows[0]).await;
+    let end = 1000;
+    for (names, before, max, expected) in [
+        (&[1][..], end, 9, &[7, 3, 2, 1][..]),
+        (&[1], end, 2, &[7, 3]),
+        (&[1], 3, 9, &[2, 1]),
+        // of an append that begins before: not all of it is
+        (&[1, 3], 4, 9, &[2, 1]),
+        (&[2, 3], end, 9, &[3, 2]),
+        (&[LAST], end, 9, &[7]),
+        (&[LAST, 2], end, 9, &[7, 3, 2]),
+        (&[9], end, 9, &[]),
+        (&[], end, 9, &[]),
+        (&[1], end, 0, &[]),
+    ] {
+        assert_eq!(
+            firsts(&store, names, before, max).await,
+            expected,
+            "{names:?} {before} {max}"
+        );
+    }
+    let whole = store.find(vec![3], at(end), 1).await.unwrap();
+    assert_eq!((whole[0].first, whole[0].last), (at(3), at(5)));
+    let other = store.find(vec![1], PurgeSeq::new(Epoch(8), 9), 1).await;
+    assert_eq!(other, Err(StoreError::OtherEpoch { current: EPOCH }));
+    let refused = store.find(vec![1], at(end), FOUND_MAX + 1).await;
+    assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
+    let entry = Entry {
+        body: [].into(),
+        names: vec![1; NAMES_MAX + 1],
+    };
+    let refused = store
+        .append(Term(1), 0, vec![entry], IdempotencyKey(99))
+        .await;
+    assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
+}
+
+pub(crate) async fn names_go_with_their_records_and_with_their_epoch(store: AnyStore) {
+    append_named(&store, 1, &[&[1]]).await;
+    append_named(&store, 2, &[&[1], &[1, 2]]).await;
+    append_named(&store, 3, &[&[2]]).await;
+    // cuts the second append
+    store.trim(at(3)).await.unwrap();
+    assert_eq!(firsts(&store, &[1, 2], 9, 9).await, [4]);
+    let next = Epoch(EPOCH.0 + 1);
+    store.start_epoch(EPOCH, next).await.unwrap();
+    append_named(&store, 4, &[&[3]]).await;
+    let find = |name| store.find(vec![name], PurgeSeq::new(next, 9), 9);
+    assert_eq!(find(2).await, Ok(Vec::new()));
+    assert_eq!(find(3).await.unwrap().len(), 1);
 }

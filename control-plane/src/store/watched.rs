@@ -1,8 +1,8 @@
 //! An engine that is watched: the first damage that it tells of while it runs is noted, whoever asked.
 
 use super::{
-    Answer, Appended, Document, Documents, Expect, Head, IdempotencyKey, Record, Revision, Store,
-    StoreError, Term,
+    Answer, Appended, Document, Documents, Entry, Expect, Head, IdempotencyKey, Record, Revision,
+    Store, StoreError, Term,
 };
 use seawall_purge::{Epoch, PurgeSeq};
 use std::sync::{Arc, OnceLock};
@@ -58,14 +58,18 @@ impl Store for Watched {
         &self,
         term: Term,
         appended_ms: u64,
-        bodies: Vec<Arc<[u8]>>,
+        entries: Vec<Entry>,
         key: IdempotencyKey,
     ) -> Answer<'_, Appended> {
-        self.watch(self.store.append(term, appended_ms, bodies, key))
+        self.watch(self.store.append(term, appended_ms, entries, key))
     }
 
     fn read(&self, after: PurgeSeq, max: usize) -> Answer<'_, Vec<Record>> {
         self.watch(self.store.read(after, max))
+    }
+
+    fn find(&self, names: Vec<u64>, before: PurgeSeq, max: usize) -> Answer<'_, Vec<Appended>> {
+        self.watch(self.store.find(names, before, max))
     }
 
     fn moved(&self, seen: PurgeSeq) -> Answer<'_, ()> {

@@ -63,7 +63,7 @@ pub enum Command {
     ControlPlane(ControlPlaneArgs),
     /// Purge what is cached, on every node, and see where it is in force.
     #[command(
-        after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge show ID --signed > receipt.jws\n  seawall purge verify receipt.jws --key keys.json\n  seawall purge list\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
+        after_help = "Examples:\n  seawall purge https://www.example.com/news https://www.example.com/\n  seawall purge --tag product-17 --soft\n  seawall purge --prefix www.example.com/shop --dry-run\n  seawall purge --everything --wait 30s\n  seawall purge show ID --signed > receipt.jws\n  seawall purge verify receipt.jws --key keys.json\n  seawall purge list --url https://www.example.com/news\n\nExit code 3: in the log, and not yet in force on every node; `seawall purge show ID` tells more."
     )]
     Purge {
         #[command(flatten)]
@@ -250,8 +250,26 @@ pub enum PurgeCommand {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
-    /// The last purges, newest first.
+    /// The last purges, newest first: all of them, or those that cover what is looked for.
     List {
+        /// Those that cover this URL: by itself, its prefixes, host, service, and of everything.
+        #[arg(long, value_name = "URL", conflicts_with_all = ["tag", "prefix", "host"])]
+        url: Option<String>,
+        /// Those that cover all that carries this surrogate key, of --service where there are several.
+        #[arg(long, value_name = "T", conflicts_with_all = ["prefix", "host"])]
+        tag: Option<String>,
+        /// Those that cover a path and all below it.
+        #[arg(long, value_name = "P", conflicts_with = "host")]
+        prefix: Option<String>,
+        /// Those that cover all of a host.
+        #[arg(long, value_name = "H")]
+        host: Option<String>,
+        /// Whose tag it is; alone: those that cover all of this service.
+        #[arg(long, value_name = "S")]
+        service: Option<String>,
+        /// Older ones than this purge.
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },

@@ -105,6 +105,41 @@ pub fn url_scopes<'r>(
     ids
 }
 
+/// The scopes that a copy of this URL carries of it, whichever of `rules` it was stored by; none that stands for other
+/// URLs too.
+pub fn url_scopes_asked<'r>(
+    url: &Location,
+    rules: impl IntoIterator<Item = &'r KeyRules>,
+) -> Vec<ScopeId> {
+    let (path, _) = split_target(&url.target);
+    let host = url.host.as_str();
+    let any_query = Scope::AnyQuery { host, path }.id();
+    let mut ids = url_scopes(url, rules);
+    ids.retain(|id| *id != any_query);
+    ids
+}
+
+/// The scopes of all prefixes that a location's path lies under: the root's, each whole segment's on the way, its own.
+pub fn prefixes_of(location: &Location) -> Result<Vec<ScopeId>, &'static str> {
+    let (path, _) = split_target(&location.target);
+    let host = location.host.as_str();
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let id = |end: usize| {
+        let path = &bare[..end];
+        Scope::Prefix { host, path }.id()
+    };
+    let ends = bare.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    let mut ids: Vec<ScopeId> = ends
+        .map(|(end, _)| id(end))
+        .take(SEGMENTS_MAX + 1)
+        .collect();
+    if ids.len() > SEGMENTS_MAX {
+        return Err("it has more than 32 path segments: nothing so deep is stored");
+    }
+    ids.push(id(bare.len()));
+    Ok(ids)
+}
+
 /// The scope of a prefix.
 pub fn prefix_scope(prefix: &Location) -> ScopeId {
     let path = prefix.target.strip_suffix('/').unwrap_or(&prefix.target);
@@ -182,6 +217,33 @@ mod tests {
 
     fn covers(purge: &[ScopeId], copy: &[ScopeId]) -> bool {
         purge.iter().any(|id| copy.contains(id))
+    }
+
+    #[test]
+    fn the_scopes_that_a_url_is_looked_for_by_are_those_that_its_copy_carries() {
+        let rules = KeyRules {
+            sort_query: true,
+            ..KeyRules::default()
+        };
+        let whole = [
+            Scope::Host { host: "h" }.id(),
+            Scope::Service { service: "shop" }.id(),
+            Scope::Everything.id(),
+        ];
+        for target in ["/", "/a", "/a/", "/a/b%2fc/d?y=1&x=2", "//", "/a?"] {
+            let location = parse_url(&format!("http://h{target}")).unwrap();
+            let mut looked = url_scopes_asked(&location, [&rules]);
+            looked.extend(prefixes_of(&location).unwrap());
+            looked.extend(whole);
+            let mut carried = copy("h", target, &rules);
+            looked.sort_unstable();
+            carried.sort_unstable();
+            assert_eq!(looked, carried, "{target}");
+        }
+        let deep = |segments: usize| {
+            prefixes_of(&parse_url(&format!("http://h{}", "/a".repeat(segments))).unwrap())
+        };
+        assert!(deep(SEGMENTS_MAX).is_ok() && deep(SEGMENTS_MAX + 1).is_err());
     }
 
     #[test]

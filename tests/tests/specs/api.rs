@@ -308,6 +308,8 @@ fn answers_are_as_the_document_describes_them() {
         ("POST", "/v1/purges", "/v1/purges", dry.as_str()),
         ("POST", "/v1/purges", "/v1/purges", "{}"),
         ("GET", "/v1/purges", "/v1/purges", ""),
+        ("GET", "/v1/purges?tag=t", "/v1/purges", ""),
+        ("GET", "/v1/purges?url=x", "/v1/purges", ""),
         ("GET", "/v1/purges/x", "/v1/purges/{id}", ""),
         ("GET", "/v1/nodes", "/v1/nodes", ""),
         (

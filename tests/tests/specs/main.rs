@@ -13,6 +13,7 @@ mod disks;
 mod explain;
 mod faults;
 mod framing;
+mod history;
 mod holes;
 mod invalidation;
 mod kernel_faults;

@@ -1,6 +1,6 @@
 //! The file: who may use it, how it comes into being, whether it is whole, and connections to it.
 
-use super::tables::{FORMAT, SCHEMA, is_damage};
+use super::tables::{FORMAT, FORMAT_BEFORE, SCHEMA, is_damage};
 use super::{OpenError, sums};
 use rusqlite::{Connection, OpenFlags};
 use seawall_purge::Epoch;
@@ -216,7 +216,7 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
     let found: i64 = connection
         .query_row("SELECT format FROM meta", [], |row| row.get(0))
         .map_err(failed)?;
-    if found != FORMAT {
+    if found != FORMAT && found != FORMAT_BEFORE {
         let (path, known) = (path.to_owned(), FORMAT);
         return Err(OpenError::Format { path, found, known });
     }
@@ -234,6 +234,16 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
     if !sound {
         let reason = "records of the log are missing, or its numbers contradict each other";
         return Err(damaged(path, reason));
+    }
+    if found == FORMAT {
+        let sql = "SELECT EXISTS (SELECT 1 FROM names WHERE n < (SELECT first FROM state))
+            OR EXISTS (SELECT 1 FROM names WHERE n > (SELECT head FROM state))";
+        let stray: bool = connection
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(failed)?;
+        if stray {
+            return Err(damaged(path, "names of records that are not there"));
+        }
     }
     match sums::first_wrong(&connection).map_err(failed)? {
         Some(reason) => Err(damaged(path, &reason)),

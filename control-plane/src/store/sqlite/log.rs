@@ -1,11 +1,10 @@
 //! The purge log in its tables.
 
-use super::sums;
 use super::tables::{self, Fault, Tables};
-use crate::store::{Appended, Head, IdempotencyKey, Record, StoreError, Term};
+use super::{names, sums};
+use crate::store::{Appended, Entry, Head, IdempotencyKey, Record, StoreError, Term};
 use rusqlite::{Connection, OptionalExtension, params};
 use seawall_purge::{Epoch, PurgeSeq};
-use std::sync::Arc;
 
 impl Tables {
     /// The bounds are checked before.
@@ -13,7 +12,7 @@ impl Tables {
         &mut self,
         term: Term,
         appended_ms: u64,
-        bodies: &[Arc<[u8]>],
+        entries: &[Entry],
         key: IdempotencyKey,
     ) -> Result<Appended, Fault> {
         if let Some(before) = self.appended(key)? {
@@ -24,11 +23,15 @@ impl Tables {
         let sql =
             "INSERT INTO records (n, term, appended_ms, body, sum) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut insert = self.connection.prepare_cached(sql)?;
-        for body in bodies {
+        let mut name_of = self.connection.prepare_cached(names::INSERT)?;
+        for Entry { body, names } in entries {
             head.at.n += 1;
             let (n, term, appended_ms) = (head.at.n as i64, term.0 as i64, appended_ms as i64);
             let sum = sums::record(n, term, appended_ms, body);
             insert.execute(params![n, term, appended_ms, &body[..], sum])?;
+            for name in names {
+                name_of.execute(params![n, *name as i64])?;
+            }
         }
         head.term = term;
         let last = head.at;
@@ -59,10 +62,11 @@ impl Tables {
             return Ok(());
         }
         head.first = oldest;
-        // both tables are in the order of their numbers: what goes lies together
+        // all three tables are in the order of their numbers: what goes lies together
         for sql in [
             "DELETE FROM records WHERE n < ?1",
             "DELETE FROM appends WHERE first < ?1",
+            "DELETE FROM names WHERE n < ?1",
         ] {
             let mut delete = self.connection.prepare_cached(sql)?;
             delete.execute([oldest as i64])?;
@@ -76,7 +80,7 @@ impl Tables {
             return Err(StoreError::OtherEpoch { current }.into());
         }
         self.connection
-            .execute_batch("DELETE FROM records; DELETE FROM appends")?;
+            .execute_batch("DELETE FROM records; DELETE FROM appends; DELETE FROM names")?;
         self.state.head = Head {
             at: PurgeSeq::new(fresh, 0),
             term: Term::default(),
@@ -86,7 +90,7 @@ impl Tables {
     }
 }
 
-fn check_epoch(head: &Head, epoch: Epoch) -> Result<(), StoreError> {
+pub(super) fn check_epoch(head: &Head, epoch: Epoch) -> Result<(), StoreError> {
     let current = head.at.epoch;
     if epoch == current {
         Ok(())

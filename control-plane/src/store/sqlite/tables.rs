@@ -6,7 +6,9 @@ use rusqlite::{Connection, ErrorCode, params};
 use seawall_purge::{Epoch, PurgeSeq};
 
 /// The number of the tables' format; another one is refused when the file is opened.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
+/// The one before: opening a file of it makes it one of this.
+pub(super) const FORMAT_BEFORE: i64 = 2;
 
 /// Numbers of 64 bits without a sign are kept as SQLite's, which have one, by the same bits.
 pub(super) const SCHEMA: &str = "
@@ -34,6 +36,13 @@ CREATE TABLE appends (
     last INTEGER NOT NULL,
     key BLOB NOT NULL UNIQUE
 );
+-- what records are found by; as long as they
+CREATE TABLE names (
+    n INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    PRIMARY KEY (n, name)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX named ON names (name, n);
 -- the last change of each document; no body: deleted
 CREATE TABLE documents (
     revision INTEGER PRIMARY KEY,

@@ -98,6 +98,58 @@ fn a_second_opening_is_refused_until_the_first_is_closed() {
     reopen(&dir).unwrap();
 }
 
+/// Makes the file one of the format before: without names.
+fn downgrade(dir: &TempDir) {
+    let connection = Connection::open(file_in(dir.path())).unwrap();
+    let sql = "DROP TABLE names; UPDATE meta SET format = 2";
+    connection.execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn what_the_version_before_wrote_is_read_and_found_by_its_names() {
+    let (dir, store) = begin();
+    let body = |scopes: &[u64]| {
+        format!(r#"{{"soft":false,"scopes":{scopes:?},"named":{{}},"by":"ci","more":0}}"#)
+    };
+    append(&store, 1, &[&body(&[7, u64::MAX])]).await.unwrap();
+    append(&store, 2, &["no purge", &body(&[7, 7])])
+        .await
+        .unwrap();
+    let before = all_records(&store).await;
+    drop(store);
+    downgrade(&dir);
+    let backup = dir.path().join("backup.db");
+    super::backup(&file_in(dir.path()), &backup).unwrap();
+    for restored in [false, true] {
+        if restored {
+            restore(&backup, &file_in(dir.path())).unwrap();
+        }
+        for _ in 0..2 {
+            let store = reopen(&dir).unwrap();
+            let epoch = store.head().await.unwrap().at.epoch;
+            let records = all_records(&store).await;
+            assert!(records.iter().zip(&before).all(|(a, b)| a.body == b.body));
+            let find = |name| store.find(vec![name], PurgeSeq::new(epoch, 99), 9);
+            let first = |found: Vec<Appended>| found.iter().map(|a| a.first.n).collect::<Vec<_>>();
+            assert_eq!(first(find(7).await.unwrap()), [2, 1]);
+            assert_eq!(first(find(u64::MAX).await.unwrap()), [1]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_records_that_are_not_there_are_damage() {
+    let (dir, store) = begin();
+    append(&store, 1, &["a"]).await.unwrap();
+    drop(store);
+    let connection = Connection::open(file_in(dir.path())).unwrap();
+    connection
+        .execute("INSERT INTO names VALUES (2, 7)", [])
+        .unwrap();
+    drop(connection);
+    assert!(matches!(reopen(&dir), Err(OpenError::Damaged { .. })));
+}
+
 #[test]
 fn a_file_of_another_format_is_refused() {
     let (dir, store) = begin();

@@ -26,8 +26,29 @@ pub(super) fn run(client: &Client, args: &PurgeArgs, output: &Output) -> Result<
             output.tell(&body, || receipt(&body) + &named(&body));
             Ok(code(&body))
         }
-        Some(PurgeCommand::List { limit }) => {
-            let body = client.get(&format!("/v1/purges?limit={limit}"))?.body;
+        Some(PurgeCommand::List {
+            url,
+            tag,
+            prefix,
+            host,
+            service,
+            after,
+            limit,
+        }) => {
+            let mut path = format!("/v1/purges?limit={limit}");
+            for (name, value) in [
+                ("url", url),
+                ("tag", tag),
+                ("prefix", prefix),
+                ("host", host),
+                ("service", service),
+                ("after", after),
+            ] {
+                if let Some(value) = value {
+                    path += &format!("&{name}={}", segment(value));
+                }
+            }
+            let body = client.get(&path)?.body;
             output.tell(&body, || list(&body));
             Ok(ExitCode::SUCCESS)
         }
@@ -219,7 +240,7 @@ fn list(body: &Value) -> String {
         })
         .collect();
     if rows.is_empty() {
-        return "no purges yet\n".into();
+        return "no purges\n".into();
     }
     table(&["ID", "AT", "STRENGTH", "APPLIED", "BY", "NAMED"], &rows)
 }

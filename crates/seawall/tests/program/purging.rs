@@ -236,3 +236,19 @@ fn a_token_on_this_machine_is_found_by_any_name_of_it_and_sent_nowhere_else() {
         "{told}"
     );
 }
+
+#[test]
+fn when_a_url_was_purged_last_and_by_whom_is_listed() {
+    let cdn = Cdn::start();
+    cdn.tell(&["purge", "--prefix", "a/news"], 0);
+    let other = cdn.json(&["purge", "http://a/other"]);
+    let list = cdn.tell(&["purge", "list", "--url", "http://a/news/1"], 0);
+    assert!(
+        list.contains("a/news") && list.contains("operator"),
+        "{list}"
+    );
+    assert!(!list.contains(other["id"].as_str().unwrap()), "{list}");
+    assert_eq!(cdn.tell(&["purge", "list", "--tag", "t"], 0), "no purges\n");
+    let wrong = cdn.tell(&["purge", "list", "--url", "nonsense"], 1);
+    assert!(wrong.starts_with("seawall: url: "), "{wrong}");
+}

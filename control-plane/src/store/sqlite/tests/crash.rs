@@ -19,7 +19,7 @@ fn key(writer: u64, turn: u64) -> IdempotencyKey {
 }
 
 /// One to three records, all of the same text.
-fn bodies(writer: u64, turn: u64) -> Vec<Arc<[u8]>> {
+fn bodies(writer: u64, turn: u64) -> Vec<Entry> {
     let text = format!("{writer}.{turn}");
     vec![text.as_bytes().into(); 1 + (turn % 3) as usize]
 }
@@ -104,7 +104,7 @@ async fn what_a_killed_process_answered_is_there_once_and_nothing_by_half() {
         for [writer, turn, first, last] in answers {
             let bodies = bodies(writer, turn);
             let told: Vec<u64> = (first..=last).collect();
-            assert_eq!(places.get(&*bodies[0]), Some(&told));
+            assert_eq!(places.get(&*bodies[0].body), Some(&told));
             let again = store.append(Term(2), 0, bodies, key(writer, turn)).await;
             let again = again.unwrap();
             assert_eq!((again.first.n, again.last.n), (first, last));
