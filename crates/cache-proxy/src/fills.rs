@@ -5,8 +5,8 @@ use parking_lot::Mutex;
 use seawall_purge::PurgeSeq;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 const SHARDS: usize = 64;
 
@@ -27,6 +27,8 @@ pub(crate) struct Fill {
     pub(crate) request: Arc<http::HeaderMap>,
     /// The key under which its answer is stored.
     pub(crate) own: u128,
+    /// What else it is joined by, since its answer's head said what it varies by.
+    also: OnceLock<FillKey>,
     /// Counted while it runs.
     _slot: Slot,
     /// Of a fill that nobody can join, or that is joined by another key than the one it is stored under: known by that
@@ -138,6 +140,7 @@ impl Fills {
             growing: Growing::new(self.budget.clone()),
             request: request.clone(),
             own,
+            also: OnceLock::new(),
             _slot: Slot(self.running.clone()),
             _mark: mark,
         }))
@@ -200,6 +203,25 @@ impl Fills {
         }
     }
 
+    /// The answer of `fill` varies: who comes from now on and selects `variant`, as it does, finds it by that. Nothing
+    /// changes for one that cannot be joined, or where another fill of that variant is running.
+    pub(crate) fn varies(&self, fill: &Arc<Fill>, variant: u64) {
+        let key = FillKey {
+            variant,
+            ..fill.key
+        };
+        let mut shard = self.shard(&key).lock();
+        let is_joined = shard
+            .get(&fill.key)
+            .is_some_and(|running| Arc::ptr_eq(running, fill));
+        if is_joined
+            && let Entry::Vacant(place) = shard.entry(key)
+            && fill.also.set(key).is_ok()
+        {
+            place.insert(fill.clone());
+        }
+    }
+
     fn mark(&self, key: FillKey, own: u128) -> Option<Mark> {
         (key.key != own).then(|| Mark::new(&self.alone, own))
     }
@@ -228,10 +250,12 @@ impl Fills {
     /// No further request joins `fill`.
     pub(crate) fn leave(&self, fill: &Arc<Fill>) {
         let mut shard = self.shard(&fill.key).lock();
-        if let Entry::Occupied(entry) = shard.entry(fill.key)
-            && Arc::ptr_eq(entry.get(), fill)
-        {
-            entry.remove();
+        for key in [Some(&fill.key), fill.also.get()].into_iter().flatten() {
+            if let Entry::Occupied(entry) = shard.entry(*key)
+                && Arc::ptr_eq(entry.get(), fill)
+            {
+                entry.remove();
+            }
         }
     }
 }

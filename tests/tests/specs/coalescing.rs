@@ -265,3 +265,40 @@ fn all_who_wait_for_a_validation_that_finds_another_version_share_one_fetch_of_i
     assert!(get(fleet.edge(0), "/", &[]).is_hit());
     assert_eq!(origin.count("/"), 3);
 }
+
+/// RFC 9111 §4.1
+#[test]
+fn who_asks_for_a_varying_response_while_it_comes_shares_its_fetch() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let origin = Origin::start(move |request, reply| {
+        let language = request.field("accept-language").unwrap_or_default();
+        reply.raw(b"HTTP/1.1 200 OK\r\ncache-control: max-age=3600\r\nvary: accept-language\r\ncontent-length: 4\r\n\r\n");
+        reply.raw(language.as_bytes());
+        if language == "de" {
+            door.pass();
+        }
+        reply.raw(b"..");
+        Then::Keep
+    });
+    let cluster = Cluster::of(&origin);
+    let ask = |language| {
+        let mut client = Client::connect(cluster.edge(0));
+        client.request("GET", "/", &[("accept-language", language)], b"");
+        client.head().expect("a head");
+        client
+    };
+
+    let mut first = ask("de");
+    let mut joined: Vec<Client> = (0..3).map(|_| ask("de")).collect();
+    let mut other = ask("fr");
+    assert_eq!(other.bytes(4).unwrap(), b"fr..");
+    assert_eq!(origin.count("/"), 2);
+    gate.open();
+
+    for client in joined.iter_mut().chain([&mut first]) {
+        assert_eq!(client.bytes(4).unwrap(), b"de..");
+    }
+    assert!(get(cluster.edge(0), "/", &[("accept-language", "de")]).is_hit());
+    assert_eq!(origin.count("/"), 2);
+}

@@ -168,6 +168,10 @@ impl FillSink {
                 unstorable.forget(with_credentials(key));
             }
             store.note_vary(key, &names);
+            if !names.is_empty() && self.fill.key.key == key {
+                let variant = store.fill_variant(key, &*self.fill.request);
+                self.proxy.fills().varies(&self.fill, variant);
+            }
         } else if !failed && !response.status.is_server_error() {
             match why {
                 Some(Unstorable::RequestNoStore) => {}
