@@ -2,9 +2,12 @@
 
 use crate::asked::Asked;
 use crate::tier::TierKind;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use seawall_cache_store::{Coding, Hidden};
-use seawall_http_cache::{SEAWALL_CACHE_CONTROL, add_vary, withheld_fields};
+use seawall_http_cache::{
+    SEAWALL_CACHE_CONTROL, add_vary, may_compress, may_decode, withheld_fields,
+};
+use seawall_service_model::Policy;
 use std::sync::Arc;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -49,6 +52,38 @@ fn withhold_targeted(asked: &Asked, fields: &mut HeaderMap) {
 /// Fields of an answer that are not stored, for the one who asked alone: `private="..."`, `no-cache="..."`.
 pub(crate) type Withheld = Option<Arc<HeaderMap>>;
 
+/// What is made of an answer for clients, of `length` bytes where that is known. Text that the origin left plain is coded
+/// at the edge, for those who accept it; what it coded is decoded there for those who do not, where the rule says so.
+pub(crate) fn coding(
+    kind: TierKind,
+    policy: &Policy,
+    status: StatusCode,
+    fields: &HeaderMap,
+    length: Option<u64>,
+) -> Coding {
+    let targets = &policy.storage.targets;
+    if kind != TierKind::Edge || status != StatusCode::OK {
+        return Coding::AsIs;
+    }
+    let codes = !policy.codings.is_empty()
+        && may_compress(fields, targets, &policy.compress_types)
+        && length.is_none_or(|length| length >= policy.gzip_min);
+    if codes {
+        return Coding::Negotiable;
+    }
+    match may_decode(fields, targets) {
+        Some(coding) if policy.decode => Coding::Decodable(coding),
+        _ => Coding::AsIs,
+    }
+}
+
+/// Tells that the answers of this URL are coded for those who accept it.
+pub(crate) fn vary_by_coding(fields: &mut HeaderMap, coding: Coding) {
+    if matches!(coding, Coding::Negotiable | Coding::Decodable(_)) {
+        add_vary(fields, &header::ACCEPT_ENCODING);
+    }
+}
+
 /// Makes an answer's stored `fields` what goes out, and tells what they were before: at the edge without what clients do
 /// not get, and with `Vary` of what is coded or decoded here.
 pub(crate) fn show(
@@ -61,9 +96,7 @@ pub(crate) fn show(
         return Hidden::default();
     }
     let original = fields.clone();
-    if matches!(coding, Coding::Negotiable | Coding::Decodable(_)) {
-        add_vary(fields, &header::ACCEPT_ENCODING);
-    }
+    vary_by_coding(fields, coding);
     withhold(asked, fields);
     // what tags say is kept as scopes, and Via judges nothing
     Hidden::between(&original, fields, |name| {

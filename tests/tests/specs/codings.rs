@@ -641,3 +641,25 @@ fn content_that_cannot_be_decoded_ends_the_connection_once_and_goes_out_as_it_ca
         assert_eq!((stored, origin.count("/")), (0, 1), "{what}");
     }
 }
+
+/// RFC 9110 §12.5.5
+#[test]
+fn what_passes_as_it_came_says_that_others_of_its_url_are_coded() {
+    let origin = texts();
+    let cluster = Cluster::of(&origin);
+    let mut client = Client::connect(cluster.edge(0));
+    client.request("HEAD", "/5000", &[], b"");
+    let head = client.response("HEAD").unwrap();
+    assert_eq!(head.field("vary"), Some("accept-encoding"));
+    let alone = [
+        ("cache-control", "no-store"),
+        ("if-none-match", "\"other\""),
+    ];
+    let whole = client.get("/5000", &alone);
+    assert_eq!(whole.field("content-encoding"), None);
+    assert_eq!(whole.field("vary"), Some("accept-encoding"));
+
+    client.request("HEAD", "/100", &[], b"");
+    let short = client.response("HEAD").unwrap();
+    assert_eq!(short.field("vary"), None);
+}

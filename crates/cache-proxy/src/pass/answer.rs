@@ -7,11 +7,14 @@ use crate::asking::Asking;
 use crate::invalidate::invalidate;
 use crate::message;
 use crate::outbound::via;
-use crate::shown::{take_cache_status, withhold};
+use crate::shown::{coding, take_cache_status, vary_by_coding, withhold};
 use crate::tier::TierKind;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
-use seawall_http_cache::{CacheStatus, Forward, is_unsafe_method, strip_hop_by_hop};
+use seawall_http_cache::{
+    CacheStatus, Forward, is_unsafe_method, not_modified_fields, strip_hop_by_hop,
+};
+use seawall_service_model::CacheMode;
 use seawall_upstream::Settling;
 
 /// Changes the head to what the client gets. A change that it tells of ends what is stored, which is waited for.
@@ -60,6 +63,20 @@ pub(super) fn answered(
     }
     via(&mut fields, response.version, kind);
     if kind == TierKind::Edge {
+        if matches!(asked.method, Method::GET | Method::HEAD)
+            && asked.policy().cache != CacheMode::Bypass
+        {
+            // it is not coded, and others of this URL are
+            let length = fields.get(header::CONTENT_LENGTH);
+            let length = length.and_then(|v| v.to_str().ok()?.parse().ok());
+            let coding = coding(kind, asked.policy(), response.status, &fields, length);
+            vary_by_coding(&mut fields, coding);
+        }
+        let learned = asking.learned();
+        if response.status == StatusCode::NOT_MODIFIED && !learned.fetched() {
+            // of a neighbour's copy, with all of its fields
+            fields = not_modified_fields(&fields);
+        }
         withhold(asked, &mut fields);
     }
     if asked.is_from_fleet() {

@@ -8,15 +8,13 @@ use crate::growing::{Answer, Share};
 use crate::outbound::via;
 use crate::refreshed::selecting;
 use crate::scoped::{TOO_MANY, is_error, scopes};
-use crate::shown::{show, take_cache_status, withheld};
-use crate::tier::TierKind;
+use crate::shown::{coding, show, take_cache_status, withheld};
 use crate::unstorable::with_credentials;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, is_of_the_range, may_compress, may_decode, storable,
-    stored_fields, strip_hop_by_hop,
+    Storable, Timestamp, Unstorable, is_of_the_range, storable, stored_fields, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use std::sync::Arc;
@@ -116,7 +114,13 @@ impl FillSink {
         let keep = freshness.is_some() && scopes.is_some() && fits && end_is_seen;
         let coding = match &self.part {
             Some(part) if !part.comes_whole() => Coding::AsIs,
-            _ => self.coding(response.status, &fields),
+            _ => coding(
+                kind,
+                self.asked.policy(),
+                response.status,
+                &fields,
+                self.want,
+            ),
         };
         let names = selecting(&response.headers);
         if !failed {
@@ -212,26 +216,6 @@ impl FillSink {
         self.fill.growing.set_answer(answer, keep);
         if !keep {
             self.proxy.fills().leave(&self.fill);
-        }
-    }
-
-    /// Text that the origin left plain is coded at the edge, for those who accept it; what it coded is decoded there for
-    /// those who do not, where the rule says so.
-    pub(super) fn coding(&self, status: StatusCode, fields: &HeaderMap) -> Coding {
-        let policy = self.asked.policy();
-        let targets = &policy.storage.targets;
-        if self.proxy.tier().kind() != TierKind::Edge || status != StatusCode::OK {
-            return Coding::AsIs;
-        }
-        let codes = !policy.codings.is_empty()
-            && may_compress(fields, targets, &policy.compress_types)
-            && self.want.is_none_or(|want| want >= policy.gzip_min);
-        if codes {
-            return Coding::Negotiable;
-        }
-        match may_decode(fields, targets) {
-            Some(coding) if policy.decode => Coding::Decodable(coding),
-            _ => Coding::AsIs,
         }
     }
 

@@ -232,3 +232,26 @@ fn a_head_leaves_to_gets_rule_what_clients_see_of_gets_copy() {
     assert!(seen().is_hit());
     assert_eq!(seen().field("x-internal"), None);
 }
+
+/// RFC 9110 §15.4.5
+#[test]
+fn a_304_that_the_next_tier_gives_is_as_short_as_one_that_is_given_here() {
+    let fields = [
+        ("cache-control", "max-age=600"),
+        ("etag", "\"v1\""),
+        ("content-type", "text/css"),
+        ("content-language", "de"),
+    ];
+    let origin = Origin::start(move |_, reply| reply.answer(200, &fields, b"body"));
+    let cluster = ClusterSpec::new(origin.address()).edges(2).start();
+    get(cluster.edge(0), "/", &[]);
+
+    for edge in [0, 1] {
+        let answer = head(cluster.edge(edge), &[("if-none-match", "\"v1\"")]);
+        assert_eq!((answer.status, answer.field("etag")), (304, Some("\"v1\"")));
+        assert_eq!(answer.field("cache-control"), Some("max-age=600"));
+        assert_eq!(answer.field("content-type"), None, "edge {edge}");
+        assert_eq!(answer.field("content-language"), None, "edge {edge}");
+    }
+    assert_eq!(origin.seen().len(), 1);
+}
