@@ -126,7 +126,8 @@ impl Client {
         Ok(self.buffer.drain(..n).collect())
     }
 
-    fn body(
+    /// Reads the body behind a head.
+    pub fn body(
         &mut self,
         method: &str,
         status: u16,

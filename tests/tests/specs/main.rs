@@ -34,6 +34,7 @@ mod races;
 mod receipts;
 mod reloads;
 mod removal;
+mod same;
 mod secure;
 mod site;
 mod soft;

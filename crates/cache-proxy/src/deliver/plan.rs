@@ -10,7 +10,8 @@ use seawall_http_cache::{
 };
 use std::ops::Range;
 
-const BOUNDARY_DIGITS: usize = 24;
+/// All of the 128 bits, so that the length of an answer does not depend on them.
+const BOUNDARY_DIGITS: usize = 32;
 
 /// What will be sent.
 pub(super) struct Plan {
