@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use seawall_control_protocol::explain::{
-    Covering, Decision, Explained, FIELDS_MAX, Standing, StoredCopy,
+    Covering, Decision, Explained, FIELDS_MAX, NextServers, Recoded, Standing, StoredCopy,
 };
 use seawall_control_protocol::{ExplainGet, Told};
 use seawall_purge::PurgeSeq;
@@ -17,6 +17,7 @@ use seawall_service_model::named::{Location, parse_asked};
 use seawall_service_model::{CacheMode, KeyPart, PathPattern, Scheme, cache_key, key_parts};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A checked question.
 struct Asked {
@@ -116,7 +117,7 @@ pub(super) async fn explain(
     let kinds: HashMap<String, String> = members.map(|node| (node.id, node.kind)).collect();
     let of_map = plane.shields.order(key.hash64());
     let shields = if service.shield {
-        of_map.or_else(|| of_edges(&answers.told, &kinds))
+        of_map.or_else(|| of_nodes(&answers.told))
     } else {
         None
     };
@@ -156,16 +157,11 @@ pub(super) async fn explain(
 }
 
 /// The shields in the order in which an edge that goes by its own file asks them.
-fn of_edges(
-    told: &[(String, Result<Told, String>)],
-    kinds: &HashMap<String, String>,
-) -> Option<Vec<String>> {
-    told.iter().find_map(|(id, told)| match told {
+fn of_nodes(told: &[(String, Result<Told, String>)]) -> Option<Vec<String>> {
+    told.iter().find_map(|(_, told)| match told {
         Ok(Told::Explained(explained)) => {
-            let is_edge = kinds.get(id).is_some_and(|kind| kind == "edge");
-            // ids have no colon, origins do
-            let shields = explained.asks.iter().all(|id| !id.contains(':'));
-            (is_edge && shields).then(|| explained.asks.clone())
+            let shields = explained.next_servers == NextServers::Shields;
+            shields.then(|| explained.asks.clone())
         }
         _ => None,
     })
@@ -212,7 +208,15 @@ fn of_node(told: &Explained) -> Value {
         "outcome": told.would.outcome,
         "forward": (!told.would.forward.is_empty()).then_some(&told.would.forward),
         "why": told.would.why,
+        "status": told.would.status,
+        "recoding": (!told.would.recoding.is_empty()).then_some(&told.would.recoding),
+        "found_under": told.found_under.map(|key| format!("{key:032x}")),
         "asks": told.asks,
+        "next_servers": match told.next_servers {
+            NextServers::Unknown => None,
+            NextServers::Shields => Some("shields"),
+            NextServers::Origins => Some("origins"),
+        },
         "copies": told.copies.iter().map(of_copy).collect::<Vec<_>>(),
         "unread": told.unread,
         "purges": purges(label, &told.purges),
@@ -235,6 +239,11 @@ fn stored(copy: &StoredCopy) -> Value {
         "status": copy.status,
         "length": copy.length,
         "negotiable": copy.negotiable,
+        "decodable": (!copy.decodable.is_empty()).then_some(&copy.decodable),
+        "recoded": copy.recoded.iter().map(recoded).collect::<Vec<_>>(),
+        "incomplete": copy.incomplete,
+        "held": copy.lacks.then(|| copy.held.iter().map(held).collect::<Vec<_>>()),
+        "held_cut": copy.held_cut,
         "received": rfc3339(copy.received.saturating_mul(1000)),
         "initial_age": copy.initial_age,
         "age": copy.age,
@@ -252,6 +261,19 @@ fn stored(copy: &StoredCopy) -> Value {
         "stale_since": since,
         "fields": copy.fields.iter().map(field).collect::<Vec<_>>(),
     })
+}
+
+fn recoded(recoded: &Recoded) -> Value {
+    json!({
+        "recoding": recoded.recoding,
+        "length": recoded.length,
+        "place": if recoded.on_disk { "disk" } else { "memory" },
+    })
+}
+
+/// As in `Content-Range`: the last byte is part of it.
+fn held(held: &Range<u64>) -> Value {
+    json!(format!("{}-{}", held.start, held.end.saturating_sub(1)))
 }
 
 fn decision(decision: &Decision) -> Value {

@@ -8,12 +8,13 @@ use self::status::{cache_status, is_stored_now};
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::CopyHead;
+use crate::held::Held;
 use crate::link;
 use crate::message;
 use crate::scoped::untold;
-use crate::source::{Broken, Held, Source};
+use crate::source::{Broken, Source};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use seawall_client_conn::Wire;
 use seawall_http_cache::{Forward, Outcome};
 use std::borrow::Cow;
@@ -148,6 +149,17 @@ pub(crate) async fn deliver<W: Wire>(
 pub(crate) fn takes_body(asked: &Asked, head: &CopyHead) -> bool {
     let plan = plan(asked, head, head.fields.clone(), false);
     !matches!(plan.body, Send::Nothing)
+}
+
+/// What a delivery of the copy would send: the status, and the parts of the body that it takes. `stored`: any part of it
+/// can be read.
+pub(crate) fn would_send(
+    asked: &Asked,
+    head: &CopyHead,
+    stored: bool,
+) -> (StatusCode, Vec<Range<u64>>) {
+    let plan = plan(asked, head, head.fields.clone(), stored);
+    (plan.status, plan.wanted(head.length))
 }
 
 struct Sending<'a, W: Wire> {

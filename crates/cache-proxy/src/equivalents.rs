@@ -73,7 +73,7 @@ pub(crate) struct Moved {
 
 impl Moved {
     /// Whether `head`, which lies under the key that the request was moved to, is of an equivalent URL.
-    fn admits(&self, head: &Head) -> bool {
+    pub(crate) fn admits(&self, head: &Head) -> bool {
         head.generation >= self.since
             && QueryVariation::of(&head.original_fields().fields).as_ref() == Some(&*self.variation)
     }
@@ -192,6 +192,32 @@ fn set(asked: &Asked, target: &str, rules: &KeyRules, declared: &Declared) -> Ur
     }
 }
 
+/// Where copies lie for the URLs that are equivalent by one declaration.
+pub(crate) struct Others {
+    set: UrlSet,
+    places: Arc<[Place]>,
+}
+
+impl Others {
+    /// The keys under which a copy may lie that answers `asked`, beside its own, newest first, each with why.
+    pub(crate) fn places(&self, asked: &Asked) -> impl Iterator<Item = (u128, Moved)> {
+        let own = asked.own_key.0;
+        let places = self.places.iter().filter(move |place| place.key != own);
+        places.map(|place| {
+            let moved = Moved {
+                variation: self.set.variation.clone(),
+                since: place.since,
+            };
+            (place.key, moved)
+        })
+    }
+
+    /// Whose fetch may answer a request, and where such answers lay before.
+    pub(crate) fn set(&self) -> (UrlSet, Option<u128>) {
+        (self.set.clone(), self.places.first().map(|place| place.key))
+    }
+}
+
 /// What is known of a request whose own key has no copy.
 pub(crate) struct Elsewhere {
     /// The request under the key of an equivalent URL, where a copy lies that answers it.
@@ -201,41 +227,39 @@ pub(crate) struct Elsewhere {
 }
 
 impl CacheProxy {
+    /// Where copies of equivalent URLs may lie, by what responses of the path declared, newest first.
+    pub(crate) fn others(&self, asked: &Asked) -> Vec<Others> {
+        if !asked.policy().no_vary_search {
+            return Vec::new();
+        }
+        let sets = sets(self.equivalents(), asked, &asked.target, asked.key_rules());
+        let others = |set: UrlSet| Others {
+            places: self.equivalents().places(&set),
+            set,
+        };
+        sets.into_iter().map(others).collect()
+    }
+
     /// Looks for copies of equivalent URLs, in memory and then on the disks.
     pub(crate) async fn elsewhere(&self, asked: &Arc<Asked>) -> Elsewhere {
         let mut elsewhere = Elsewhere {
             moved: None,
             set: None,
         };
-        if !asked.policy().no_vary_search {
-            return elsewhere;
-        }
-        let (store, rules) = (self.store(), asked.key_rules());
-        for set in sets(self.equivalents(), asked, &asked.target, rules) {
-            let places = self.equivalents().places(&set);
-            for place in places.iter().filter(|place| place.key != asked.own_key.0) {
-                let mut found = store.lookup(place.key, &*asked.fields);
+        let store = self.store();
+        for others in self.others(asked) {
+            for (key, moved) in others.places(asked) {
+                let mut found = store.lookup(key, &*asked.fields);
                 if !matches!(found, Found::Copy { .. }) && store.has_disk() {
-                    store.recall(place.key, &*asked.fields).await;
-                    found = store.lookup(place.key, &*asked.fields);
+                    store.recall(key, &*asked.fields).await;
+                    found = store.lookup(key, &*asked.fields);
                 }
-                let moved = Moved {
-                    variation: set.variation.clone(),
-                    since: place.since,
-                };
                 if matches!(&found, Found::Copy { head, .. } if moved.admits(head)) {
-                    let moved = Asked {
-                        key: CacheKey(place.key),
-                        moved: Some(moved),
-                        ..Asked::clone(asked)
-                    };
-                    elsewhere.moved = Some((Arc::new(moved), found));
+                    elsewhere.moved = Some((asked.moved_to(key, moved), found));
                     return elsewhere;
                 }
             }
-            if elsewhere.set.is_none() {
-                elsewhere.set = Some((set, places.first().map(|place| place.key)));
-            }
+            elsewhere.set.get_or_insert_with(|| others.set());
         }
         elsewhere
     }
@@ -305,6 +329,15 @@ impl Asked {
     /// Whether a copy that lies under its key, which may be that of an equivalent URL, is one for it.
     pub(crate) fn is_answered_by(&self, head: &Head) -> bool {
         self.moved.as_ref().is_none_or(|moved| moved.admits(head))
+    }
+
+    /// The same request, looked up under `key`, that of an equivalent URL.
+    pub(crate) fn moved_to(&self, key: u128, moved: Moved) -> Arc<Self> {
+        Arc::new(Self {
+            key: CacheKey(key),
+            moved: Some(moved),
+            ..self.clone()
+        })
     }
 
     /// The same request, for copies that lie under `key`.

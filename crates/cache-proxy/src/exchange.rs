@@ -3,9 +3,12 @@
 mod failed;
 mod fetched;
 mod look;
+mod place;
 mod stored;
 
 use self::look::cached;
+pub(crate) use self::place::Place;
+pub(crate) use self::stored::wanted;
 use crate::CacheProxy;
 use crate::deliver::Delivered;
 use crate::refusal::Refusal;

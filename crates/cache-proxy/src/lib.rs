@@ -11,7 +11,7 @@
 //!   of it by what was found
 //! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `equivalents`, `recent`: URLs that a response declares to be one by `No-Vary-Search`
-//! - `deliver`, `source`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
+//! - `deliver`, `source`, `held`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `refreshed`: a stored copy gets the fields of a 304, or of the answer to a HEAD
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
@@ -33,6 +33,7 @@ mod explain;
 mod fill;
 mod fills;
 mod growing;
+mod held;
 mod invalidate;
 mod judged;
 mod last;

@@ -3,13 +3,12 @@
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::growing::{Next, Reader};
+use crate::held::{Held, NotHeld, chunks, held, may_ask};
 use crate::part;
 use crate::parts::NoPart;
 use bytes::Bytes;
-use http::header;
 use seawall_cache_store::{Body, CHUNK_BYTES, CacheStore, Head, Missing};
 use seawall_client_conn::{ShutdownWatch, Wire};
-use seawall_http_cache::RequestDirectives;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::ops::Range;
@@ -105,44 +104,13 @@ impl Stored {
         u64::from(self.rest.start) * CHUNK_BYTES
     }
 
-    /// Whether half of the chunks are here, as far as is known without reading.
-    fn half_is_held(&self) -> bool {
-        let all = chunks(&(0..self.head.length));
-        let count = all.len();
-        let store = self.proxy.store();
-        let held = all.filter(|index| store.holds_chunk(&self.head, *index));
-        held.count() * 2 >= count
-    }
-
     /// Whether all of `wanted` is here, as far as is known without reading. An error: not all, and it cannot be had.
-    fn look(&self, wanted: &[Range<u64>]) -> Result<bool, Broken> {
-        let (store, head) = (self.proxy.store(), &*self.head);
-        if wanted.iter().all(|range| store.holds(head, range.clone())) {
-            return Ok(true);
-        }
-        if !self.may_ask {
-            return Err(Broken::Gone);
-        }
-        let whole = wanted.contains(&(0..head.length));
-        if whole
-            && head.length > WHOLE_BYTES_MAX
-            && !self.asked.fields.contains_key(header::RANGE)
-            && head.is_incomplete()
-            && !self.half_is_held()
-        {
-            // one fill of the whole as well; ranges are answered from what is here until that is complete
-            return Err(Broken::Gone);
-        }
-        let nothing_left =
-            || !chunks(&(0..head.length)).any(|index| store.holds_chunk(head, index));
-        let by_parts = part::restorable(head)
-            // one fill of the whole rather than many parts of it
-            // unless it is on its way
-            && !(whole && head.length > WHOLE_BYTES_MAX && !head.is_incomplete() && nothing_left());
-        if by_parts {
-            Ok(false)
-        } else {
-            Err(self.retire())
+    fn look(&self, wanted: &[Range<u64>]) -> Result<Held, Broken> {
+        let store = self.proxy.store();
+        match held(store, &self.head, wanted, &self.asked, self.may_ask) {
+            Ok(held) => Ok(held),
+            Err(NotHeld::Spared) => Err(Broken::Gone),
+            Err(NotHeld::Lost) => Err(self.retire()),
         }
     }
 }
@@ -163,14 +131,6 @@ fn may_come_later(missing: Missing, restorable: bool) -> bool {
     missing == Missing::Busy && !restorable
 }
 
-/// A longer body of which nothing is left is filled anew (4 MiB, which is one fetch).
-const WHOLE_BYTES_MAX: u64 = crate::parts::RUN_BYTES;
-
-/// The chunks that hold these bytes.
-fn chunks(range: &Range<u64>) -> Range<u32> {
-    (range.start / CHUNK_BYTES) as u32..range.end.div_ceil(CHUNK_BYTES) as u32
-}
-
 /// Why a body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -180,14 +140,6 @@ pub(crate) enum Broken {
     Gone,
     /// The client is gone, or does not read.
     Client,
-}
-
-/// How much of what is wanted is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Held {
-    All,
-    /// Some of it was lost and is asked for.
-    Partial,
 }
 
 impl Source {
@@ -218,7 +170,7 @@ impl Source {
             rest: chunks(&(0..head.length)),
             had: None,
             partial: false,
-            may_ask: !RequestDirectives::parse(&*asked.fields).only_if_cached,
+            may_ask: may_ask(asked),
         }))
     }
 
@@ -244,7 +196,7 @@ impl Source {
             *self = Self::Ready(parts.into(), at);
             return Ok(Held::All);
         }
-        let all = stored.look(wanted)?;
+        let all = stored.look(wanted)? == Held::All;
         stored.seek(first);
         let index = stored.rest.start;
         let chunk = while_connected(wire, stored.chunk(index)).await?;

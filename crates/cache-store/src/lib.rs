@@ -41,7 +41,7 @@ pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;
 pub use store::{CacheStore, Found, StoreConfig, VARIANT_NONE, recoded_variant};
 pub use sums::Sums;
-pub use view::{Kept, Place, View};
+pub use view::{Kept, Place, Recoded, View};
 
 /// Bodies up to this length lie beside their head (64 KiB).
 pub const INLINE_MAX: u64 = 64 * 1024;

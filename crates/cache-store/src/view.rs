@@ -1,8 +1,8 @@
 //! What lies under a key, for people: nothing that is stored changes by it.
 
-use crate::head::Head;
+use crate::head::{Coding, Head, Recoding};
 use crate::key::{Entry, HeadKey};
-use crate::store::{CacheStore, VARIANT_NONE};
+use crate::store::{CacheStore, VARIANT_NONE, recoded_variant};
 use seawall_http_cache::Fields;
 use std::sync::Arc;
 
@@ -10,6 +10,16 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub variant: u64,
+    pub head: Arc<Head>,
+    pub place: Place,
+    /// What was made of its content, and lies beside it.
+    pub recoded: Vec<Recoded>,
+}
+
+/// Another coding of a copy.
+#[derive(Clone, Debug)]
+pub struct Recoded {
+    pub recoding: Recoding,
     pub head: Arc<Head>,
     pub place: Place,
 }
@@ -36,13 +46,20 @@ pub struct View {
 
 impl CacheStore {
     /// The copies under `key`, and which of them `request` selects, as a lookup and a recall would. At most `reads_max`
-    /// heads come from disks, and they do not come to memory. Codings beside a copy are not among them.
+    /// heads come from disks, and they do not come to memory.
     pub async fn view(&self, key: u128, request: &(dyn Fields + Sync), reads_max: usize) -> View {
-        let mut view = View::default();
         let mut reads = reads_max;
-        let first = self
-            .peek(key, VARIANT_NONE, &mut reads, &mut view.unread)
-            .await;
+        let mut view = self.copies(key, request, &mut reads).await;
+        for kept in &mut view.copies {
+            let unread = &mut view.unread;
+            kept.recoded = self.beside(key, kept, &mut reads, unread).await;
+        }
+        view
+    }
+
+    async fn copies(&self, key: u128, request: &(dyn Fields + Sync), reads: &mut usize) -> View {
+        let mut view = View::default();
+        let first = self.peek(key, VARIANT_NONE, reads, &mut view.unread).await;
         let variants = match first {
             None => return view,
             Some((Entry::Head(head), place)) => {
@@ -50,6 +67,7 @@ impl CacheStore {
                     variant: VARIANT_NONE,
                     head,
                     place,
+                    recoded: Vec::new(),
                 });
                 view.selected = true;
                 return view;
@@ -66,12 +84,13 @@ impl CacheStore {
                 continue;
             }
             seen.push(variant);
-            let found = self.peek(key, variant, &mut reads, &mut view.unread).await;
+            let found = self.peek(key, variant, reads, &mut view.unread).await;
             if let Some((Entry::Head(head), place)) = found {
                 view.copies.push(Kept {
                     variant,
                     head,
                     place,
+                    recoded: Vec::new(),
                 });
             }
         }
@@ -85,6 +104,34 @@ impl CacheStore {
             view.selected = true;
         }
         view
+    }
+
+    /// The codings that lie beside a copy.
+    async fn beside(
+        &self,
+        key: u128,
+        kept: &Kept,
+        reads: &mut usize,
+        unread: &mut usize,
+    ) -> Vec<Recoded> {
+        let mut beside = Vec::new();
+        for &recoding in Recoding::all_of(kept.head.coding) {
+            let variant = recoded_variant(kept.variant, recoding);
+            let Some((Entry::Head(head), place)) = self.peek(key, variant, reads, unread).await
+            else {
+                continue;
+            };
+            if matches!(head.coding, Coding::Recoded(of, generation, _)
+                if of == recoding && generation == kept.head.generation)
+            {
+                beside.push(Recoded {
+                    recoding,
+                    head,
+                    place,
+                });
+            }
+        }
+        beside
     }
 
     /// What lies in a slot and is not dead. Where only a disk may have it, one of `reads` is used up; without any it is

@@ -3,6 +3,7 @@
 use crate::checked::{ProtocolError, at_most, sequence, wire_sequence};
 use crate::wire;
 use seawall_purge::{BootId, Generation, Label, PurgeSeq};
+use std::ops::Range;
 
 /// Fields of the request that is explained, beside its host.
 pub const FIELDS_MAX: usize = 64;
@@ -19,6 +20,10 @@ pub const PURGES_MAX: usize = 64;
 pub const DECISIONS_MAX: usize = 8;
 /// Servers that a node would ask.
 pub const ASKS_MAX: usize = 64;
+/// Codings that a node tells of one copy.
+pub const RECODED_MAX: usize = 8;
+/// Pieces of a body that a node tells of.
+pub const HELD_MAX: usize = 64;
 /// Characters of one text; more are cut.
 const TEXT_CHARS_MAX: usize = 512;
 
@@ -44,8 +49,11 @@ pub struct Explained {
     /// The last purge in force on the node.
     pub purged: PurgeSeq,
     pub would: Would,
+    /// The key of an equivalent URL under which the copies lie; `None`: under the request's own.
+    pub found_under: Option<u128>,
     /// Whom the node asks, in this order: shields by id, origins by host and port.
     pub asks: Vec<String>,
+    pub next_servers: NextServers,
     pub copies: Vec<StoredCopy>,
     /// Further copies that may lie on disks and were not read.
     pub unread: u32,
@@ -55,6 +63,16 @@ pub struct Explained {
     pub decisions: Vec<Decision>,
 }
 
+/// What the servers are that a node asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NextServers {
+    /// The node's build does not tell.
+    #[default]
+    Unknown,
+    Shields,
+    Origins,
+}
+
 /// What becomes of the request now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Would {
@@ -62,6 +80,10 @@ pub struct Would {
     /// Why the next server is asked (RFC 9211 §2.2); empty where it is not.
     pub forward: String,
     pub why: String,
+    /// Of an answer from the copy; `None`: the next server decides.
+    pub status: Option<u16>,
+    /// What is made of the copy's content for the request (`gzip`, `br`, `zstd`, `identity`); empty: it goes out as it is.
+    pub recoding: String,
 }
 
 /// A stored response; all durations in seconds.
@@ -91,6 +113,26 @@ pub struct StoredCopy {
     pub fields: Vec<(String, String)>,
     /// The last purges of its tags, latest first.
     pub purges: Vec<Covering>,
+    /// The coding that it came in, which is undone for clients that do not accept it; empty: none is.
+    pub decodable: String,
+    pub recoded: Vec<Recoded>,
+    /// Some of its body has never come.
+    pub incomplete: bool,
+    /// Not all of its body is here: some has never come, or was lost since.
+    pub lacks: bool,
+    /// What is here where that is so, in order.
+    pub held: Vec<Range<u64>>,
+    /// There may be more of these than are told.
+    pub held_cut: bool,
+}
+
+/// What was made of a copy's content, and lies beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recoded {
+    /// `gzip`, `br`, `zstd`, or `identity` where the copy's own coding was undone.
+    pub recoding: String,
+    pub length: u64,
+    pub on_disk: bool,
 }
 
 /// What the purges make of a copy.
@@ -141,6 +183,19 @@ fn status(status: u32) -> Result<u16, ProtocolError> {
         field: "status",
         wanted: "status of an answer",
     })
+}
+
+/// A status, which may be missing.
+fn told(wire: u32) -> Result<Option<u16>, ProtocolError> {
+    (wire != 0).then(|| status(wire)).transpose()
+}
+
+fn key(field: &'static str, wire: Vec<u8>) -> Result<u128, ProtocolError> {
+    let bytes = wire.try_into().map_err(|_| ProtocolError::Value {
+        field,
+        wanted: "key of 16 bytes",
+    })?;
+    Ok(u128::from_be_bytes(bytes))
 }
 
 fn pairs(fields: Vec<wire::Field>) -> Vec<(String, String)> {
@@ -205,10 +260,15 @@ impl TryFrom<wire::Explained> for Explained {
     type Error = ProtocolError;
 
     fn try_from(wire: wire::Explained) -> Result<Self, ProtocolError> {
-        let key = wire.key.try_into().map_err(|_| ProtocolError::Value {
-            field: "key",
-            wanted: "key of 16 bytes",
-        })?;
+        let next_servers = match wire.next_servers() {
+            wire::NextServers::Unknown => NextServers::Unknown,
+            wire::NextServers::Shields => NextServers::Shields,
+            wire::NextServers::Origins => NextServers::Origins,
+        };
+        let found_under = match wire.found_under {
+            under if under.is_empty() => None,
+            under => Some(key("found_under", under)?),
+        };
         let would = wire.would.ok_or(ProtocolError::Missing("would"))?;
         at_most("asks", wire.asks.len(), ASKS_MAX)?;
         at_most("copies", wire.copies.len(), COPIES_MAX)?;
@@ -218,14 +278,18 @@ impl TryFrom<wire::Explained> for Explained {
         Ok(Self {
             service: cut(wire.service),
             rule: wire.rule,
-            key: u128::from_be_bytes(key),
+            key: key("key", wire.key)?,
             purged: sequence("purged", wire.purged.as_ref())?,
             would: Would {
                 outcome: cut(would.outcome),
                 forward: cut(would.forward),
                 why: cut(would.why),
+                status: told(would.status)?,
+                recoding: cut(would.recoding),
             },
+            found_under,
             asks: wire.asks.into_iter().map(cut).collect(),
+            next_servers,
             copies: copies.collect::<Result<_, _>>()?,
             unread: wire.unread,
             purges: purges(wire.purges)?,
@@ -245,8 +309,19 @@ impl From<&Explained> for wire::Explained {
                 outcome: told.would.outcome.clone(),
                 forward: told.would.forward.clone(),
                 why: told.would.why.clone(),
+                status: told.would.status.unwrap_or_default().into(),
+                recoding: told.would.recoding.clone(),
             }),
+            found_under: told
+                .found_under
+                .map_or(Vec::new(), |key| key.to_be_bytes().to_vec()),
             asks: told.asks.clone(),
+            next_servers: match told.next_servers {
+                NextServers::Unknown => wire::NextServers::Unknown,
+                NextServers::Shields => wire::NextServers::Shields,
+                NextServers::Origins => wire::NextServers::Origins,
+            }
+            .into(),
             copies: told.copies.iter().map(Into::into).collect(),
             unread: told.unread,
             purges: told.purges.iter().map(Into::into).collect(),
@@ -260,6 +335,14 @@ impl TryFrom<wire::StoredCopy> for StoredCopy {
 
     fn try_from(wire: wire::StoredCopy) -> Result<Self, ProtocolError> {
         at_most("fields", wire.fields.len(), COPY_FIELDS_MAX)?;
+        at_most("recoded", wire.recoded.len(), RECODED_MAX)?;
+        at_most("held", wire.held.len(), HELD_MAX)?;
+        let recoded = wire.recoded.into_iter().map(|recoded| Recoded {
+            recoding: cut(recoded.recoding),
+            length: recoded.length,
+            on_disk: recoded.on_disk,
+        });
+        let held = wire.held.iter().map(|held| held.start..held.end);
         let standing = match wire.standing.as_str() {
             "live" => Standing::Live,
             "stale" => Standing::Stale {
@@ -298,6 +381,12 @@ impl TryFrom<wire::StoredCopy> for StoredCopy {
             standing,
             fields: pairs(wire.fields),
             purges: purges(wire.purges)?,
+            decodable: cut(wire.decodable),
+            recoded: recoded.collect(),
+            incomplete: wire.incomplete,
+            lacks: wire.lacks,
+            held: held.collect(),
+            held_cut: wire.held_cut,
         })
     }
 }
@@ -309,6 +398,15 @@ impl From<&StoredCopy> for wire::StoredCopy {
             Standing::Stale { since_ms } => ("stale", since_ms),
             Standing::Gone => ("gone", 0),
         };
+        let recoded = copy.recoded.iter().map(|recoded| wire::Recoded {
+            recoding: recoded.recoding.clone(),
+            length: recoded.length,
+            on_disk: recoded.on_disk,
+        });
+        let held = copy.held.iter().map(|held| wire::HeldBytes {
+            start: held.start,
+            end: held.end,
+        });
         Self {
             variant: copy.variant,
             selected: copy.selected,
@@ -333,6 +431,12 @@ impl From<&StoredCopy> for wire::StoredCopy {
             stale_since_ms,
             fields: wire_fields(&copy.fields),
             purges: copy.purges.iter().map(Into::into).collect(),
+            decodable: copy.decodable.clone(),
+            recoded: recoded.collect(),
+            incomplete: copy.incomplete,
+            lacks: copy.lacks,
+            held: held.collect(),
+            held_cut: copy.held_cut,
         }
     }
 }
@@ -369,10 +473,7 @@ impl TryFrom<wire::Decision> for Decision {
             outcome: cut(wire.outcome),
             status: status(wire.status)?,
             forward: cut(wire.forward),
-            forward_status: match wire.forward_status {
-                0 => None,
-                of_next => Some(status(of_next)?),
-            },
+            forward_status: told(wire.forward_status)?,
             stored: wire.stored,
             collapsed: wire.collapsed,
             detail: cut(wire.detail),

@@ -1,5 +1,8 @@
 //! How a request would be answered, as `GET /v1/explain` tells it.
 
+mod agreement;
+mod bodies;
+
 use seawall_tests::client::get;
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
 use serde_json::{Value, json};
@@ -332,4 +335,58 @@ fn what_is_no_question_is_refused() {
     assert_eq!(status, 404);
     let reason = told["error"].as_str().unwrap();
     assert!(reason.contains("other.example"), "{reason}");
+}
+
+/// Refuses members that a schema does not name, and misses those that it requires.
+fn held_against(schemas: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return held_against(schemas, &schemas[name], value, at);
+    }
+    if let Some(items) = value.as_array() {
+        for item in items {
+            held_against(schemas, &schema["items"], item, &format!("{at}[]"));
+        }
+    }
+    let Some(members) = schema["properties"].as_object() else {
+        return;
+    };
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let known = members.get(name);
+        let known = known.unwrap_or_else(|| panic!("{at}.{name} is not in openapi.json"));
+        held_against(schemas, known, member, &format!("{at}.{name}"));
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let name = name.as_str().unwrap();
+        let has = value.is_null() || value.get(name).is_some();
+        assert!(has, "{at} has no {name}");
+    }
+}
+
+#[test]
+fn openapi_names_all_that_is_told() {
+    let origin = Origin::start(|_, reply| {
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("content-type", "text/html"),
+            ("surrogate-key", "t"),
+        ];
+        reply.answer(200, &fields, &vec![b'x'; 20_000])
+    });
+    let fleet = Fleet::start(with_rule(), &origin);
+    get(fleet.edge(0), TARGET, &[("accept-encoding", "gzip")]);
+    fleet.purge_everywhere(json!({ "tags": ["t"], "soft": true }));
+    let mut told = Value::Null;
+    eventually("the coding is stored", || {
+        told = explain(&fleet, URL, &[]);
+        let edge = node(&told, "edge-0");
+        edge["copies"][0]["recoded"][0].is_object() && edge["last"][0].is_object()
+    });
+    assert!(
+        node(&told, "shield-0")["copies"][0]["purges"][0].is_object(),
+        "{told}"
+    );
+    let (_, openapi) = fleet.get("/openapi.json");
+    let schemas = &openapi["components"]["schemas"];
+    held_against(schemas, &schemas["Explanation"], &told, "explanation");
 }

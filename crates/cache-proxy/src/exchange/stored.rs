@@ -6,7 +6,8 @@ use crate::coder;
 use crate::copy::CopyHead;
 use crate::deliver::{Delivered, Story, deliver, takes_body};
 use crate::growing::Reader;
-use crate::source::{Broken, Held, Source};
+use crate::held::Held;
+use crate::source::{Broken, Source};
 use crate::tier::TierKind;
 use http::HeaderMap;
 use seawall_cache_store::{Coding, Head, Recoding, recoded_variant};
@@ -44,7 +45,7 @@ impl<'a> Usable<'a> {
 }
 
 /// What is made of a copy with this coding for this client. `None`: it goes out as it is.
-fn wanted(
+pub(crate) fn wanted(
     proxy: &CacheProxy,
     asked: &Asked,
     coding: Coding,

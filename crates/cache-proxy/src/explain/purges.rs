@@ -52,8 +52,14 @@ pub(super) fn named_by_copy(
     let known: HashSet<ScopeId> = named.iter().chain(of_request).map(|n| n.id).collect();
     let others = head.scopes.iter().filter(|id| !known.contains(id));
     named.extend(others.map(|&id| Named {
-        kind: if id == any_query { "any-query" } else { "tag" },
-        // which it is a neighbour knows, or an answer that it came in the place of
+        kind: if id == any_query {
+            "any-query"
+        } else if asked.moved.is_some() {
+            "url-or-tag"
+        } else {
+            "tag"
+        },
+        // which it is a neighbour knows, or the URL that it was fetched for, or an answer that it came in the place of
         name: String::new(),
         id,
     }));

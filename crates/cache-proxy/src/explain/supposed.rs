@@ -15,7 +15,7 @@ use std::time::Instant;
 
 impl CacheProxy {
     /// The request, as if it had come: to an edge from a client, to a shield from an edge that knows as much as it.
-    pub(super) fn suppose(&self, get: &ExplainGet) -> Result<Asked, String> {
+    pub(super) fn suppose(&self, get: &ExplainGet) -> Result<Arc<Asked>, String> {
         let snapshot = self.snapshot().clone();
         let host =
             HeaderValue::from_str(&get.host).map_err(|_| "the host is no host".to_owned())?;
@@ -58,7 +58,7 @@ impl CacheProxy {
                 refreshes: false,
             },
         };
-        Ok(self.placed(Placing {
+        Ok(Arc::new(self.placed(Placing {
             snapshot,
             service,
             info: Arc::new(info),
@@ -70,6 +70,6 @@ impl CacheProxy {
             target: get.target.clone(),
             fields,
             received: Instant::now(),
-        }))
+        })))
     }
 }

@@ -30,8 +30,12 @@ fn explained() -> Explained {
             outcome: "stale".into(),
             forward: String::new(),
             why: "within its window".into(),
+            status: Some(206),
+            recoding: "br".into(),
         },
+        found_under: Some(u128::MAX - 6),
         asks: vec!["shield-1".into(), "shield-0".into()],
+        next_servers: NextServers::Shields,
         copies: vec![StoredCopy {
             variant: u64::MAX,
             selected: true,
@@ -57,6 +61,16 @@ fn explained() -> Explained {
             standing: Standing::Stale { since_ms: 12 },
             fields: vec![("cache-control".into(), "max-age=60".into())],
             purges: vec![covering("tag", true)],
+            decodable: "gzip".into(),
+            recoded: vec![Recoded {
+                recoding: "identity".into(),
+                length: 9,
+                on_disk: true,
+            }],
+            incomplete: true,
+            lacks: true,
+            held: vec![0..3, 4..5],
+            held_cut: true,
         }],
         unread: 2,
         purges: vec![covering("url", false)],
@@ -86,6 +100,9 @@ fn a_request_and_how_it_would_be_answered_survive_the_wire() {
     other.rule = None;
     other.copies[0].standing = Standing::Gone;
     other.decisions[0].forward_status = None;
+    other.would.status = None;
+    other.found_under = None;
+    other.next_servers = NextServers::Origins;
     for told in [explained(), other] {
         let answer = Answer {
             id: 4,
@@ -117,6 +134,7 @@ fn an_answer_beyond_the_bounds_is_refused() {
         assert!(Explained::try_from(wire).is_err());
     };
     check(|wire| wire.key = vec![1; 15]);
+    check(|wire| wire.found_under = vec![1; 15]);
     check(|wire| wire.purged = None);
     check(|wire| wire.would = None);
     check(|wire| wire.asks = vec![String::new(); ASKS_MAX + 1]);
@@ -124,9 +142,23 @@ fn an_answer_beyond_the_bounds_is_refused() {
     check(|wire| wire.copies[0].status = 70_000);
     check(|wire| wire.copies[0].standing = "gone?".into());
     check(|wire| wire.copies[0].fields = vec![wire::Field::default(); COPY_FIELDS_MAX + 1]);
+    check(|wire| wire.copies[0].recoded = vec![wire::Recoded::default(); RECODED_MAX + 1]);
+    check(|wire| wire.copies[0].held = vec![wire::HeldBytes::default(); HELD_MAX + 1]);
     check(|wire| wire.copies[0].purges = vec![wire::Covering::default(); PURGES_MAX + 1]);
     check(|wire| wire.purges = vec![wire::Covering::default(); PURGES_MAX + 1]);
     check(|wire| wire.decisions = vec![wire::Decision::default(); DECISIONS_MAX + 1]);
+}
+
+#[test]
+fn what_an_older_build_does_not_tell_is_not_known() {
+    let mut wire = wire::Explained::from(&explained());
+    wire.next_servers = 0;
+    let told = Explained::try_from(wire.clone()).unwrap();
+    assert_eq!(told.next_servers, NextServers::Unknown);
+    // nor is what a newer one tells
+    wire.next_servers = 77;
+    let told = Explained::try_from(wire).unwrap();
+    assert_eq!(told.next_servers, NextServers::Unknown);
 }
 
 #[test]

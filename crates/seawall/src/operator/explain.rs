@@ -136,6 +136,21 @@ fn of_node(told: &mut String, node: &Value, head: &str) {
     let forward = forward.map_or(String::new(), |why| format!(", fwd={why}"));
     let _ = writeln!(told, "{id}{kind}: {}{forward}", text(node, "outcome"));
     line(told, "why", text(node, "why"));
+    if let Some(key) = node["found_under"].as_str() {
+        line(
+            told,
+            "under",
+            &format!("{key}, the key of an equivalent URL"),
+        );
+    }
+    if let Some(status) = node["status"].as_u64() {
+        let coded = match node["recoding"].as_str() {
+            Some("identity") => ", decoded".to_owned(),
+            Some(coding) => format!(", coded as {coding}"),
+            None => String::new(),
+        };
+        line(told, "answer", &format!("{status}{coded}"));
+    }
     if forward.is_empty() {
         // nobody is asked now
     } else {
@@ -171,10 +186,10 @@ fn of_copy(told: &mut String, copy: &Value, head: &str) {
     } else {
         "of another variant"
     };
-    let coded = if is(copy, "negotiable") {
-        ", coded for clients that accept it"
-    } else {
-        ""
+    let coded = match copy["decodable"].as_str() {
+        Some(coding) => format!(", decoded for clients that do not accept {coding}"),
+        None if is(copy, "negotiable") => ", coded for clients that accept it".to_owned(),
+        None => String::new(),
     };
     line(
         told,
@@ -186,6 +201,14 @@ fn of_copy(told: &mut String, copy: &Value, head: &str) {
             text(copy, "place"),
         ),
     );
+    if let Some(held) = held(copy) {
+        line(told, "body", &held);
+    }
+    for recoded in items(&copy["recoded"]) {
+        let (recoding, place) = (text(recoded, "recoding"), text(recoded, "place"));
+        let length = bytes(recoded["length"].as_u64().unwrap_or_default());
+        line(told, "beside", &format!("{recoding}, {length}, in {place}"));
+    }
     line(told, "lifetime", &arithmetic(copy));
     let windows = [
         ("stale_while_revalidate", "stale-while-revalidate"),
@@ -236,6 +259,27 @@ fn of_copy(told: &mut String, copy: &Value, head: &str) {
     for purge in items(&copy["purges"]) {
         line(told, "", &last_purge(purge, head));
     }
+}
+
+/// What of the body is here, where that is not all.
+fn held(copy: &Value) -> Option<String> {
+    let pieces = texts(copy.get("held").filter(|held| held.is_array())?);
+    let why = if is(copy, "incomplete") {
+        "the rest has not come yet"
+    } else {
+        "the rest was lost"
+    };
+    let more = if is(copy, "held_cut") {
+        " and perhaps more"
+    } else {
+        ""
+    };
+    let held = if pieces.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("bytes {}", pieces.join(", "))
+    };
+    Some(format!("{held}{more}; {why}"))
 }
 
 /// A position of the purge log, without its epoch where that is the log's now.
