@@ -1,4 +1,5 @@
-//! Questions to all connected nodes, and their answers. Both are bounded; who does not answer in time is listed.
+//! Questions to all connected nodes, and their answers. Both are bounded, each kind of question for itself, so that
+//! neither takes the other's room; who does not answer in time is listed.
 
 use parking_lot::Mutex;
 use seawall_control_protocol::{About, Answer, Question, Told};
@@ -9,10 +10,69 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// Questions that wait to be sent to one node; a node with more is busy and counts as silent.
+/// Questions of one kind that wait to be sent to one node; a node with more is busy and counts as silent.
 const QUEUE: usize = 16;
-/// Questions that wait for answers.
+/// Questions of one kind that wait for answers.
 const ASKED_MAX: usize = 256;
+
+/// What a question is about: each has its own room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Estimate,
+    Explain,
+}
+
+impl Kind {
+    fn of(about: &About) -> Self {
+        match about {
+            About::Estimate { .. } => Self::Estimate,
+            About::Explain(_) => Self::Explain,
+        }
+    }
+}
+
+/// Two of something, one for each kind.
+#[derive(Clone, Debug)]
+struct Each<T> {
+    estimate: T,
+    explain: T,
+}
+
+impl<T> Each<T> {
+    fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Estimate => &self.estimate,
+            Kind::Explain => &self.explain,
+        }
+    }
+}
+
+/// Where a node's questions go, and where the answers to one.
+type Queues = Each<mpsc::Sender<Question>>;
+type Waiting = mpsc::Sender<(String, Answer)>;
+
+/// The questions that wait to be sent to one node.
+#[derive(Debug)]
+pub struct Queued(Each<mpsc::Receiver<Question>>);
+
+impl Queued {
+    /// One that waits, if any does.
+    pub fn try_recv(&mut self) -> Option<Question> {
+        let Each { estimate, explain } = &mut self.0;
+        estimate.try_recv().or_else(|_| explain.try_recv()).ok()
+    }
+
+    /// The next one, of either kind. `None`: the node's stream is not the current one any more. May be dropped at any
+    /// time.
+    pub async fn recv(&mut self) -> Option<Question> {
+        let Each { estimate, explain } = &mut self.0;
+        // whichever is ready, by lot where both are
+        tokio::select! {
+            question = estimate.recv() => question,
+            question = explain.recv() => question,
+        }
+    }
+}
 
 /// What the fleet said.
 #[derive(Debug, Default)]
@@ -25,17 +85,22 @@ pub struct Answers {
 /// Nodes that can be asked, and questions that are under way.
 #[derive(Debug, Default)]
 pub struct Questions {
-    nodes: Mutex<HashMap<String, (u64, mpsc::Sender<Question>)>>,
-    asked: Mutex<HashMap<u64, mpsc::Sender<(String, Answer)>>>,
+    nodes: Mutex<HashMap<String, (u64, Queues)>>,
+    asked: Mutex<HashMap<u64, (Kind, Waiting)>>,
     ids: AtomicU64,
 }
 
 impl Questions {
     /// A node's stream, by which it can be asked from now on.
-    pub fn connect(&self, node: &str, stream: u64) -> mpsc::Receiver<Question> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        self.nodes.lock().insert(node.to_owned(), (stream, sender));
-        receiver
+    pub fn connect(&self, node: &str, stream: u64) -> Queued {
+        let (estimates, estimate) = mpsc::channel(QUEUE);
+        let (explanations, explain) = mpsc::channel(QUEUE);
+        let senders = Each {
+            estimate: estimates,
+            explain: explanations,
+        };
+        self.nodes.lock().insert(node.to_owned(), (stream, senders));
+        Queued(Each { estimate, explain })
     }
 
     pub fn disconnect(&self, node: &str, stream: u64) {
@@ -50,36 +115,37 @@ impl Questions {
 
     /// A node's answer; one that comes too late is let go.
     pub fn answered(&self, node: &str, answer: Answer) {
-        let sender = self.asked.lock().get(&answer.id).cloned();
-        if let Some(sender) = sender {
+        let asked = self.asked.lock().get(&answer.id).cloned();
+        if let Some((_, sender)) = asked {
             // room for every node that was asked
             let _ = sender.try_send((node.to_owned(), answer));
         }
     }
 
     /// Asks all connected nodes; those that have not answered after `patience`, or when `ended` is ready, are silent.
-    /// `None`: too many questions are under way.
+    /// `None`: too many questions of this kind are under way.
     pub async fn ask(
         &self,
         about: &About,
         patience: Duration,
         ended: impl Future<Output = ()>,
     ) -> Option<Answers> {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let (id, kind) = (self.ids.fetch_add(1, Ordering::Relaxed), Kind::of(about));
         let nodes: Vec<(String, mpsc::Sender<Question>)> = {
             let nodes = self.nodes.lock();
-            let node = |(id, (_, sender)): (&String, &(u64, mpsc::Sender<Question>))| {
-                (id.clone(), sender.clone())
-            };
-            nodes.iter().map(node).collect()
+            let queues = nodes.iter();
+            queues
+                .map(|(id, (_, senders))| (id.clone(), senders.of(kind).clone()))
+                .collect()
         };
         let (sender, mut receiver) = mpsc::channel(nodes.len().max(1));
         {
             let mut asked = self.asked.lock();
-            if asked.len() >= ASKED_MAX {
+            let of_kind = asked.values().filter(|(of, _)| *of == kind);
+            if of_kind.count() >= ASKED_MAX {
                 return None;
             }
-            asked.insert(id, sender);
+            asked.insert(id, (kind, sender));
         }
         let _under_way = UnderWay { all: self, id };
         let mut answers = Answers::default();
@@ -124,7 +190,7 @@ impl Drop for UnderWay<'_> {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
-    use seawall_control_protocol::Estimate;
+    use seawall_control_protocol::{Estimate, ExplainGet};
     use std::future::{pending, ready};
 
     #[tokio::test(start_paused = true)]
@@ -150,9 +216,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_questions_are_under_way_at_a_time() {
+    async fn so_many_questions_of_each_kind_are_under_way_at_a_time() {
         let questions = Questions::default();
-        let _a = questions.connect("a", 1);
+        let mut a = questions.connect("a", 1);
         let about = About::Estimate { scopes: Vec::new() };
         let ask = || questions.ask(&about, Duration::from_hours(1), pending());
         let mut asking: Vec<_> = (0..ASKED_MAX).map(|_| Box::pin(ask())).collect();
@@ -160,6 +226,21 @@ mod tests {
             assert!(futures::poll!(asked.as_mut()).is_pending());
         }
         assert!(matches!(ask().now_or_never(), Some(None)));
+        // those of the other kind have room of their own, here and on their way
+        let explain = About::Explain(ExplainGet {
+            scheme: "http".into(),
+            host: "a".into(),
+            target: "/".into(),
+            fields: Vec::new(),
+        });
+        let mut other = Box::pin(questions.ask(&explain, Duration::from_hours(1), pending()));
+        assert!(futures::poll!(other.as_mut()).is_pending());
+        let mut sent = Vec::new();
+        while let Some(question) = a.recv().now_or_never() {
+            sent.push(question.unwrap().about);
+        }
+        assert_eq!(sent.iter().filter(|about| **about == explain).count(), 1);
+        assert_eq!(sent.len(), QUEUE + 1);
         // whoever gives up makes room
         asking.pop();
         assert!(futures::poll!(Box::pin(ask())).is_pending());

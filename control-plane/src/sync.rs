@@ -4,6 +4,7 @@ use crate::api::Refused;
 use crate::api::purges::Requested;
 use crate::members::{JoinError, Received};
 use crate::plane::{Plane, unix_ms};
+use crate::questions::Queued;
 use crate::record::By;
 use crate::serve::ended;
 use crate::store::StoreError;
@@ -11,7 +12,7 @@ use seawall_control_protocol::documents::parts;
 use seawall_control_protocol::purges::{BATCH_MAX, fitting};
 use seawall_control_protocol::wire::node_control_server::NodeControl;
 use seawall_control_protocol::wire::{self, from_node, to_node};
-use seawall_control_protocol::{Ack, Answer, Hello, Purge, PurgeBatch, Question, Welcome};
+use seawall_control_protocol::{Ack, Answer, Hello, Purge, PurgeBatch, Welcome};
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::Reception;
 use serde_json::json;
@@ -142,7 +143,7 @@ struct Session {
     /// What the node was told last.
     cursor: PurgeSeq,
     welcome: Welcome,
-    questions: mpsc::Receiver<Question>,
+    questions: Queued,
 }
 
 impl Session {
@@ -262,7 +263,7 @@ impl Session {
                 shields.mark_unchanged();
                 self.documents(held, down).await?;
             }
-            while let Ok(question) = self.questions.try_recv() {
+            while let Some(question) = self.questions.try_recv() {
                 send(down, to_node::Message::Question((&question).into())).await?;
             }
             let read = self.plane.log.purges(self.cursor, BATCH_MAX).await;

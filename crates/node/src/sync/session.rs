@@ -4,7 +4,7 @@ use super::{Follower, Following, sign};
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 use seawall_control_protocol::wire::to_node::Message;
 use seawall_control_protocol::{
-    Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, PurgeBatch,
+    About, Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, PurgeBatch,
     Question, Welcome, checked, documents, wire,
 };
 use seawall_purge::PurgeSeq;
@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 /// Messages on their way up: acknowledgements are cumulative, so a full queue loses nothing but time.
 const UP_QUEUE: usize = 64;
 
-/// Questions that are being answered at a time; the control plane is told so where there is one more.
+/// Questions of one kind that are being answered at a time; the control plane is told so where there is one more.
 const ANSWERING_MAX: usize = 8;
 
 /// Why a stream ended.
@@ -101,7 +101,7 @@ impl Following {
         }
         let mut told_all = false;
         // they end with the stream
-        let mut answering = JoinSet::new();
+        let mut answering = UnderWay::default();
         // of a change whose last part has not come yet
         let mut parts = Vec::new();
         self.acknowledge(&up, Vec::new()).await?;
@@ -145,7 +145,6 @@ impl Following {
                     }
                 }
                 Message::Question(question) => {
-                    while answering.try_join_next().is_some() {}
                     answer(&self.follower, question, &up, &mut answering).await?;
                 }
             }
@@ -214,18 +213,37 @@ impl Following {
     }
 }
 
+/// Questions that are being answered. Each kind has its own bound: neither takes the other's turns.
+#[derive(Default)]
+struct UnderWay {
+    estimates: JoinSet<()>,
+    explanations: JoinSet<()>,
+}
+
+impl UnderWay {
+    fn of(&mut self, about: &About) -> &mut JoinSet<()> {
+        let of_kind = match about {
+            About::Estimate { .. } => &mut self.estimates,
+            About::Explain(_) => &mut self.explanations,
+        };
+        // those that are done make room
+        while of_kind.try_join_next().is_some() {}
+        of_kind
+    }
+}
+
 /// Has a question answered, beside what else goes on.
 async fn answer(
     follower: &Arc<dyn Follower>,
     question: wire::Question,
     up: &mpsc::Sender<wire::FromNode>,
-    answering: &mut JoinSet<()>,
+    answering: &mut UnderWay,
 ) -> Result<(), Ended> {
     let id = question.id;
     let refused = match Question::try_from(question) {
-        Ok(question) if answering.len() < ANSWERING_MAX => {
+        Ok(question) if answering.of(&question.about).len() < ANSWERING_MAX => {
             let (follower, up) = (follower.clone(), up.clone());
-            answering.spawn(async move {
+            answering.of(&question.about).spawn(async move {
                 let outcome = follower.answer(&question.about).await;
                 let answer = Answer { id, outcome };
                 // the stream may have ended
@@ -256,14 +274,16 @@ async fn send(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Answering;
     use super::super::tests::Refuses;
     use super::*;
+    use std::collections::BTreeMap;
 
     #[tokio::test]
     async fn a_question_that_this_build_does_not_know_gets_an_error_and_the_stream_goes_on() {
         let follower: Arc<dyn Follower> = Arc::new(Refuses(false));
         let (up, mut queue) = mpsc::channel(2);
-        let mut answering = JoinSet::new();
+        let mut answering = UnderWay::default();
         let unknown = wire::Question { id: 7, about: None };
         assert!(
             answer(&follower, unknown, &up, &mut answering)
@@ -284,6 +304,75 @@ mod tests {
             let told = Answer::try_from(told).unwrap();
             assert_eq!(told.id, id);
             assert!(told.outcome.unwrap_err().contains(reason), "{id}");
+        }
+    }
+
+    /// Answers no question before it is dropped.
+    struct Thinks;
+
+    impl Follower for Thinks {
+        fn held(&self) -> Held {
+            Held::default()
+        }
+
+        fn apply(&self, _: &[seawall_purge::Purge]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn start_empty(&self, _: Held) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn contact(&self, _: Contact) {}
+
+        fn install(&self, _: &BTreeMap<String, Document>) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn answer<'a>(&'a self, _: &'a About) -> Answering<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_of_one_kind_take_no_turn_from_those_of_the_other() {
+        let follower: Arc<dyn Follower> = Arc::new(Thinks);
+        let (up, mut queue) = mpsc::channel(8);
+        let mut answering = UnderWay::default();
+        let estimate = wire::question::About::Estimate(wire::EstimatePurge::default());
+        let explain = wire::question::About::Explain(wire::ExplainGet {
+            scheme: "http".into(),
+            target: "/".into(),
+            ..wire::ExplainGet::default()
+        });
+        let kinds = [explain, estimate];
+        for (kind, about) in kinds.iter().enumerate() {
+            for n in 0..ANSWERING_MAX {
+                let question = wire::Question {
+                    id: (kind * 100 + n) as u64,
+                    about: Some(about.clone()),
+                };
+                let taken = answer(&follower, question, &up, &mut answering).await;
+                assert!(taken.is_ok());
+                assert!(queue.try_recv().is_err(), "{kind}: {n}");
+            }
+        }
+        for about in kinds {
+            let question = wire::Question {
+                id: 7,
+                about: Some(about),
+            };
+            assert!(
+                answer(&follower, question, &up, &mut answering)
+                    .await
+                    .is_ok()
+            );
+            let message = queue.try_recv().ok().and_then(|m| m.message);
+            let Some(wire::from_node::Message::Answer(told)) = message else {
+                panic!("one question too many is answered at once");
+            };
+            let outcome = Answer::try_from(told).unwrap().outcome;
+            assert!(outcome.unwrap_err().contains("too many"));
         }
     }
 }
