@@ -2,6 +2,7 @@
 
 use crate::CacheProxy;
 use crate::asked::Asked;
+use crate::pass::Coming;
 use crate::tier::Changed;
 use http::HeaderValue;
 use pingora::http::ResponseHeader;
@@ -20,10 +21,12 @@ const GROUPS_MAX: usize = 1024;
 
 /// Ends what is stored under the URI that was changed, and under those that the answer names as changed with it, and the
 /// copies of the groups that it names, before its sender learns of its success: the answer waits until no loss of power can undo it.
+/// `posted` is the answer itself, where it is to be stored in the place of what ends.
 pub(crate) fn invalidate(
     proxy: &CacheProxy,
     asked: &Asked,
     answer: &ResponseHeader,
+    mut posted: Option<&mut Coming>,
 ) -> Option<Settling> {
     let targets = changed(asked, answer);
     if targets.is_empty() {
@@ -38,7 +41,10 @@ pub(crate) fn invalidate(
     let durabilities: Vec<Durability> = targets
         .iter()
         .flat_map(|target| keys_of_get(proxy, asked, target))
-        .filter_map(|key| end(proxy, key))
+        .filter_map(|key| match &mut posted {
+            Some(copy) if copy.key() == key.0 => copy.succeed(proxy),
+            _ => end(proxy, key),
+        })
         .chain(of_groups.flatten())
         .collect();
     if durabilities.is_empty() {
@@ -66,6 +72,14 @@ fn changed(asked: &Asked, answer: &ResponseHeader) -> Vec<String> {
     if !answer.status.is_success() && !answer.status.is_redirection() {
         return Vec::new();
     }
+    let mut targets = vec![asked.target.clone()];
+    let named = also_invalidated(&sites(asked), &asked.target, answer.status, &answer.headers);
+    targets.extend(named);
+    targets
+}
+
+/// The names that its origin is known by: the one that the client asked, and those that it is asked under.
+pub(crate) fn sites(asked: &Asked) -> Vec<Site<'_>> {
     let mut sites = vec![Site {
         scheme: asked.scheme.as_str(),
         authority: &asked.host,
@@ -85,10 +99,7 @@ fn changed(asked: &Asked, answer: &ResponseHeader) -> Vec<String> {
             },
         }
     }));
-    let mut targets = vec![asked.target.clone()];
-    let named = also_invalidated(&sites, &asked.target, answer.status, &answer.headers);
-    targets.extend(named);
-    targets
+    sites
 }
 
 /// The same as the control plane's log names it, with the groups that the answer tells to be outdated: they are tags here

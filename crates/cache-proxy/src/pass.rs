@@ -2,9 +2,12 @@
 
 mod answer;
 mod head;
+mod posted;
 mod probe;
 
 use self::answer::answered;
+pub(crate) use self::posted::Coming;
+use self::posted::Posted;
 pub(crate) use self::probe::probe;
 use crate::CacheProxy;
 use crate::asked::Asked;
@@ -42,7 +45,8 @@ pub(crate) async fn pass<W: Wire>(
     }
     x.wire().limit_body(limit);
     let asking = Asking::new(&asked, insists);
-    let ask = question(proxy, &asked, &asking, forward);
+    let posted = Posted::new(proxy, &asked).filter(|_| !x.upgrade);
+    let ask = question(proxy, &asked, &asking, forward, posted.clone());
     let mut fields = (*asked.fields).clone();
     strip_hop_by_hop(&mut fields);
     if x.upgrade {
@@ -59,7 +63,10 @@ pub(crate) async fn pass<W: Wire>(
     introduce(&mut fields, &asked, proxy.tier());
     message::replace_request_fields(&mut x.request, &fields);
     let stop = x.stop().clone();
-    let session = x.into_session();
+    let mut session = x.into_session();
+    if let Some(posted) = posted.clone() {
+        session.set_tap(posted);
+    }
     let tally = session.tally();
     proxy.upstream().exchange(session, ask.clone(), &stop).await;
 
@@ -84,7 +91,8 @@ pub(crate) async fn pass<W: Wire>(
         collapsed: false,
         detail: None,
     };
-    proxy.decided(&asked, &story, status, false, None);
+    let stored = posted.is_some_and(|posted| posted.is_stored());
+    proxy.decided(&asked, &story, status, stored, None);
     proxy.finished(
         &asked,
         Delivered {
@@ -101,6 +109,7 @@ fn question(
     asked: &Arc<Asked>,
     asking: &Arc<Asking>,
     forward: Forward,
+    posted: Option<Arc<Posted>>,
 ) -> Arc<Ask> {
     let (answering, store_of) = (asking.clone(), proxy.clone());
     Arc::new(Ask::new(
@@ -113,7 +122,14 @@ fn question(
             proxy: proxy.clone(),
             validates: None,
             answer: Some(Box::new(move |asked, response| {
-                answered(&store_of, asked, response, &answering, forward)
+                answered(
+                    &store_of,
+                    asked,
+                    response,
+                    &answering,
+                    forward,
+                    posted.as_deref(),
+                )
             })),
         }),
     ))

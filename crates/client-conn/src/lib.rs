@@ -41,7 +41,7 @@ pub use info::{ConnInfo, PeerIdentity, Protocol, Scheme};
 pub use limits::ConnLimits;
 pub use listener::{Bound, bind};
 pub use server::{Listen, Server, ServerSpec, start};
-pub use session::{ClientSession, Slot, Tally};
+pub use session::{ClientSession, Slot, Tally, Tap};
 pub use tls::{CertFiles, ClientAuth, TlsError, TlsSettings};
 pub use wire::Wire;
 

@@ -39,6 +39,15 @@ impl Tally {
     }
 }
 
+/// Who looks at the body of an answer on its way to the client. Called in order, and never waited for.
+pub trait Tap: Send + Sync {
+    /// The next bytes go out.
+    fn data(&self, data: &Bytes);
+
+    /// The body came to its end. The client gets to know after this.
+    fn ended(&self);
+}
+
 pub struct ClientSession<W: Wire> {
     /// There until drop.
     wire: Option<W>,
@@ -50,6 +59,7 @@ pub struct ClientSession<W: Wire> {
     written: Option<Box<ResponseHeader>>,
     ended: bool,
     tally: Arc<Tally>,
+    tap: Option<Arc<dyn Tap>>,
     read: usize,
     retry: Option<BytesMut>,
     truncated: bool,
@@ -73,6 +83,7 @@ impl<W: Wire> ClientSession<W> {
             written: None,
             ended: false,
             tally: Arc::default(),
+            tap: None,
             read: 0,
             retry: None,
             truncated: false,
@@ -85,6 +96,17 @@ impl<W: Wire> ClientSession<W> {
 
     pub fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
+    }
+
+    /// Has `tap` look at the answer's body.
+    pub fn set_tap(&mut self, tap: Arc<dyn Tap>) {
+        self.tap = Some(tap);
+    }
+
+    fn tell_end(&self) {
+        if let Some(tap) = &self.tap {
+            tap.ended();
+        }
     }
 
     /// For what has to travel with the request: extensions of its head.
@@ -102,10 +124,16 @@ impl<W: Wire> ClientSession<W> {
         if self.written.is_some() || status == 100 {
             return Ok(());
         }
+        let is_final = status >= 200 || status == 101;
+        if is_final && self.held.take().is_some() {
+            // an error answer takes the place of one that waits, and its body is not that one's
+            self.tap = None;
+        }
+        if end && is_final {
+            self.tell_end();
+        }
         self.wire().head(&response, end).await?;
-        if status >= 200 || status == 101 {
-            // an error answer takes the place of one that waits
-            self.held = None;
+        if is_final {
             self.written = Some(response);
         }
         self.ended |= end;
@@ -151,11 +179,18 @@ impl<W: Wire> ClientSession<W> {
             .sent
             .fetch_add(data.len() as u64, Ordering::Relaxed);
         self.ended = end;
+        if let Some(tap) = &self.tap {
+            tap.data(&data);
+        }
+        if end {
+            self.tell_end();
+        }
         self.wire().data(data, end).await
     }
 
     async fn end(&mut self) -> Result<()> {
         if !std::mem::replace(&mut self.ended, true) {
+            self.tell_end();
             self.wire().end(None).await?;
         }
         self.wire().flush().await
@@ -227,6 +262,7 @@ impl<W: Wire> Session for ClientSession<W> {
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
         if !std::mem::replace(&mut self.ended, true) {
+            self.tell_end();
             self.wire().end(Some(trailers)).await?;
         }
         Ok(())

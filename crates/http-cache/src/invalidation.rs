@@ -46,7 +46,7 @@ pub fn also_invalidated(
 }
 
 /// Resolves a reference (RFC 3986 §5.2.2) to a target in origin form. `None`: it is malformed, or of another origin.
-fn resolve(sites: &[Site<'_>], base: &str, reference: &str) -> Option<String> {
+pub(crate) fn resolve(sites: &[Site<'_>], base: &str, reference: &str) -> Option<String> {
     let reference = reference.trim_matches([' ', '\t']);
     if reference.len() > REFERENCE_BYTES_MAX || !reference.bytes().all(|b| b.is_ascii_graphic()) {
         return None;

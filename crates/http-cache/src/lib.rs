@@ -23,6 +23,7 @@
 //! | `freshen` | RFC 9111 §3.2, §4.3: asking with validators, merging a 304, writing one |
 //! | `head_update` | RFC 9111 §4.3.5: what the answer to a HEAD says of a stored response |
 //! | `invalidation` | RFC 9111 §4.4: what a change names as changed too |
+//! | `posted` | RFC 9110 §9.3.3: which answers to POST later GETs may be answered with |
 //! | `hop`, `max_forwards`, `cdn_loop` | RFC 9110 §7.6.1: fields of one connection; §7.6.2; RFC 8586 |
 //! | `negotiate` | RFC 9110 §12.5.3: which content coding a client gets |
 //! | `coding` | RFC 9110 §8.4: whether an answer is worth a coding and may have one |
@@ -49,6 +50,7 @@ mod negotiate;
 mod no_vary_search;
 mod outcome;
 mod part;
+mod posted;
 mod ranges;
 mod reuse;
 pub mod sf;
@@ -88,6 +90,7 @@ pub use negotiate::{AcceptEncoding, ContentCoding};
 pub use no_vary_search::QueryVariation;
 pub use outcome::Outcome;
 pub use part::{NotPart, asks_for_part, is_part, part_validator};
+pub use posted::represents_target;
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
 pub use reuse::{Reuse, Why, is_upstream_error, reuse, serves_on_error, why};
 pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};

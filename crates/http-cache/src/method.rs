@@ -2,7 +2,8 @@
 
 use http::Method;
 
-/// Whether a copy may answer this method: GET and HEAD (RFC 9110 §9.2.3; POST's copies are never made here).
+/// Whether a copy may answer this method: GET and HEAD (RFC 9110 §9.2.3). POST changes something, so that none answers it
+/// (§9.3.3).
 pub fn is_cacheable_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }

@@ -26,6 +26,7 @@ mod no_vary_search;
 mod operating;
 mod partial;
 mod passing;
+mod posted;
 mod purge_method;
 mod purging;
 mod purging_fields;

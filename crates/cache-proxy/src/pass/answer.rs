@@ -1,6 +1,7 @@
 //! The head of an answer that passes, before it goes on to the client.
 
 use super::head::freshen_by_head;
+use super::posted::Posted;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::Asking;
@@ -24,11 +25,14 @@ pub(super) fn answered(
     response: &mut ResponseHeader,
     asking: &Asking,
     forward: Forward,
+    posted: Option<&Posted>,
 ) -> Option<Settling> {
     freshen_by_head(proxy, asked, response, asking);
+    let mut coming = posted.and_then(|posted| posted.judge(response, asking));
     let settling = is_unsafe_method(&asked.method)
-        .then(|| invalidate(proxy, asked, response))
+        .then(|| invalidate(proxy, asked, response, coming.as_mut()))
         .flatten();
+    let stored = posted.is_some_and(|posted| posted.begin(coming));
     let kind = proxy.tier().kind();
     let shown = asked.service.response.cache_status || asked.is_from_fleet();
     let mut fields = response.headers.clone();
@@ -48,7 +52,7 @@ pub(super) fn answered(
             forward: Some(forward),
             forward_status: Some(response.status.as_u16()),
             ttl: None,
-            stored: false,
+            stored,
             collapsed: false,
             key: key.as_deref(),
             detail: None,

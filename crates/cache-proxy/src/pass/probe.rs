@@ -35,7 +35,7 @@ pub(crate) async fn probe<W: Wire>(
     forward: Forward,
 ) -> Option<Probed> {
     let asking = Asking::new(asked, false);
-    let ask = question(proxy, asked, &asking, forward);
+    let ask = question(proxy, asked, &asking, forward, None);
     let mut fields = (*asked.fields).clone();
     strip_hop_by_hop(&mut fields);
     introduce(&mut fields, asked, proxy.tier());

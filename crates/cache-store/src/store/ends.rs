@@ -37,6 +37,21 @@ impl CacheStore {
         self.minima.invalidate(key, self.next_generation())
     }
 
+    /// [`Self::invalidate`], by a change whose answer is to lie under `key` in the place of what ends, and has these scopes:
+    /// with its generation. `None`: another change has made such copies a miss since it was `begun`, and which of the two
+    /// its server made last is not known.
+    pub fn succeed(
+        &self,
+        key: u128,
+        scopes: &[ScopeId],
+        begun: Generation,
+    ) -> (Option<Generation>, Option<Durability>) {
+        let _one = self.changing.lock();
+        let alive = self.minima.generation_alive(key, scopes, begun);
+        let durability = self.minima.invalidate(key, self.next_generation());
+        (alive.then(|| self.next_generation()), durability)
+    }
+
     /// Makes every head stored up to now a miss that carries one of `scopes`; as durable as by [`Self::invalidate`].
     pub fn invalidate_scopes(&self, scopes: &[ScopeId]) -> Option<Durability> {
         let _one = self.changing.lock();
