@@ -199,6 +199,7 @@ fn no_range_of_what_is_coded_here_is_served_and_ranges_of_the_plain_copy_are() {
             // while it is made, and from what is stored
             for conditions in [
                 &[][..],
+                &[],
                 &[("if-range", "W/\"v1\"")],
                 &[("if-range", "\"v1\"")],
             ] {

@@ -190,6 +190,38 @@ fn an_answer_to_a_post_that_is_cut_or_long_passes_and_is_not_stored() {
     }
 }
 
+#[test]
+fn an_answer_to_a_post_that_ends_with_its_last_chunk_is_stored_and_one_that_ends_with_its_connection_is_not()
+ {
+    for (framing, body, kept) in [
+        (
+            "transfer-encoding: chunked",
+            &b"6\r\nposted\r\n0\r\n\r\n"[..],
+            true,
+        ),
+        ("content-length: 6", b"posted", true),
+        ("connection: close", b"posted", false),
+    ] {
+        let origin = Origin::start(move |request, reply| {
+            if request.method != "POST" {
+                return reply.fresh(b"got");
+            }
+            reply.raw(b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-location: /\r\n");
+            reply.raw(format!("{framing}\r\n\r\n").as_bytes());
+            reply.raw(body);
+            Then::Close
+        });
+        let cluster = ClusterSpec::new(origin.address()).start();
+        assert_eq!(
+            post(cluster.edge(0), &[], b"x").text(),
+            "posted",
+            "{framing}"
+        );
+        let expect = if kept { "posted" } else { "got" };
+        assert_eq!(get(cluster.edge(0), "/", &[]).text(), expect, "{framing}");
+    }
+}
+
 /// Waits at its gate before a POST of `slow`, or a GET with `x-slow`, is answered.
 fn slow(gate: &Gate) -> Origin {
     let door = gate.clone();
