@@ -282,7 +282,13 @@ impl ProxyHttp for App {
                 .write_response_header_ref(response)
                 .await;
         }
-        if let Err(fault) = judge_head(&response.headers, status) {
+        let asked_to_switch = session.req_header().headers.contains_key(header::UPGRADE);
+        let judged = match status {
+            // RFC 9110 §7.8: bytes that nobody can read would follow
+            101 if !asked_to_switch => Err("a change of protocol that nobody asked for"),
+            _ => judge_head(&response.headers, status),
+        };
+        if let Err(fault) = judged {
             let mut error = Error::explain(ErrorType::InvalidHTTPHeader, fault);
             error.as_up();
             return Err(error);

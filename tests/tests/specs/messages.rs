@@ -387,3 +387,20 @@ fn an_operator_may_have_the_key_told_by_hits_misses_passes_and_refusals() {
         );
     }
 }
+
+/// RFC 9110 §7.8, §15.2.2
+#[test]
+fn an_origin_cannot_change_the_protocol_where_no_client_asked_for_it() {
+    let origin = Origin::start(|_, reply| {
+        reply.raw(b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nHTTP/1.1 200 x\r\n\r\n");
+        Then::Close
+    });
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        for method in ["GET", "HEAD", "POST"] {
+            let mut client = Client::connect(cluster.edge(0));
+            client.request(method, "/", &[], b"");
+            assert_eq!(client.response(method).unwrap().status, 502, "{method}");
+        }
+    }
+}
