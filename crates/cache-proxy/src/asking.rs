@@ -5,7 +5,7 @@ use crate::link;
 use crate::shown::withhold_tags;
 use crate::standing::Standing;
 use crate::tier::TierKind;
-use http::{Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
@@ -178,6 +178,7 @@ impl Attempt for Hook {
         let mut fields = response.headers.clone();
         strip_hop_by_hop(&mut fields);
         link::strip(&mut fields);
+        one_length(response.status, &mut fields);
         if self.proxy.tier().kind() == TierKind::Edge {
             withhold_tags(&self.asked, &mut fields);
         }
@@ -206,11 +207,24 @@ impl Attempt for Hook {
                     || fields.contains_key(header::TRANSFER_ENCODING)
                     || response.version == http::Version::HTTP_2);
         }
+        one_length(response.status, &mut fields);
         if fields.len() != response.headers.len() {
             crate::message::replace_response_fields(response, fields);
         }
         self.answer
             .as_ref()
             .and_then(|answer| answer(&self.asked, response))
+    }
+}
+
+/// RFC 9110 §8.6: a length is told once, and not by what has no content at all.
+fn one_length(status: StatusCode, fields: &mut HeaderMap) {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        fields.remove(header::CONTENT_LENGTH);
+    } else if fields.get_all(header::CONTENT_LENGTH).iter().count() > 1
+        && let Some(length) = fields.get(header::CONTENT_LENGTH).cloned()
+    {
+        // they say the same, or it would not have come this far
+        fields.insert(header::CONTENT_LENGTH, length);
     }
 }

@@ -388,6 +388,38 @@ fn an_operator_may_have_the_key_told_by_hits_misses_passes_and_refusals() {
     }
 }
 
+/// RFC 9110 §8.6
+#[test]
+fn a_length_is_told_once_and_never_of_what_has_no_content() {
+    let origin = Origin::start(|request, reply| {
+        reply.raw(match request.target.as_str() {
+            "/none" => b"HTTP/1.1 204 x\r\ncache-control: max-age=60\r\ncontent-length: 0\r\n\r\n",
+            "/twice" => {
+                &b"HTTP/1.1 200 x\r\ncache-control: max-age=60\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx"[..]
+            }
+            _ => {
+                b"HTTP/1.1 103 x\r\nlink: </a>\r\ncontent-length: 9\r\n\r\nHTTP/1.1 200 x\r\ncontent-length: 1\r\n\r\nx"
+            }
+        });
+        Then::Keep
+    });
+    for shields in [0, 1] {
+        let cluster = ClusterSpec::new(origin.address()).shields(shields).start();
+        for method in ["GET", "GET", "POST"] {
+            let lengths = |target: &str| {
+                let mut client = Client::connect(cluster.edge(0));
+                client.request(method, target, &[], b"");
+                let (_, fields) = client.head().unwrap();
+                let lengths = fields.iter().filter(|(name, _)| name == "content-length");
+                lengths.count()
+            };
+            assert_eq!(lengths("/none"), 0, "{method}");
+            assert_eq!(lengths("/twice"), 1, "{method}");
+            assert_eq!(lengths("/interim"), 0, "{method}");
+        }
+    }
+}
+
 /// RFC 9110 §7.8, §15.2.2
 #[test]
 fn an_origin_cannot_change_the_protocol_where_no_client_asked_for_it() {
