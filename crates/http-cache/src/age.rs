@@ -42,6 +42,12 @@ mod tests {
         check("parameter", &["10;a=b"], 0);
         check("quoted", &["\"10\""], 0);
         check("empty", &[""], 0);
+        check("white space", &[" 10\t"], 10);
+        check("plus", &["+10"], 0);
+        check("space within", &["1 0"], 0);
+        check("hex", &["0x10"], 0);
+        check("first unreadable", &["x", "10"], 0);
+        check("first member empty", &[", 10"], 0);
         check(
             "overflow",
             &["99999999999999999999999"],

@@ -40,6 +40,7 @@ mod secure;
 mod site;
 mod soft;
 mod stale;
+mod standards;
 mod strangers;
 mod targeted;
 mod validation;

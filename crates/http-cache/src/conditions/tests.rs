@@ -115,6 +115,11 @@ fn if_none_match_compares_weakly() {
     );
     check("empty", &STRONG, &[(inm, "")], Proceed);
     check("small w", &STRONG, &[(inm, "w/\"1\"")], Proceed);
+    check("star in a list", &STRONG, &[(inm, "*, \"0\"")], Proceed);
+    check("comma behind", &STRONG, &[(inm, "\"1\",")], NotModified);
+    check("commas alone", &STRONG, &[(inm, ", ,")], Proceed);
+    check("tabs", &STRONG, &[(inm, "\"0\"\t,\t\"1\"")], NotModified);
+    check("unclosed", &STRONG, &[(inm, "\"1")], Proceed);
 }
 
 #[test]

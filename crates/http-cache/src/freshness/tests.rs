@@ -265,6 +265,27 @@ fn a_lifetime_comes_from_the_first_source_that_states_one() {
         0,
     );
     check(
+        "4.2.3 date unreadable",
+        &[(CC, "max-age=60"), ("age", "7"), ("date", "yesterday")],
+        60,
+        MaxAge,
+        7,
+    );
+    check(
+        "4.2.3 negative age",
+        &[(CC, "max-age=60"), ("age", "-7"), ("date", "@-5")],
+        60,
+        MaxAge,
+        5,
+    );
+    check(
+        "4.2.3 huge age",
+        &[(CC, "max-age=60"), ("age", "99999999999")],
+        60,
+        MaxAge,
+        DELTA,
+    );
+    check(
         "4.2.3 invalid age",
         &[(CC, "max-age=60"), ("age", "x")],
         60,
