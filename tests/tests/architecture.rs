@@ -185,3 +185,38 @@ fn the_pure_crates_know_no_clock_socket_or_runtime() {
         );
     }
 }
+
+/// Where the tests of a module that docs/rfc.md names may be.
+fn files_of(path: &[&str]) -> Vec<String> {
+    match path {
+        ["specs", rest @ ..] => vec![format!("tests/tests/specs/{}.rs", rest.join("/"))],
+        ["model"] => vec!["crates/service-model/tests/model.rs".to_owned()],
+        [module] => vec![
+            format!("crates/http-cache/src/{module}/tests.rs"),
+            format!("crates/http-cache/src/{module}.rs"),
+            format!("crates/http-cache/src/storable/tests/{module}.rs"),
+            format!("crates/service-model/src/{module}.rs"),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_test_that_the_page_of_rules_names_is_one() {
+    let page = fs::read_to_string(root().join("docs/rfc.md")).unwrap();
+    let named: Vec<&str> = page.split('`').filter(|name| name.contains("::")).collect();
+    assert!(named.len() > 80, "{}", named.len());
+    let missing: Vec<&&str> = named
+        .iter()
+        .filter(|name| {
+            let path: Vec<&str> = name.split("::").collect();
+            let (test, module) = path.split_last().expect("a name has parts");
+            let is_there = |file: &String| {
+                let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+                text.contains(&format!("fn {test}("))
+            };
+            !files_of(module).iter().any(is_there)
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
