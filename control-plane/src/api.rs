@@ -1,5 +1,6 @@
 //! The admin API: JSON over HTTP, with bearer tokens. `openapi.json` describes it; a test holds the two together.
 
+mod audit;
 mod auth;
 mod events;
 mod explain;
@@ -101,6 +102,7 @@ fn routes() -> Vec<Route> {
             "/v1/services/{id}/rollback",
             post(services::rollback),
         ),
+        (&["get"], "/v1/audit", get(audit::list)),
         (&["get"], "/v1/events", get(events::stream)),
         (
             &["get", "post"],

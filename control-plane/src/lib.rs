@@ -11,10 +11,12 @@
 //! - [`members`]: what each node has acknowledged; every receipt is computed from it
 //! - [`keys`], [`signed`]: receipts that can be kept: what they are signed with, and their form
 //! - [`services`]: versions of services; `shields`: the map of shields; [`tokens`]: operators' tokens
+//! - [`audit`]: who changed what, and when
 //! - [`events`], [`questions`]: what happens, told; what nodes are asked
 //! - [`store`]: what an engine that keeps the state must do, and the engines: in memory, and on disk
 
 pub mod api;
+pub mod audit;
 pub mod events;
 mod handshakes;
 pub mod keys;

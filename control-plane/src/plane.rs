@@ -1,6 +1,7 @@
 //! The control plane's parts together, and what an operator can do with them. The API and the nodes' stream both go
 //! through here.
 
+use crate::audit::{Audit, Change};
 use crate::events::Events;
 use crate::keys::Keys;
 use crate::log::{AppendError, Appended, PurgeLog};
@@ -36,6 +37,7 @@ pub struct Plane {
     pub services: Services,
     pub tokens: Tokens,
     pub keys: Keys,
+    pub audit: Audit,
     pub events: Events,
     pub questions: Questions,
     pub metrics: Arc<ControlPlaneMetrics>,
@@ -64,6 +66,7 @@ impl Plane {
             log: PurgeLog::open(store.clone()).await?,
             members: Members::open(store.clone()).await?,
             services: Services::open(store.clone()).await?,
+            audit: Audit::open(store.clone()).await?,
             keys: Keys::open(store.clone(), unix_ms()).await?,
             tokens: Tokens::open(store).await?,
             events: Events::default(),
@@ -92,6 +95,29 @@ impl Plane {
         });
         // it panicked, or everything ends
         done.await.map_err(|_| StoreError::Unknown)
+    }
+
+    /// Has a change run to its end as [`Self::whole`] does, between an entry that says who asked for it and what became of
+    /// it: see [`Audit::entered`].
+    pub async fn entered<T, E>(
+        self: &Arc<Self>,
+        by: By,
+        what: Change,
+        change: impl Future<Output = Result<T, E>> + Send + 'static,
+        came_to: impl FnOnce(&T) -> String + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + ToString + Send + 'static,
+    {
+        let plane = self.clone();
+        let entered = async move {
+            plane
+                .audit
+                .entered(&by, what, unix_ms(), change, came_to)
+                .await
+        };
+        self.whole(entered).await?
     }
 
     /// Appends a purge; durable when this returns, and on its way to all nodes.

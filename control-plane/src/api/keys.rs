@@ -2,6 +2,7 @@
 
 use super::auth::{Administers, Reads};
 use super::{Api, Refused};
+use crate::audit::{Change, Kind};
 use crate::plane::unix_ms;
 use crate::signed::PublicKey;
 use axum::Json;
@@ -23,7 +24,15 @@ pub(super) async fn rotate(
 ) -> Result<Response, Refused> {
     let plane = api.plane.clone();
     let rotation = async move { plane.keys.rotate(unix_ms()).await };
-    let key = api.plane.whole(rotation).await??;
+    let what = Change {
+        kind: Kind::Key,
+        action: "rotate",
+        target: String::new(),
+    };
+    let rotated = api
+        .plane
+        .entered(caller.by(), what, rotation, |key| key.id.clone());
+    let key = rotated.await?;
     tracing::info!(
         key = key.id,
         by = caller.name,

@@ -3,6 +3,7 @@
 use super::auth::{Administers, Reads};
 use super::extract::Id;
 use super::{Api, Refused};
+use crate::audit::{Change, Kind};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,18 +17,29 @@ pub(super) async fn list(_: Reads, State(api): State<Api>) -> Result<Response, R
 }
 
 pub(super) async fn remove(
-    _: Administers,
+    Administers(caller): Administers,
     State(api): State<Api>,
     Id(id): Id,
 ) -> Result<Response, Refused> {
     let (plane, node) = (api.plane.clone(), id.clone());
-    let removal = async move { plane.remove_node(&node).await };
-    if api.plane.whole(removal).await?? {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let shown: String = id.chars().take(80).collect();
-    Err(Refused::new(
-        StatusCode::NOT_FOUND,
-        format!("there is no node {shown}"),
-    ))
+    let removal = async move {
+        if plane.remove_node(&node).await? {
+            return Ok(());
+        }
+        let shown: String = node.chars().take(80).collect();
+        Err(Refused::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no node {shown}"),
+        ))
+    };
+    let what = Change {
+        kind: Kind::Node,
+        action: "remove",
+        target: id,
+    };
+    let removed = api
+        .plane
+        .entered(caller.by(), what, removal, |()| String::new());
+    removed.await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

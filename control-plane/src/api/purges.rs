@@ -15,7 +15,9 @@ use crate::members::{Members, Receipt};
 use crate::plane::{Plane, random_key};
 use crate::record::{By, Item, Kind, Named, PurgeRecord, pack};
 use crate::signed::FORM;
-use crate::store::{APPEND_RECORDS_MAX, Appended, FOUND_MAX, IdempotencyKey, Record, StoreError};
+use crate::store::{
+    APPEND_RECORDS_MAX, Appended, FOUND_MAX, Head, IdempotencyKey, Record, StoreError,
+};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -529,7 +531,8 @@ fn shown(plane: &Plane, id: PurgeId, asked: &Asked, all: bool) -> Value {
     body
 }
 
-fn limit(query: &Parameters) -> Result<usize, Refused> {
+/// How many a list tells.
+pub(super) fn limit(query: &Parameters) -> Result<usize, Refused> {
     match query.get("limit") {
         None => Ok(LIST_DEFAULT),
         Some(text) => text
@@ -550,7 +553,7 @@ pub(super) async fn list(
     let limit = limit(&query)?;
     let looked = Looked::parse(&query, &api.plane.services.in_force())?;
     let head = api.plane.log.head().await?;
-    let mut end = match query.get("after") {
+    let end = match query.get("after") {
         None => head.at.n,
         Some(id) => {
             let id = PurgeId::parse(id)
@@ -567,12 +570,46 @@ pub(super) async fn list(
         let purges = history::list(&api.plane, &looked, before, &query).await?;
         return Ok(Json(json!({ "purges": purges })).into_response());
     }
+    let purges = latest(&api.plane, head, end, limit).await?;
+    let purges: Vec<Value> = purges.into_iter().map(|purge| purge.body).collect();
+    Ok(Json(json!({ "purges": purges })).into_response())
+}
+
+/// A purge in a list: without receipts, and with its first names.
+pub(super) struct Listed {
+    pub(super) first: PurgeSeq,
+    pub(super) at_ms: u64,
+    pub(super) body: Value,
+}
+
+impl Listed {
+    fn of(plane: &Plane, id: PurgeId, asked: &Asked) -> Self {
+        let mut body = shown(plane, id, asked, false);
+        if let Some(members) = body.as_object_mut() {
+            members.remove("receipts");
+        }
+        cut(&mut body["named"]);
+        Self {
+            first: id.0.first,
+            at_ms: asked.appended_ms,
+            body,
+        }
+    }
+}
+
+/// The last purges that end at `end` or before, latest first, at most `limit`.
+pub(super) async fn latest(
+    plane: &Plane,
+    head: Head,
+    mut end: u64,
+    limit: usize,
+) -> Result<Vec<Listed>, StoreError> {
     let mut purges = Vec::new();
     while purges.len() < limit && end >= head.first {
         // backwards by blocks; a purge of several records lies in one block or is taken in whole
         let start = end.saturating_sub(LIST_MAX as u64).max(head.first - 1);
         let before = PurgeSeq::new(head.at.epoch, start);
-        let records = api.plane.log.read(before, (end - start) as usize).await?;
+        let records = plane.log.read(before, (end - start) as usize).await?;
         let mut at = records.len();
         while at > 0 && purges.len() < limit {
             // the last record of a purge has none after it
@@ -589,17 +626,12 @@ pub(super) async fn list(
                 first: part[0].at,
                 last: part[part.len() - 1].at,
             });
-            let mut body = shown(&api.plane, id, &Asked::of(part)?, false);
-            if let Some(members) = body.as_object_mut() {
-                members.remove("receipts");
-            }
-            cut(&mut body["named"]);
-            purges.push(body);
+            purges.push(Listed::of(plane, id, &Asked::of(part)?));
             at = from;
         }
         end = start + at as u64;
     }
-    Ok(Json(json!({ "purges": purges })).into_response())
+    Ok(purges)
 }
 
 /// Leaves the first of each list of names; `count` says how many there are in all, where some are left out.

@@ -4,6 +4,7 @@ use super::auth::{Administers, Reads};
 use super::extract::{Body, Id};
 use super::time::rfc3339;
 use super::{Api, Refused, members};
+use crate::audit::{Change, Kind};
 use crate::plane::{Plane, unix_ms};
 use crate::services::{ChangeError, Condition, Maker, Version};
 use axum::Json;
@@ -35,6 +36,19 @@ fn tagged(status: StatusCode, id: &str, version: &Version) -> Response {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
+}
+
+/// A change of a service, as it is entered.
+fn what(action: &'static str, id: &str) -> Change {
+    Change {
+        kind: Kind::Service,
+        action,
+        target: id.to_owned(),
+    }
+}
+
+fn came_to(version: &Version) -> String {
+    format!("version {}", version.version)
 }
 
 /// What `If-Match` and `If-None-Match` say (RFC 9110 §13.1), of one version.
@@ -117,6 +131,7 @@ pub(super) async fn put(
     } else {
         text.to_owned()
     };
+    let who = caller.by();
     let (plane, by, service) = (api.plane.clone(), caller.name, id.clone());
     let change = async move {
         let version = |plane: &Plane| {
@@ -138,7 +153,10 @@ pub(super) async fn put(
         }
         Ok::<_, Refused>((put, before.is_none()))
     };
-    let (version, new) = api.plane.whole(change).await??;
+    let entered = api
+        .plane
+        .entered(who, what("put", &id), change, |(put, _)| came_to(put));
+    let (version, new) = entered.await?;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -154,19 +172,23 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let condition = condition(&headers)?;
-    let (plane, by) = (api.plane.clone(), caller.name);
+    let who = caller.by();
+    let (plane, by, service) = (api.plane.clone(), caller.name, id.clone());
     let change = async move {
         plane
             .services
-            .delete(&id, condition, &by, unix_ms())
+            .delete(&service, condition, &by, unix_ms())
             .await?;
         plane.events.tell(
             "service",
-            json!({ "service": id, "deleted": true, "by": by }),
+            json!({ "service": service, "deleted": true, "by": by }),
         );
-        Ok::<_, ChangeError>(())
+        Ok::<_, Refused>(())
     };
-    api.plane.whole(change).await??;
+    let entered = api
+        .plane
+        .entered(who, what("delete", &id), change, |()| String::new());
+    entered.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -192,6 +214,7 @@ pub(super) async fn rollback(
     let to = body["version"]
         .as_u64()
         .ok_or_else(|| Refused::field("version", "the number of a version is wanted here"))?;
+    let who = caller.by();
     let (plane, by, service) = (api.plane.clone(), caller.name, id.clone());
     let change = async move {
         plane.make_room_for_service(&service).await?;
@@ -205,6 +228,9 @@ pub(super) async fn rollback(
         );
         Ok::<_, Refused>(version)
     };
-    let version = api.plane.whole(change).await??;
+    let entered = api
+        .plane
+        .entered(who, what("rollback", &id), change, came_to);
+    let version = entered.await?;
     Ok(tagged(StatusCode::OK, &id, &version))
 }

@@ -3,6 +3,7 @@
 use super::auth::Administers;
 use super::extract::{Body, Id};
 use super::{Api, Refused, members};
+use crate::audit::{Change, Kind};
 use crate::plane::unix_ms;
 use crate::tokens::Role;
 use axum::Json;
@@ -16,7 +17,7 @@ pub(super) async fn list(_: Administers, State(api): State<Api>) -> Response {
 }
 
 pub(super) async fn create(
-    _: Administers,
+    Administers(caller): Administers,
     State(api): State<Api>,
     Body(body): Body,
 ) -> Result<Response, Refused> {
@@ -30,26 +31,45 @@ pub(super) async fn create(
         .parse()
         .map_err(|why: &str| Refused::field("role", why))?;
     let (plane, name) = (api.plane.clone(), name.to_owned());
+    let what = Change {
+        kind: Kind::Token,
+        action: "create",
+        target: name.clone(),
+    };
     let making = async move { plane.tokens.create(&name, role, unix_ms()).await };
-    let (view, text) = api.plane.whole(making).await??;
+    let made = api.plane.entered(caller.by(), what, making, |(view, _)| {
+        format!("{}, role {}", view.id, view.role.as_str())
+    });
+    let (view, text) = made.await?;
     let mut told = json!(view);
     told["token"] = json!(text);
     Ok((StatusCode::CREATED, Json(told)).into_response())
 }
 
 pub(super) async fn revoke(
-    _: Administers,
+    Administers(caller): Administers,
     State(api): State<Api>,
     Id(id): Id,
 ) -> Result<Response, Refused> {
     let (plane, token) = (api.plane.clone(), id.clone());
-    let revocation = async move { plane.tokens.revoke(&token).await };
-    if api.plane.whole(revocation).await?? {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let shown: String = id.chars().take(80).collect();
-    Err(Refused::new(
-        StatusCode::NOT_FOUND,
-        format!("there is no token {shown}"),
-    ))
+    let revocation = async move {
+        if plane.tokens.revoke(&token).await? {
+            return Ok(());
+        }
+        let shown: String = token.chars().take(80).collect();
+        Err(Refused::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no token {shown}"),
+        ))
+    };
+    let what = Change {
+        kind: Kind::Token,
+        action: "revoke",
+        target: id,
+    };
+    let revoked = api
+        .plane
+        .entered(caller.by(), what, revocation, |()| String::new());
+    revoked.await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

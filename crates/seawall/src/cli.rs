@@ -107,6 +107,16 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Who changed what, and when: purges, services, tokens, nodes, keys; latest first.
+    #[command(
+        after_help = "Examples:\n  seawall audit --limit 100\n  seawall audit --kind service,token"
+    )]
+    Audit {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(flatten)]
+        args: AuditArgs,
+    },
     /// The keys that receipts are signed with.
     #[command(
         after_help = "Examples:\n  seawall key list --json > keys.json\n  seawall key rotate\n\nThe public keys are a JSON Web Key Set; `seawall purge verify FILE --key keys.json` needs no control plane."
@@ -325,6 +335,18 @@ pub enum NodeCommand {
     List,
     /// Remove a member that is gone for good: no receipt waits for it any more.
     Remove { id: String },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Of these kinds alone: purge, service, token, node, key.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Go on where an earlier list said that it does.
+    #[arg(long, value_name = "NEXT")]
+    pub after: Option<String>,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub limit: u16,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! What operators do by the command line: each command asks the admin API and tells its answer.
 
+mod audit;
 mod client;
 mod explain;
 mod find;
@@ -14,8 +15,8 @@ mod verify;
 pub use find::remember;
 
 use crate::cli::{
-    AdminArgs, ExplainArgs, KeyCommand, NodeCommand, PurgeArgs, PurgeCommand, ServiceCommand,
-    TokenCommand,
+    AdminArgs, AuditArgs, ExplainArgs, KeyCommand, NodeCommand, PurgeArgs, PurgeCommand,
+    ServiceCommand, TokenCommand,
 };
 use anyhow::Result;
 use client::Client;
@@ -47,6 +48,10 @@ pub(crate) fn purge(admin: &AdminArgs, args: &PurgeArgs, output: &Output) -> Res
         return verify::run(admin, file, key.as_deref(), output);
     }
     purge::run(&Client::new(admin)?, args, output)
+}
+
+pub(crate) fn audit(admin: &AdminArgs, args: &AuditArgs, output: &Output) -> Result<ExitCode> {
+    audit::run(&Client::new(admin)?, args, output)
 }
 
 pub(crate) fn key(admin: &AdminArgs, command: &KeyCommand, output: &Output) -> Result<ExitCode> {

@@ -55,6 +55,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Node { admin, command } => operator::node(&admin, &command, &output(cli.json)),
         Command::Token { admin, command } => operator::token(&admin, &command, &output(cli.json)),
+        Command::Audit { admin, args } => operator::audit(&admin, &args, &output(cli.json)),
         Command::Key { admin, command } => operator::key(&admin, &command, &output(cli.json)),
         Command::Check { files } => Ok(check(&files, cli.json)),
         Command::Completions { shell } => {

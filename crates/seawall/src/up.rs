@@ -16,6 +16,8 @@ use seawall_config::{
     ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
+use seawall_control_plane::audit::{Change, Kind};
+use seawall_control_plane::record::By;
 use seawall_control_plane::server::TOKEN_FILE;
 use seawall_control_plane::store::OpenError;
 use seawall_control_plane::{ControlPlane, ControlPlaneSpec, StartError, StoreError};
@@ -265,7 +267,16 @@ fn remove_others(plane: &ControlPlane, runs: &[String]) -> Result<()> {
         let head = plane.plane().log.head().await?.at;
         for member in plane.plane().members.list(head) {
             if !runs.contains(&member.id) {
-                plane.plane().remove_node(&member.id).await?;
+                let (inner, id) = (plane.plane().clone(), member.id.clone());
+                let removal = async move { inner.remove_node(&id).await };
+                let what = Change {
+                    kind: Kind::Node,
+                    action: "remove",
+                    target: member.id,
+                };
+                let by = By::named("up");
+                let removed = plane.plane().entered(by, what, removal, |_| String::new());
+                removed.await?;
             }
         }
         Ok::<(), StoreError>(())

@@ -337,6 +337,10 @@ fn answers_are_as_the_document_describes_them() {
         ("POST", "/v1/keys", "/v1/keys", ""),
         ("POST", "/v1/tokens", "/v1/tokens", token.as_str()),
         ("GET", "/v1/tokens", "/v1/tokens", ""),
+        ("DELETE", "/v1/nodes/none", "/v1/nodes/{id}", ""),
+        ("GET", "/v1/audit", "/v1/audit", ""),
+        ("GET", "/v1/audit?limit=1", "/v1/audit", ""),
+        ("GET", "/v1/audit?kind=x", "/v1/audit", ""),
     ];
     for (method, path, route, body) in rows {
         let (status, told) = fleet.ask(method, path, body, &[]);

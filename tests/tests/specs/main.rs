@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a crawl tells its figures")]
 
 mod api;
+mod auditing;
 mod caching;
 mod coalescing;
 mod codings;

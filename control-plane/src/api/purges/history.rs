@@ -1,7 +1,7 @@
 //! Which purges cover a URL, or all that carries a tag: when was this last purged, and who did it.
 
 use super::super::extract::Parameters;
-use super::{Asked, PurgeId, cut, limit, read, shown};
+use super::{Asked, Listed, PurgeId, limit, read};
 use crate::api::Refused;
 use crate::plane::Plane;
 use crate::record::PurgeRecord;
@@ -159,11 +159,7 @@ pub(super) async fn list(
         if matched.is_empty() {
             continue;
         }
-        let mut body = shown(plane, id, &Asked::of(&records)?, false);
-        if let Some(members) = body.as_object_mut() {
-            members.remove("receipts");
-        }
-        cut(&mut body["named"]);
+        let mut body = Listed::of(plane, id, &Asked::of(&records)?).body;
         body["matched"] = json!(matched);
         purges.push(body);
     }

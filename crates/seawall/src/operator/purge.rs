@@ -197,7 +197,7 @@ pub(super) fn named(body: &Value) -> String {
 }
 
 /// What a purge names, in one cell.
-fn short(named: &Value) -> String {
+pub(super) fn short(named: &Value) -> String {
     const CELL_CHARS: usize = 60;
     if named["everything"] == json!(true) {
         return "everything".into();
