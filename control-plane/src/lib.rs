@@ -8,6 +8,7 @@
 //! - [`plane`]: the parts together, and what an operator can do with them
 //! - [`api`]: the admin API; [`sync`]: the nodes' streams
 //! - [`log`], [`record`]: the purge log: one writer, epochs, what was asked
+//! - `window`: the part of the log that nodes are being told, encoded once for all
 //! - [`members`]: what each node has acknowledged; every receipt is computed from it
 //! - [`keys`], [`signed`]: receipts that can be kept: what they are signed with, and their form
 //! - [`services`]: versions of services; `shields`: the map of shields; [`tokens`]: operators' tokens
@@ -34,6 +35,7 @@ pub mod store;
 pub mod sync;
 pub mod tls;
 pub mod tokens;
+mod window;
 
 pub use api::{Alone, Host};
 pub use plane::Plane;

@@ -1,21 +1,20 @@
-//! The purge log as the fleet sees it: one writer with a term of its own, epochs, and the tail that nodes are told.
+//! The purge log as the fleet sees it: one writer with a term of its own, epochs, and what nodes are told.
 
 use crate::record::PurgeRecord;
 use crate::store::{
     APPEND_RECORDS_MAX, Entry, Expect, Head, IdempotencyKey, Record, Store, StoreError, Term,
 };
+use crate::window::Window;
 use parking_lot::Mutex;
+use seawall_control_protocol::purges::EncodedPurge;
 use seawall_purge::lineage::{Held, Log, Reception, TermStart, receive};
-use seawall_purge::{Epoch, Purge, PurgeSeq};
+use seawall_purge::{Epoch, PurgeSeq};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::RwLock;
 
 /// Where the starts of writers are kept.
 const TERMS: &str = "log/terms";
-/// Purges kept in memory for nodes that are nearly up to date.
-const TAIL_MAX: usize = 16_384;
 /// What is kept of the log: as many records as a node's table can tell apart.
 const KEEPING: Keeping = Keeping {
     records: 1_000_000,
@@ -51,13 +50,7 @@ pub struct PurgeLog {
     terms: Mutex<Terms>,
     /// Written while an epoch begins: what is appended then must find its writer noted.
     lineage: RwLock<()>,
-    tail: Mutex<Tail>,
-}
-
-#[derive(Default)]
-struct Tail {
-    epoch: Epoch,
-    purges: VecDeque<Arc<Purge>>,
+    window: Window,
 }
 
 /// What one purge was given.
@@ -94,7 +87,7 @@ impl PurgeLog {
             keeping,
             terms: Mutex::new(terms),
             lineage: RwLock::default(),
-            tail: Mutex::default(),
+            window: Window::default(),
         };
         let known = {
             // a restored log has an epoch that no node has seen, and its records are still those of these writers
@@ -252,46 +245,13 @@ impl PurgeLog {
         self.store.find(scopes, before, max).await
     }
 
-    /// At most `max` purges after a position, as nodes are told them; read once for all nodes that are up to date.
-    pub async fn purges(&self, after: PurgeSeq, max: usize) -> Result<Vec<Arc<Purge>>, StoreError> {
-        if let Some(purges) = self.tail.lock().after(after, max) {
-            return Ok(purges);
-        }
-        let records = self.store.read(after, max).await?;
-        let mut purges = Vec::with_capacity(records.len());
-        for record in &records {
-            purges.push(Arc::new(PurgeRecord::decode(record)?.purge(record)));
-        }
-        self.tail.lock().take_in(&purges);
-        Ok(purges)
-    }
-}
-
-impl Tail {
-    /// `None`: not all of it is here.
-    fn after(&self, after: PurgeSeq, max: usize) -> Option<Vec<Arc<Purge>>> {
-        let first = self.purges.front()?.at.n;
-        if self.epoch != after.epoch || after.n + 1 < first {
-            return None;
-        }
-        let skip = (after.n + 1 - first) as usize;
-        let found: Vec<_> = self.purges.iter().skip(skip).take(max).cloned().collect();
-        (!found.is_empty()).then_some(found)
-    }
-
-    fn take_in(&mut self, purges: &[Arc<Purge>]) {
-        for purge in purges {
-            let next = self.purges.back().map(|last| last.at.n + 1);
-            if self.epoch == purge.at.epoch && next == Some(purge.at.n) {
-                self.purges.push_back(purge.clone());
-            } else if self.epoch != purge.at.epoch || next.is_none_or(|next| next < purge.at.n) {
-                self.epoch = purge.at.epoch;
-                self.purges.clear();
-                self.purges.push_back(purge.clone());
-            }
-        }
-        let over = self.purges.len().saturating_sub(TAIL_MAX);
-        self.purges.drain(..over);
+    /// At most `max` purges after a position, as nodes are told them; each is read and encoded once for all nodes.
+    pub async fn purges(
+        &self,
+        after: PurgeSeq,
+        max: usize,
+    ) -> Result<Vec<EncodedPurge>, StoreError> {
+        self.window.read(self.store.as_ref(), after, max).await
     }
 }
 
@@ -315,6 +275,7 @@ mod tests {
     use super::*;
     use crate::record::{By, Item, Kind, pack};
     use crate::store::MemoryStore;
+    use seawall_control_protocol::purges::{decode_batch, encode_batch};
     use seawall_purge::ScopeId;
 
     fn records(tag: &str) -> Vec<PurgeRecord> {
@@ -472,6 +433,7 @@ mod tests {
         assert!((keeping.records..=most).contains(&kept), "{kept}");
         let at = |n| PurgeSeq::new(Epoch(5), n);
         let told = log.purges(at(head.first - 1), 1000).await.unwrap();
+        let told = decode_batch(encode_batch(&told, at(all))).unwrap().purges;
         assert!(
             told.iter()
                 .map(|purge| purge.at)

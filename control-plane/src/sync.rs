@@ -9,10 +9,10 @@ use crate::record::By;
 use crate::serve::ended;
 use crate::store::StoreError;
 use seawall_control_protocol::documents::parts;
-use seawall_control_protocol::purges::{BATCH_MAX, fitting};
+use seawall_control_protocol::purges::{BATCH_MAX, EncodedPurge, encode_batch, fitting};
 use seawall_control_protocol::wire::node_control_server::NodeControl;
 use seawall_control_protocol::wire::{self, from_node, to_node};
-use seawall_control_protocol::{Ack, Answer, Hello, Purge, PurgeBatch, Welcome};
+use seawall_control_protocol::{Ack, Answer, Hello, Welcome};
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::Reception;
 use serde_json::json;
@@ -282,8 +282,7 @@ impl Session {
             let purges = &purges[..fitting(&purges)];
             if let Some(last) = purges.last() {
                 self.cursor = last.at;
-                let purges: Vec<Purge> = purges.iter().map(|purge| (**purge).clone()).collect();
-                self.batch(&purges, down).await?;
+                self.batch(purges, down).await?;
                 continue;
             }
             tokio::select! {
@@ -323,7 +322,7 @@ impl Session {
 
     async fn batch(
         &self,
-        purges: &[Purge],
+        purges: &[EncodedPurge],
         down: &mpsc::Sender<Result<wire::ToNode, Status>>,
     ) -> Result<(), Status> {
         let head = self.plane.log.head().await.map_err(away)?.at;
@@ -333,9 +332,11 @@ impl Session {
         } else {
             self.cursor
         };
-        let purges = purges.to_vec();
-        let batch = PurgeBatch { purges, head };
-        send(down, to_node::Message::Purges((&batch).into())).await
+        // purges can be read a moment before the head tells of them
+        let last = purges.last().map_or(head, |last| last.at);
+        let head = if last.n > head.n { last } else { head };
+        let batch = encode_batch(purges, head);
+        send(down, to_node::Message::Purges(batch)).await
     }
 }
 

@@ -9,6 +9,8 @@ use thiserror::Error;
 /// Why a message is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
+    #[error("a batch of purges cannot be read")]
+    Batch,
     #[error("field {0} is missing")]
     Missing(&'static str),
     #[error("node id {0:?} is not 1 to 64 letters, digits, dots, dashes or underscores")]

@@ -2,6 +2,8 @@
 
 use crate::checked::{ProtocolError, at_most};
 use crate::{MESSAGE_BYTES, sequence, wire, wire_sequence};
+use prost::Message;
+use prost::bytes::Bytes;
 pub use seawall_purge::Purge;
 pub use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{PurgeSeq, ScopeId, Strength};
@@ -17,16 +19,66 @@ pub struct PurgeBatch {
     pub head: PurgeSeq,
 }
 
+/// A purge as it goes to nodes: encoded once for all of them.
+#[derive(Clone, Debug)]
+pub struct EncodedPurge {
+    pub at: PurgeSeq,
+    /// It, as a field of a batch.
+    field: Bytes,
+}
+
+impl EncodedPurge {
+    /// Bytes of it.
+    pub fn bytes(&self) -> usize {
+        self.field.len()
+    }
+}
+
+impl From<&Purge> for EncodedPurge {
+    fn from(purge: &Purge) -> Self {
+        let batch = wire::PurgeBatch {
+            purges: vec![wire::Purge::from(purge)],
+            head: None,
+        };
+        Self {
+            at: purge.at,
+            field: batch.encode_to_vec().into(),
+        }
+    }
+}
+
 /// How many of the first of `purges` go into one message: as many as fit [`MESSAGE_BYTES`], at least one.
-pub fn fitting<P: std::borrow::Borrow<Purge>>(purges: &[P]) -> usize {
-    // a scope's 8 bytes; tags, lengths, position, term and time
-    const EACH: usize = 64;
-    let mut bytes = 0;
+pub fn fitting(purges: &[EncodedPurge]) -> usize {
+    // the head, and what is around it
+    const REST: usize = 64;
+    let mut bytes = REST;
     let fits = purges.iter().take(BATCH_MAX).take_while(|purge| {
-        bytes += EACH + 8 * (*purge).borrow().scopes.len();
+        bytes += purge.bytes();
         bytes <= MESSAGE_BYTES
     });
     fits.count().max(1).min(purges.len())
+}
+
+/// A batch of them, with where the log stands. A message is its fields one after the other, and one of repeated fields is
+/// what its parts are together (the encoding of protobuf): nothing is encoded anew but the head.
+pub fn encode_batch(purges: &[EncodedPurge], head: PurgeSeq) -> Bytes {
+    let rest = wire::PurgeBatch {
+        purges: Vec::new(),
+        head: Some(wire_sequence(head)),
+    };
+    let bytes: usize = purges.iter().map(EncodedPurge::bytes).sum();
+    let mut batch = Vec::with_capacity(bytes + rest.encoded_len());
+    for purge in purges {
+        batch.extend_from_slice(&purge.field);
+    }
+    batch.extend(rest.encode_to_vec());
+    batch.into()
+}
+
+/// Reads a batch as it came.
+pub fn decode_batch(batch: Bytes) -> Result<PurgeBatch, ProtocolError> {
+    let batch = wire::PurgeBatch::decode(batch).map_err(|_| ProtocolError::Batch)?;
+    PurgeBatch::try_from(batch)
 }
 
 impl TryFrom<wire::Purge> for Purge {
@@ -106,7 +158,6 @@ impl From<&PurgeBatch> for wire::PurgeBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
     use seawall_purge::Epoch;
 
     fn at(epoch: u64, n: u64) -> PurgeSeq {
@@ -129,16 +180,44 @@ mod tests {
             scopes: vec![ScopeId(u64::MAX); SCOPES_MAX],
             ..purge(at(u64::MAX, u64::MAX), Strength::Soft)
         };
-        let purges = vec![largest; 300];
+        let purges = vec![EncodedPurge::from(&largest); 300];
         let fits = fitting(&purges);
-        let batch = |count: usize| wire::PurgeBatch {
-            purges: purges[..count].iter().map(wire::Purge::from).collect(),
-            head: None,
-        };
-        assert!(batch(fits).encoded_len() <= MESSAGE_BYTES);
-        assert!(batch(fits + 2).encoded_len() > MESSAGE_BYTES);
+        let batch = |count: usize| encode_batch(&purges[..count], at(u64::MAX, u64::MAX));
+        assert!(batch(fits).len() <= MESSAGE_BYTES);
+        assert!(batch(fits + 2).len() > MESSAGE_BYTES);
         assert_eq!(fitting(&purges[..3]), 3);
-        assert_eq!(fitting::<Purge>(&[]), 0);
+        assert_eq!(fitting(&[]), 0);
+    }
+
+    #[test]
+    fn purges_that_were_encoded_one_by_one_are_a_batch_of_them() {
+        let head = at(7, 9);
+        for positions in [&[][..], &[at(7, 9)], &[at(7, 7), at(7, 8), at(7, 9)]] {
+            let batch = batch(positions);
+            let encoded: Vec<EncodedPurge> = batch.purges.iter().map(EncodedPurge::from).collect();
+            let sent = encode_batch(&encoded, head);
+            assert_eq!(sent, wire::PurgeBatch::from(&batch).encode_to_vec());
+            assert_eq!(decode_batch(sent), Ok(batch));
+        }
+        let cut = encode_batch(&[EncodedPurge::from(&purge(head, Strength::Hard))], head);
+        let cut = cut.slice(..cut.len() - 1);
+        assert_eq!(decode_batch(cut), Err(ProtocolError::Batch));
+    }
+
+    /// What an earlier version sends and reads: a message within the message.
+    #[test]
+    fn a_batch_is_the_same_on_the_wire_as_a_message_within_the_message() {
+        let batch = batch(&[at(7, 8), at(7, 9)]);
+        let inner = wire::PurgeBatch::from(&batch);
+        let mut as_message = Vec::new();
+        prost::encoding::message::encode(2, &inner, &mut as_message);
+        let encoded: Vec<EncodedPurge> = batch.purges.iter().map(EncodedPurge::from).collect();
+        let as_bytes = wire::ToNode {
+            message: Some(wire::to_node::Message::Purges(encode_batch(
+                &encoded, batch.head,
+            ))),
+        };
+        assert_eq!(as_bytes.encode_to_vec(), as_message);
     }
 
     fn batch(positions: &[PurgeSeq]) -> PurgeBatch {

@@ -1,11 +1,12 @@
 //! One stream, from hello to its end.
 
 use super::{Follower, Following, sign};
+use seawall_control_protocol::purges::decode_batch;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 use seawall_control_protocol::wire::to_node::Message;
 use seawall_control_protocol::{
-    About, Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, PurgeBatch,
-    Question, Welcome, checked, documents, wire,
+    About, Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, Question,
+    Welcome, checked, documents, wire,
 };
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::{Contact, Held, caught_up};
@@ -126,7 +127,7 @@ impl Following {
             match message {
                 Message::Welcome(_) => {}
                 Message::Purges(batch) => {
-                    let batch = PurgeBatch::try_from(batch)?;
+                    let batch = decode_batch(batch)?;
                     if !batch.purges.is_empty() {
                         self.follower.apply(&batch.purges).map_err(Ended::Refused)?;
                         metrics.purges_applied.inc_by(batch.purges.len() as u64);
