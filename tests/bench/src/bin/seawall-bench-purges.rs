@@ -1,16 +1,20 @@
-//! What purges cost: on a fleet of four edges and a shield in one process, every fsync included, and in the table.
+//! What purges cost: on a fleet of four edges and a shield in one process, every fsync included, and in the table; with
+//! `fleet`, on hundreds of simulated nodes.
 //!
 //! Loads are bounded in time, and stay on loopback. The disk is that of the temporary directory (TMPDIR).
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+#[path = "../simulated.rs"]
+mod simulated;
+
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use seawall_cache_store::Purges;
 use seawall_cache_store::memo::Memo;
 use seawall_purge::lineage::Held;
 use seawall_purge::{Epoch, Label, Purge, PurgeSeq, ScopeId, Strength, Table};
 use seawall_tests::{Client, Fleet, FleetSpec, Origin};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -20,6 +24,8 @@ use std::time::{Duration, Instant};
 /// Figures of purges.
 #[derive(Parser)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Purges one after the other.
     #[arg(long, default_value_t = 1000)]
     purges: u32,
@@ -34,8 +40,17 @@ struct Args {
     objects: u32,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Simulated nodes on one control plane, by mutual TLS: how long until a purge is applied on all of them.
+    Fleet(simulated::FleetArgs),
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(Command::Fleet(fleet)) = &args.command {
+        return simulated::run(fleet);
+    }
     table()?;
     check();
     matching()?;
@@ -46,7 +61,8 @@ fn main() -> Result<()> {
     };
     let fleet = Fleet::start(spec, &origin);
     one_by_one(&fleet, args.purges)?;
-    at_a_rate(&fleet, args.rate, Duration::from_secs(args.seconds))?;
+    let lasting = Duration::from_secs(args.seconds);
+    at_a_rate(fleet.admin(), fleet.token(), tag, args.rate, lasting)?;
     drop(fleet);
     restart(&origin, args.objects)
 }
@@ -195,8 +211,8 @@ impl Asker {
     }
 
     /// From the request to the complete receipt.
-    fn purge(&mut self, tag: u64) -> Result<Duration> {
-        let body = json!({ "tags": [format!("t{tag}")], "wait_ms": 10_000 }).to_string();
+    fn purge(&mut self, what: &Value) -> Result<Duration> {
+        let body = what.to_string();
         let begun = Instant::now();
         let fields = [("authorization", self.bearer.as_str())];
         self.client
@@ -211,11 +227,15 @@ impl Asker {
     }
 }
 
+fn tag(n: u64) -> Value {
+    json!({ "tags": [format!("t{n}")], "wait_ms": 10_000 })
+}
+
 fn one_by_one(fleet: &Fleet, count: u32) -> Result<()> {
     let mut asker = Asker::new(fleet.admin(), fleet.token());
     let mut times = Vec::new();
-    for tag in 0..count {
-        times.push(asker.purge(u64::from(tag))?);
+    for n in 0..count {
+        times.push(asker.purge(&tag(u64::from(n)))?);
     }
     let told = quantiles(&mut times);
     println!("accepted to applied on 4 edges and a shield, one by one: {told}");
@@ -223,7 +243,13 @@ fn one_by_one(fleet: &Fleet, count: u32) -> Result<()> {
 }
 
 /// An open loop: each purge has its time to begin, and its lag counts from there.
-fn at_a_rate(fleet: &Fleet, rate: u32, lasting: Duration) -> Result<()> {
+fn at_a_rate(
+    admin: SocketAddr,
+    token: &str,
+    what: fn(u64) -> Value,
+    rate: u32,
+    lasting: Duration,
+) -> Result<()> {
     const ASKERS: u64 = 32;
     let total = u64::from(rate) * lasting.as_secs();
     let (next, times) = (AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -233,7 +259,7 @@ fn at_a_rate(fleet: &Fleet, rate: u32, lasting: Duration) -> Result<()> {
             .map(|_| {
                 let (next, times) = (&next, &times);
                 scope.spawn(move || -> Result<()> {
-                    let mut asker = Asker::new(fleet.admin(), fleet.token());
+                    let mut asker = Asker::new(admin, token);
                     loop {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         if n >= total {
@@ -241,7 +267,7 @@ fn at_a_rate(fleet: &Fleet, rate: u32, lasting: Duration) -> Result<()> {
                         }
                         let due = Duration::from_secs_f64(n as f64 / f64::from(rate));
                         std::thread::sleep(due.saturating_sub(begun.elapsed()));
-                        asker.purge(n)?;
+                        asker.purge(&what(n))?;
                         let lag = begun.elapsed().saturating_sub(due);
                         if let Ok(mut times) = times.lock() {
                             times.push((n, lag));
