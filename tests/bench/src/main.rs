@@ -1,70 +1,161 @@
-//! Drives one URL and a floor in turns, and prints what the processor spends on a request of each.
+//! Measures Seawall and its peers on one machine: `cargo run --release -p seawall-bench`.
 //!
-//! The floor is a server that reads to the blank line and writes one prepared answer: what the kernel charges. Only
-//! ratios of one run count. Loads are bounded in time, and stay on loopback.
-#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+//! All servers, an origin and the floors (`floor/`: what the kernel, or a TLS or HTTP/2 library, charges for an answer)
+//! are processes of their own on one core; load and origin are on another (`load/`, `origin/`). `peers/` starts servers,
+//! `cases/` says what is measured, `plan` in which order, `report/` tells it. Everything stays on loopback, is bounded in
+//! time, and is ended by the ids of its processes.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints"
+)]
 
+mod against;
+mod args;
+mod bodies;
+mod cases;
 mod floor;
 mod load;
+mod machine;
+mod origin;
+mod peers;
+mod plan;
+mod poller;
+mod process;
+mod programs;
+mod report;
 
 use anyhow::{Context, Result, bail};
+use args::{Args, Part};
 use clap::Parser;
-use std::net::SocketAddr;
-use std::time::Duration;
+use peers::{Certificate, Ground, Origin};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// Processor time per request of a server and of the floor, in turns.
-#[derive(Parser)]
-struct Args {
-    /// A URL on loopback, as in http://127.0.0.1:8080/index.html; asked once before, so that it is a hit.
-    url: String,
-    /// Process that serves it; its processor time is read from /proc.
-    #[arg(long)]
-    pid: u32,
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
-    /// Seconds of each turn, at most 60.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
-    rounds: u32,
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let files = open_files()?;
+    match &args.part {
+        Some(Part::Floor(args)) => return floor::run(args).map(|()| ExitCode::SUCCESS),
+        Some(Part::Origin(args)) => return origin::run(args).map(|()| ExitCode::SUCCESS),
+        None => {}
+    }
+    args.check()?;
+    if args.list {
+        for case in &cases::CASES {
+            println!("{:10} {}", case.id, case.title);
+        }
+        println!("{:10} how fast purges are in force", args::PURGES);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.install {
+        println!("{}", programs::install());
+        return Ok(ExitCode::SUCCESS);
+    }
+    end_with_ctrl_c()?;
+    let mut amounts = args.amounts();
+    // a server has one open file for each, some have two
+    let connections = (files.saturating_sub(2000) / 2).min(20_000);
+    amounts.idle = amounts.idle.min(connections);
+    let machine = machine::Machine::here();
+    if let Some(wanted) = args.against.wanted() {
+        let lines = args.against.run(wanted, amounts.repeats, amounts.seconds)?;
+        println!("{}", lines.join("\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (seawall, purges) = programs::ours(args.seawall.as_deref())?;
+    let cores = process::cores()?;
+    let (server, load) = (
+        args.server_core.or(cores.first().copied()).unwrap_or(0),
+        args.load_core
+            .or(cores.get(1).copied())
+            .or(cores.first().copied())
+            .unwrap_or(0),
+    );
+    if server == load {
+        eprintln!("one core for servers and load: rates say nothing, processor times little");
+    }
+    let mut named = tempfile::Builder::new();
+    named.prefix("seawall-bench-");
+    let dir = named.tempdir()?;
+    peers::open_dir(dir.path())?;
+    let shared_memory = PathBuf::from("/dev/shm");
+    let memory = if shared_memory.is_dir() {
+        named.tempdir_in(shared_memory)?
+    } else {
+        named.tempdir_in(dir.path())?
+    };
+    peers::open_dir(memory.path())?;
+    process::remove_with(&[dir.path(), memory.path()]);
+    process::stay_on(&[load])?;
+    let ground = Ground {
+        certificate: Certificate::make(dir.path())?,
+        origin: Origin::start(dir.path(), load)?,
+        dir: dir.path().to_owned(),
+        memory: memory.path().to_owned(),
+        seawall,
+        core: server,
+        connections,
+    };
+    let bench = cases::Bench {
+        ground,
+        amounts,
+        wrk: peers::find("wrk").is_some(),
+        h2load: peers::find("h2load").is_some(),
+    };
+    let tell = |line: &str| eprintln!("{line}");
+    let report = plan::Plan::new(bench, machine, &args, &tell).run(&purges, &cores)?;
+    println!("{}", report::text(&report));
+    if let Some(file) = &args.json {
+        let json = serde_json::to_string_pretty(&report::json(&report))?;
+        std::fs::write(file, json + "\n").with_context(|| file.display().to_string())?;
+    }
+    if let Some(dir) = &args.svg {
+        for file in report::svg::write(&report, dir)? {
+            println!("{}", file.display());
+        }
+    }
+    Ok(if report.is_at_fault() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    let rest = args
-        .url
-        .strip_prefix("http://")
-        .context("an http URL is wanted")?;
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let address: SocketAddr = authority
-        .parse()
-        .context("the URL's host is an address and port")?;
-    if !address.ip().is_loopback() {
-        bail!("loads stay on loopback");
+/// How many this process may have open, and those that it starts: as many as they want, or this user may have.
+fn open_files() -> Result<usize> {
+    const WANTED: u64 = 65_536;
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    // root may ask for more than there is
+    for limit in [hard.max(WANTED), hard] {
+        let both = Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        };
+        if setrlimit(Resource::Nofile, both).is_ok() {
+            return Ok(limit.min(WANTED) as usize);
+        }
     }
-    let request = format!("GET /{path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
-    let answer = load::once(address, &request)?;
-    let floor = floor::start(answer)?;
-    let turn = Duration::from_secs(args.seconds);
-    let mut ratios = Vec::new();
-    for round in 1..=args.rounds {
-        let base = load::drive(floor.address(), &request, args.connections, turn, || {
-            floor.cpu()
-        })?;
-        let theirs = load::drive(address, &request, args.connections, turn, || {
-            load::cpu_of(args.pid)
-        })?;
-        let ratio = theirs.micros_per_request() / base.micros_per_request();
-        println!(
-            "round {round}: floor {:.1} us ({:.0}/s), server {:.1} us ({:.0}/s), ratio {ratio:.2}",
-            base.micros_per_request(),
-            base.per_second(),
-            theirs.micros_per_request(),
-            theirs.per_second(),
-        );
-        ratios.push(ratio);
+    bail!("the limit of open files cannot be raised to {hard}")
+}
+
+/// Ctrl-C ends all servers, and then this program.
+fn end_with_ctrl_c() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            process::end_all();
+            std::process::exit(130);
+        }
+    });
+    if cfg!(debug_assertions) {
+        eprintln!("a debug build: the load and the floors are slower than they could be");
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ratios.len() / 2]);
+    if !cfg!(target_os = "linux") {
+        bail!("it reads /proc: Linux alone");
+    }
     Ok(())
 }

@@ -1,0 +1,52 @@
+//! Programs that are needed: ours beside this one, others from packages.
+
+use crate::peers::{KINDS, find};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PURGES: &str = "seawall-bench-purges";
+
+/// Seawall, and the program of the purges. Under cargo both are built first, so that what is measured is this source.
+pub(crate) fn ours(seawall: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
+    let this = std::env::current_exe()?;
+    let dir = this.parent().context("this program lies somewhere")?;
+    if let Some(seawall) = seawall {
+        ensure!(seawall.is_file(), "{} is not there", seawall.display());
+        return Ok((seawall.to_owned(), dir.join(PURGES)));
+    }
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "-p", "seawall", "-p", "seawall-bench", "--bins"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        ensure!(build.status()?.success(), "seawall cannot be built");
+    }
+    let seawall = dir.join("seawall");
+    if !seawall.is_file() {
+        bail!(
+            "{} is not there: build it, or --seawall PATH",
+            seawall.display()
+        );
+    }
+    Ok((seawall, dir.join(PURGES)))
+}
+
+/// What brings all that is missing.
+pub(crate) fn install() -> String {
+    let tools = [("wrk", "wrk"), ("h2load", "nghttp2-client")];
+    let tools = tools.iter().filter(|(name, _)| find(name).is_none());
+    let mut missing: Vec<&str> = tools.map(|(_, package)| *package).collect();
+    for kind in KINDS.iter().filter(|k| !k.is_here()) {
+        missing.extend(kind.package().filter(|p| !missing.contains(p)));
+    }
+    if missing.is_empty() {
+        return "all of it is installed".to_owned();
+    }
+    format!(
+        "apt-get install --no-install-recommends {}\n\
+         (their daemons may start: disable them, they take no part)",
+        missing.join(" ")
+    )
+}
