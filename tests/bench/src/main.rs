@@ -106,6 +106,7 @@ fn main() -> Result<ExitCode> {
     };
     let tell = |line: &str| eprintln!("{line}");
     let report = plan::Plan::new(bench, machine, &args, &tell).run(&purges, &cores)?;
+    process::remove_segments(dir.path());
     println!("{}", report::text(&report));
     if let Some(file) = &args.json {
         let json = serde_json::to_string_pretty(&report::json(&report))?;

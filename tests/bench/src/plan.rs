@@ -63,8 +63,8 @@ impl<'a> Plan<'a> {
             (false, false) => "its own loop",
         };
         let settings = format!(
-            "one server core, one load core; {} rounds of {} s, interleaved; load by {generator}",
-            amounts.repeats, amounts.seconds
+            "one server core, one load core; loads of {} s, rounds: {}, interleaved; load by {generator}",
+            amounts.seconds, amounts.repeats
         );
         Self {
             bench,

@@ -129,6 +129,19 @@ pub(crate) fn remove_with(dirs: &[&Path]) {
     }
 }
 
+/// Segments of shared memory that a killed server leaves behind, named after its directory in `dir`.
+pub(crate) fn remove_segments(dir: &Path) {
+    let Some(name) = dir.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && entry.file_name().to_string_lossy().contains(name) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Ends all that still runs, at once.
 pub(crate) fn end_all() {
     let roots = RUNNING.lock().map(|r| r.clone()).unwrap_or_default();
@@ -136,6 +149,7 @@ pub(crate) fn end_all() {
         send(id, Signal::KILL);
     }
     for dir in DIRS.lock().map(|d| d.clone()).unwrap_or_default() {
+        remove_segments(&dir);
         let _ = fs::remove_dir_all(dir);
     }
 }

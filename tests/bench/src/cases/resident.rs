@@ -13,7 +13,7 @@ use std::time::Duration;
 const CONNECTIONS: usize = 64;
 
 /// Until what was freed lately is given back.
-const SETTLE: Duration = Duration::from_millis(1500);
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Objects of 1 KiB, each asked for twice.
 pub(super) fn objects(bench: &Bench, server: &Server) -> Result<Came> {

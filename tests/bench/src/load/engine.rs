@@ -175,3 +175,112 @@ impl Connection {
         Came::Whole { good, closes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plans::{Each, Rate, Times};
+    use super::*;
+    use crate::floor::{listen, serve_prepared};
+
+    /// Answers by the number of the request; an empty answer is none.
+    fn server(answer: impl Fn(u64) -> String + Send + 'static) -> u16 {
+        let listener = listen(0).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut requests = 0;
+            serve_prepared(&listener, |_, _| {
+                requests += 1;
+                answer(requests).into_bytes().into()
+            })
+        });
+        port
+    }
+
+    fn ok(body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
+
+    fn wanted(port: u16) -> Wanted {
+        Wanted {
+            port,
+            host: None,
+            connections: 4,
+            body: 4,
+            at_most: Duration::from_secs(20),
+        }
+    }
+
+    fn load(port: u16) -> (u64, u64) {
+        let mut plan = Each::new("/obj/", 100);
+        let outcome = drive(&wanted(port), &mut plan).unwrap();
+        (outcome.requests, outcome.errors)
+    }
+
+    #[test]
+    fn each_object_is_asked_for_once() {
+        assert_eq!(load(server(|_| ok("body"))), (100, 0));
+    }
+
+    #[test]
+    fn other_statuses_and_lengths_are_errors() {
+        let every_tenth = |n: u64, other: String| {
+            if n.is_multiple_of(10) {
+                other
+            } else {
+                ok("body")
+            }
+        };
+        let failing = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
+        let port = server(move |n| every_tenth(n, failing.to_owned()));
+        assert_eq!(load(port), (100, 10));
+        assert_eq!(
+            load(server(move |n| every_tenth(n, ok("longer")))),
+            (100, 10)
+        );
+    }
+
+    #[test]
+    fn more_than_was_asked_for_is_an_error() {
+        let port = server(|n| {
+            if n == 7 {
+                ok("body") + "more"
+            } else {
+                ok("body")
+            }
+        });
+        assert_eq!(load(port).1, 1);
+    }
+
+    #[test]
+    fn a_server_that_is_silent_is_an_error_and_not_an_endless_wait() {
+        let port = server(|_| String::new());
+        let mut plan = Times { path: "/", left: 4 };
+        let wanted = Wanted {
+            at_most: Duration::from_millis(300),
+            ..wanted(port)
+        };
+        assert_eq!(drive(&wanted, &mut plan).unwrap().errors, 4);
+    }
+
+    #[test]
+    fn an_open_loop_counts_from_when_a_request_was_due() {
+        // the first answer comes late: what was due meanwhile waited for it
+        let port = server(|n| {
+            if n == 1 {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            ok("body")
+        });
+        let mut plan = Rate {
+            path: "/",
+            per_second: 1000,
+            total: 100,
+            asked: 0,
+        };
+        let mut outcome = drive(&wanted(port), &mut plan).unwrap();
+        assert_eq!((outcome.requests, outcome.errors), (100, 0));
+        let half = outcome.latencies.quantile(500).unwrap();
+        assert!(half > 80_000.0, "half of them waited for a stall: {half}");
+    }
+}
