@@ -64,6 +64,9 @@ pub(super) fn hits((mut outcome, spent): (Outcome, Spent)) -> Came {
         }
     }
     let mut faults = faults(&outcome);
+    if spent.cpu.is_zero() {
+        faults.push("its processor time cannot be read".to_owned());
+    }
     if spent.fetched * MISSES_ONE_IN > outcome.requests {
         faults.push(format!(
             "{} of {} were no hits",

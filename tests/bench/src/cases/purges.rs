@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Longest that it may take.
-const AT_MOST: Duration = Duration::from_secs(150);
+const AT_MOST: Duration = Duration::from_secs(100);
 
 /// Its lines, which go through a file in `dir`. `quick`: fewer purges, a shorter time.
 pub(crate) fn run(program: &Path, dir: &Path, quick: bool) -> Result<Vec<String>> {

@@ -7,7 +7,7 @@ use crate::load::plans::Each;
 use crate::load::{idle as silent, one};
 use crate::peers::Server;
 use crate::report::{Figure, Measure};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
@@ -29,6 +29,7 @@ pub(super) fn objects(bench: &Bench, server: &Server) -> Result<Came> {
     drive(&wanted, &mut Each::new("/obj/first-", 1000))?;
     std::thread::sleep(SETTLE);
     let before = server.memory(&bench.ground);
+    ensure!(before > 0, "its memory cannot be read");
     let (outcome, spent) =
         bench.meter(server, || drive(&wanted, &mut Each::new("/obj/", objects)))?;
     let mut faults = meter::faults(&outcome);
@@ -61,6 +62,7 @@ pub(super) fn idle(bench: &Bench, server: &Server) -> Result<Came> {
     drop(silent::open(port, "/1k", 100)?);
     std::thread::sleep(SETTLE);
     let before = server.process.resident();
+    ensure!(before > 0, "its memory cannot be read");
     let streams = silent::open(port, "/1k", connections)?;
     std::thread::sleep(SETTLE);
     let grown = server.process.resident().saturating_sub(before);

@@ -16,8 +16,9 @@ pub(crate) fn twice(url: &str) -> Result<Outcome> {
 
 fn load(url: &str, connections: usize, streams: usize, much: &str) -> Result<Outcome> {
     let mut command = Command::new("h2load");
-    // one cipher, whatever the server prefers
-    command.args(["-t1", "--tls13-ciphers=TLS_AES_256_GCM_SHA384", much]);
+    // one cipher, whatever the server prefers; a server that is silent is given up after 20 s
+    let cipher = "--tls13-ciphers=TLS_AES_256_GCM_SHA384";
+    command.args(["-t1", "-N20s", cipher, much]);
     command.arg(format!("-c{connections}"));
     command.arg(format!("-m{streams}"));
     let ran = command.arg(url).output().context("h2load does not start")?;

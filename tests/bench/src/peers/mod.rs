@@ -179,8 +179,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Ready for connections when this returns.
+    /// Ready for connections when this returns. Tried twice: a port that was free may be taken meanwhile.
     pub(crate) fn start(ground: &Ground, kind: Kind, cache: Cache) -> Result<Self> {
+        Self::try_start(ground, kind, cache).or_else(|_| Self::try_start(ground, kind, cache))
+    }
+
+    fn try_start(ground: &Ground, kind: Kind, cache: Cache) -> Result<Self> {
         let [plain, https, own_h2, own_h2c, manager] = free_ports()?;
         let ports = Ports {
             plain,

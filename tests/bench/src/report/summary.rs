@@ -39,6 +39,15 @@ impl Row {
     }
 }
 
+/// How many of these runs something else disturbed.
+pub(super) fn disturbed<'r>(runs: impl Iterator<Item = &'r Run>) -> usize {
+    runs.filter(|run| is_disturbed(run)).count()
+}
+
+fn is_disturbed(run: &Run) -> bool {
+    run.other.is_some_and(|other| other > OTHER_MAX)
+}
+
 /// A row for each server, in the order of the runs.
 pub(super) fn rows(runs: &[Run]) -> Vec<Row> {
     let mut servers: Vec<&'static str> = Vec::new();
@@ -78,7 +87,7 @@ fn row(server: &'static str, runs: &[Run]) -> Row {
     let quiet: Vec<&Run> = measured
         .iter()
         .copied()
-        .filter(|r| r.other.is_none_or(|other| other <= OTHER_MAX))
+        .filter(|r| !is_disturbed(r))
         .collect();
     let kept = if quiet.len() >= 2 { quiet } else { measured };
     let measures = kept.first().map(|r| r.figures.iter().map(|f| f.0));

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use super::summary::{Row, best_peer, rows};
+use super::summary::{Row, best_peer, disturbed, rows};
 use super::{Measure, Measured, Report};
 use crate::cases::Group;
 
@@ -11,6 +11,13 @@ pub(crate) fn text(report: &Report) -> String {
     let versions: Vec<&str> = versions.collect();
     if !versions.is_empty() {
         text += &format!("{}\n", versions.join("; "));
+    }
+    let runs = || report.measured.iter().flat_map(|m| &m.runs);
+    let (disturbed, all) = (disturbed(runs()), runs().count());
+    if disturbed > 0 {
+        text += &format!(
+            "In {disturbed} of {all} runs something else took more than 15 % of a core.\n"
+        );
     }
     for (group, title) in [
         (
@@ -222,8 +229,20 @@ mod tests {
     fn what_is_not_as_it_should_be_is_marked_and_told() {
         let text = text(&report());
         assert!(text.contains("10k, haproxy: 3 of 9 were no hits"), "{text}");
+        assert!(!text.contains("something else"), "{text}");
         assert!(
             text.contains("Left out:\n  https-1k: wrk is not here\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_does_something_else_is_told() {
+        let mut report = report();
+        report.measured[0].runs[2].other = Some(0.4);
+        let text = text(&report);
+        assert!(
+            text.contains("In 1 of 5 runs something else took"),
             "{text}"
         );
     }
