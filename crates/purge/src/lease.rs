@@ -1,8 +1,16 @@
 //! When a silent node is known to answer nothing unvalidated.
 //!
-//! A node may answer without validation for as long as its lease runs; it counts from the moment it *sent* the renewal,
-//! on a clock that goes on while the machine sleeps. The control plane counts from the moment it *appended* the purge,
-//! which a renewal answered before cannot have been sent after. Clocks differ in pace by at most `drift_ppm`.
+//! A node may answer without validation for as long as its lease runs. It counts from the moment it *sent* the renewal
+//! that was answered, on a clock that goes on while the machine sleeps, and it holds that lease only once it has applied
+//! the log up to the head that the answer tells. The control plane reads that head after the renewal came: a lease that
+//! a purge is not part of comes of a renewal that was sent before the purge was appended. So the control plane counts from
+//! the append. Clocks differ in pace by at most `drift_ppm`.
+//!
+//! - [`renewals`]: the node's side
+//! - [`claims`]: the control plane's
+
+pub mod claims;
+pub mod renewals;
 
 use std::time::Duration;
 
@@ -20,9 +28,25 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Terms of this length; the rest as everywhere: 1 s of reuse, 100 ms of margin, clocks that differ by a thousandth
+    /// at most (a hundred times what a machine's quartz does).
+    pub fn of(length: Duration) -> Self {
+        Self {
+            length,
+            reuse: Duration::from_secs(1),
+            margin: Duration::from_millis(100),
+            drift_ppm: 1000,
+        }
+    }
+
     /// Until when a node may answer without validation: its clock, the renewal sent at `sent`.
     pub fn runs_until(&self, sent: Duration) -> Duration {
         sent.saturating_add(self.length)
+    }
+
+    /// How long after a renewal a node sends the next one: two may be lost.
+    pub fn renew_every(&self) -> Duration {
+        self.length / 3
     }
 
     /// From when on a purge appended at `appended` may be claimed as fenced: the control plane's clock.
