@@ -5,7 +5,9 @@ use crate::fleet::{FleetModel, ShieldEntryModel, check_links, shield};
 use crate::node::{fleet_of, load};
 use crate::reader::{At, Table};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a control plane is told by its file; services and purges come by its API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +17,19 @@ pub struct ControlPlaneModel {
     pub fleet: FleetModel,
     /// Where nodes connect. Beyond loopback it is mutual TLS with the fleet's certificates.
     pub sync: SocketAddr,
+    /// How long a node may answer without validation after it was heard of, where a service asks for that.
+    pub lease: Duration,
     /// The API, health and metrics. Loopback.
     pub admin: SocketAddr,
     /// The shields that edges are told of; none: their own files say.
     pub shields: Vec<ShieldEntryModel>,
 }
+
+/// The length of leases, unless the file says otherwise.
+pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
+/// The shortest: three renewals fit in, and the scheduling of a busy machine. The longest: so long a receipt may have to
+/// wait for a node that is gone.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
 
 impl ControlPlaneModel {
     /// Whether nodes are met with the fleet's certificates.
@@ -40,7 +50,12 @@ pub fn load_control_plane(file: &Path) -> Result<ControlPlaneModel, Faults> {
             check_links(root, fleet, &shields);
         }
         let data = root.required("data");
-        let sync = root.table("sync", |t| sync(t, fleet.as_ref())).flatten();
+        let mut lease = None;
+        let sync = root.table("sync", |t| {
+            lease = t.duration("lease", &LEASE);
+            sync(t, fleet.as_ref())
+        });
+        let sync = sync.flatten();
         let admin = root.table("admin", admin).flatten();
         for (table, found) in [("sync", sync.is_some()), ("admin", admin.is_some())] {
             if !found && !root.has(table) {
@@ -55,6 +70,7 @@ pub fn load_control_plane(file: &Path) -> Result<ControlPlaneModel, Faults> {
             data: data?.value.into(),
             fleet: fleet?,
             sync: sync.value,
+            lease: lease.unwrap_or(LEASE_DEFAULT),
             admin: admin.value,
             shields: shields.into_iter().map(|at| at.value).collect(),
         })

@@ -22,7 +22,7 @@ pub mod service;
 pub mod units;
 
 pub use check::{Kind, check_files};
-pub use control_plane::{ControlPlaneModel, load_control_plane};
+pub use control_plane::{ControlPlaneModel, LEASE_DEFAULT, load_control_plane};
 pub use fault::{Fault, Faults, Place};
 pub use fleet::{ControlPlaneEntryModel, FleetModel, FleetTls, ShieldEntryModel};
 pub use net::IpNet;

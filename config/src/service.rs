@@ -5,7 +5,7 @@ use crate::policy::{policy, rule, seconds};
 use crate::reader::{FILE_BYTES_MAX, Source, Table};
 use http::HeaderValue;
 use seawall_service_model::{
-    ClientRevalidation, HostPattern, Invalidate, Limits, Origin, OriginTls, Policy,
+    ClientRevalidation, HostPattern, Invalidate, Limits, OnLeaseLoss, Origin, OriginTls, Policy,
     ResponseOptions, Scheme, Service, ServiceId, ServiceSet, Timeouts,
 };
 use std::collections::HashMap;
@@ -155,6 +155,7 @@ fn service(table: &Table<'_>) -> Option<Read> {
         },
         None => Invalidate::Local,
     };
+    let on_lease_loss = on_lease_loss(table);
     let id = id?;
     Some(Read {
         id: table.place(&id),
@@ -172,8 +173,26 @@ fn service(table: &Table<'_>) -> Option<Read> {
             response,
             client_revalidation,
             invalidate,
+            on_lease_loss,
         },
     })
+}
+
+fn on_lease_loss(table: &Table<'_>) -> OnLeaseLoss {
+    let Some(at) = table.string_at("on_lease_loss") else {
+        return OnLeaseLoss::default();
+    };
+    match at.value.as_str() {
+        "serve" => OnLeaseLoss::Serve,
+        "revalidate" => OnLeaseLoss::Revalidate,
+        _ => {
+            table.fault_at(
+                &at,
+                "without a lease a node does \"serve\" or \"revalidate\"",
+            );
+            OnLeaseLoss::default()
+        }
+    }
 }
 
 fn client_revalidation(table: &Table<'_>) -> ClientRevalidation {

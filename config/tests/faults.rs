@@ -304,6 +304,12 @@ fn rules_are_checked() {
         &SERVICE.replacen("hosts", "invalidate = \"all\"\nhosts", 1),
         &["f.toml:3: service.invalidate: what a change ends is \"local\" or \"fleet\""],
     );
+    check(
+        &SERVICE.replacen("hosts", "on_lease_loss = \"stop\"\nhosts", 1),
+        &[
+            "f.toml:3: service.on_lease_loss: without a lease a node does \"serve\" or \"revalidate\"",
+        ],
+    );
     const OURS: &str = "this field frames messages or belongs to the fleet: it cannot be changed";
     check_service(
         "[service.default.request_headers]\nremove = [\"Host\"]\nset = { seawall-secret = \"x\" }\n",
@@ -520,6 +526,16 @@ fn a_control_planes_file_is_checked() {
     let admin = "[admin]\naddress = \"127.0.0.1:0\"\n";
     check(&format!("{sync}{admin}"), &[]);
     check(sync, &["f.toml:1: table [admin] is missing"]);
+    for (lease, fault) in [
+        ("1s", None),
+        ("10m", None),
+        ("999ms", Some("999ms is not between 1s and 600s")),
+        ("601s", Some("601s is not between 1s and 600s")),
+    ] {
+        let fault = fault.map(|fault| format!("f.toml:8: sync.lease: {fault}"));
+        let fault: Vec<&str> = fault.iter().map(String::as_str).collect();
+        check(&format!("{sync}lease = \"{lease}\"\n{admin}"), &fault);
+    }
     check(
         &format!("[sync]\naddress = \"0.0.0.0:1\"\n{admin}"),
         &[

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use seawall_config::{ByteCount, ConnModel, LogTo, load_edge, load_services};
 use seawall_http_cache::{CompressTypes, ContentCoding};
 use seawall_service_model::{
-    AcceptedCodings, CacheMode, ClientRevalidation, Invalidate, QueryRule, ServiceSet,
+    AcceptedCodings, CacheMode, ClientRevalidation, Invalidate, OnLeaseLoss, QueryRule, ServiceSet,
 };
 use std::fs;
 use std::time::Duration;
@@ -185,6 +185,24 @@ fn a_service_says_whether_clients_may_have_fresh_copies_validated() {
             interval_secs,
         };
         assert_eq!(set.services()[0].client_revalidation, expect, "{text}");
+    }
+}
+
+#[test]
+fn what_a_node_does_without_a_lease_is_a_setting_of_a_service() {
+    for (more, expect) in [
+        ("", OnLeaseLoss::Serve),
+        ("on_lease_loss = \"serve\"", OnLeaseLoss::Serve),
+        ("on_lease_loss = \"revalidate\"", OnLeaseLoss::Revalidate),
+    ] {
+        let text = format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n{more}\n[[service.origins]]\nurl = \"http://a\"\n"
+        );
+        assert_eq!(
+            services(&text).services()[0].on_lease_loss,
+            expect,
+            "{more}"
+        );
     }
 }
 

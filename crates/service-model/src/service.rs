@@ -159,6 +159,17 @@ pub enum Invalidate {
     Fleet,
 }
 
+/// What a node does with a service's copies when its lease has run out: it has not heard from the control plane for so
+/// long that purges may have passed it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLeaseLoss {
+    /// It answers with them as before. Receipts wait for it.
+    #[default]
+    Serve,
+    /// It answers with nothing that the origin itself has not confirmed just now; receipts say that it is fenced.
+    Revalidate,
+}
+
 /// One service, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -179,6 +190,7 @@ pub struct Service {
     pub response: ResponseOptions,
     pub client_revalidation: ClientRevalidation,
     pub invalidate: Invalidate,
+    pub on_lease_loss: OnLeaseLoss,
 }
 
 impl Service {
@@ -197,6 +209,7 @@ impl Service {
             response: ResponseOptions::default(),
             client_revalidation: ClientRevalidation::default(),
             invalidate: Invalidate::default(),
+            on_lease_loss: OnLeaseLoss::default(),
         }
     }
 
