@@ -21,6 +21,7 @@ pub mod audit;
 pub mod events;
 mod handshakes;
 pub mod keys;
+pub mod leases;
 pub mod log;
 pub mod members;
 pub mod plane;

@@ -1,10 +1,13 @@
 //! The nodes that were seen, and what each has acknowledged, cumulatively. Every receipt is computed from this table.
 
+mod leased;
+
+pub use self::leased::{Judge, Unapplied};
 use crate::store::{Expect, Store, StoreError};
 use parking_lot::Mutex;
 use seawall_control_protocol::{Ack, Hello};
 use seawall_purge::lineage::{Past, moves_on, must_start_empty};
-use seawall_purge::receipt::{Standing, State, Tally, state};
+use seawall_purge::receipt::{State, Tally};
 use seawall_purge::{Epoch, PurgeSeq};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +42,9 @@ struct Kept {
     /// It was told to start empty, and has not said yet that it has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     empties: bool,
+    /// It has acknowledged all services as they stood at this revision of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    services: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +56,10 @@ struct Member {
     applied: PurgeSeq,
     removed_at: Option<PurgeSeq>,
     empties: bool,
+    /// It has acknowledged all services as they stood at this revision of the store.
+    services: Option<u64>,
+    /// When its last renewal was answered, since this start.
+    answered: Option<Duration>,
     /// The number of its stream, while it has one.
     stream: Option<u64>,
     /// Whether it has had a stream since this start.
@@ -84,6 +94,19 @@ pub struct NodeView {
     /// Documents that it refuses, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, String>,
+    /// Absent where it has not been given one since the control plane started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseView>,
+}
+
+/// A member's lease, for people and scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LeaseView {
+    /// It runs until then, unless it is renewed; a time as in RFC 3339.
+    Held { until: String },
+    /// It ran out then.
+    Lost { since: String },
 }
 
 /// How one purge stands on one member.
@@ -95,6 +118,8 @@ pub struct Receipt {
     pub took_ms: Option<u64>,
     /// A pending member: since when it is away (Unix milliseconds).
     pub since_ms: Option<u64>,
+    /// A fenced member: since when (by the clock of leases).
+    pub fenced_since: Option<Duration>,
 }
 
 /// How a node is received.
@@ -185,11 +210,17 @@ impl Members {
         let member = Member {
             kind: hello.kind.clone(),
             software: hello.software.clone(),
-            first_seen_ms: before.map_or(now_ms, |before| before.first_seen_ms),
+            first_seen_ms: before.as_ref().map_or(now_ms, |b| b.first_seen_ms),
             last_seen_ms: now_ms,
             applied: received.applied,
             removed_at: None,
             empties: received.owes_empty,
+            // one that starts empty is told all of them anew
+            services: before
+                .as_ref()
+                .filter(|_| !received.starts_empty)
+                .and_then(|before| before.services),
+            answered: before.and_then(|before| before.answered),
             stream: Some(stream),
             heard: true,
             unseen: if received.starts_empty {
@@ -366,10 +397,11 @@ impl Members {
     }
 
     /// How the purge at `purge`, appended at `appended_ms`, stands on every member that it is the business of.
-    pub fn receipts(&self, purge: PurgeSeq, appended_ms: u64) -> Vec<Receipt> {
+    /// `judge` says which of those that have not applied it are fenced.
+    pub fn receipts(&self, purge: PurgeSeq, appended_ms: u64, judge: Judge<'_>) -> Vec<Receipt> {
         let members = self.by_id.lock();
         let receipt = |(id, member): (&String, &Member)| {
-            let state = state(&member.standing(), purge)?;
+            let (state, fenced_since) = member.stands(purge, judge)?;
             let away = state == State::Pending && member.stream.is_none();
             Some(Receipt {
                 node: id.clone(),
@@ -382,6 +414,7 @@ impl Members {
                 } else {
                     appended_ms
                 }),
+                fenced_since,
             })
         };
         members.iter().filter_map(receipt).collect()
@@ -393,12 +426,12 @@ impl Members {
     }
 
     /// The count alone.
-    pub fn tally(&self, purge: PurgeSeq) -> Tally {
+    pub fn tally(&self, purge: PurgeSeq, judge: Judge<'_>) -> Tally {
         let members = self.by_id.lock();
         let states = members
             .values()
-            .filter_map(|member| state(&member.standing(), purge));
-        Tally::of(states)
+            .filter_map(|member| member.stands(purge, judge));
+        Tally::of(states.map(|(state, _)| state))
     }
 
     /// Until when members that were not heard of since this start may well come back.
@@ -407,12 +440,12 @@ impl Members {
     }
 
     /// Whether every member that is pending for `purge` is away, and not just about to come back.
-    pub fn waits_for_the_away_alone(&self, purge: PurgeSeq) -> bool {
+    pub fn waits_for_the_away_alone(&self, purge: PurgeSeq, judge: Judge<'_>) -> bool {
         let returning = Instant::now() < self.returning_until();
         let members = self.by_id.lock();
         let mut pending = members
             .values()
-            .filter(|member| state(&member.standing(), purge) == Some(State::Pending));
+            .filter(|member| matches!(member.stands(purge, judge), Some((State::Pending, _))));
         pending.all(|member| member.stream.is_none() && (member.heard || !returning))
     }
 
@@ -446,6 +479,7 @@ impl Members {
                         (name.clone(), format!("generation {generation}: {why}"))
                     })
                     .collect(),
+                lease: None,
             }
         };
         let present = members.iter().filter(|(_, m)| m.removed_at.is_none());
@@ -472,6 +506,8 @@ impl Member {
             applied: seq((kept.epoch, kept.n)),
             removed_at: kept.removed_at.map(seq),
             empties: kept.empties,
+            services: kept.services,
+            answered: None,
             stream: None,
             heard: false,
             unseen: kept.n,
@@ -479,15 +515,6 @@ impl Member {
             refused: BTreeMap::new(),
             documents: BTreeMap::new(),
             times: VecDeque::new(),
-        }
-    }
-
-    fn standing(&self) -> Standing {
-        Standing {
-            applied: self.applied,
-            removed_at: self.removed_at,
-            // services say "serve" when a lease runs out; there are no leases yet
-            fenced: false,
         }
     }
 
@@ -501,6 +528,7 @@ impl Member {
             n: self.applied.n,
             removed_at: self.removed_at.map(|at| (at.epoch.0, at.n)),
             empties: self.empties,
+            services: self.services,
         }
     }
 

@@ -4,12 +4,13 @@
 use crate::audit::{Audit, Change};
 use crate::events::Events;
 use crate::keys::Keys;
+use crate::leases::{Fence, Leases};
 use crate::log::{AppendError, Appended, PurgeLog};
-use crate::members::{Members, Receipt};
+use crate::members::{Members, Receipt, Unapplied};
 use crate::questions::{Answers, Questions};
-use crate::record::{By, Item, Kind, PurgeRecord, pack};
+use crate::record::{By, Item, Kind, Named, PurgeRecord, pack};
 use crate::serve::ended;
-use crate::services::{InForce, Services};
+use crate::services::{Covered, InForce, Services};
 use crate::shields::Shields;
 use crate::store::{Damage, IdempotencyKey, Store, StoreError, Watched};
 use crate::tokens::Tokens;
@@ -19,6 +20,7 @@ use seawall_control_protocol::{About, Document, ExplainGet};
 use seawall_purge::{PurgeSeq, Scope, ScopeId};
 use seawall_telemetry::ControlPlaneMetrics;
 use serde_json::json;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -34,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Plane {
     pub log: PurgeLog,
     pub members: Members,
+    pub leases: Leases,
     pub services: Services,
     pub tokens: Tokens,
     pub keys: Keys,
@@ -53,17 +56,21 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Opens all parts over one store. `shields`: the map that edges are told.
+    /// Opens all parts over one store. `shields`: the map that edges are told; `lease`: the length of leases.
     pub async fn open(
         store: Arc<dyn Store>,
         shields: Option<&[ShieldEntry]>,
+        lease: Duration,
     ) -> Result<Self, StoreError> {
         let damage = Damage::default();
         let store: Arc<dyn Store> = Arc::new(Watched::new(store, damage.clone()));
         // before the services: their count of changes holds this one
         let shields = Shields::open(store.clone(), shields).await?;
+        let log = PurgeLog::open(store.clone()).await?;
+        let head = log.head().await?.at;
         Ok(Self {
-            log: PurgeLog::open(store.clone()).await?,
+            log,
+            leases: Leases::open(store.clone(), lease, head).await?,
             members: Members::open(store.clone()).await?,
             services: Services::open(store.clone()).await?,
             audit: Audit::open(store.clone()).await?,
@@ -128,6 +135,8 @@ impl Plane {
     ) -> Result<Appended, AppendError> {
         let started = std::time::Instant::now();
         let appended = self.log.append(records, key, unix_ms()).await?;
+        // after it is in the log for everybody: a renewal that is answered without it was sent before
+        self.leases.appended(appended.last);
         let metrics = &self.metrics;
         metrics
             .purge_append_seconds
@@ -145,12 +154,21 @@ impl Plane {
         Ok(appended)
     }
 
-    /// Waits until no member is pending for the purge at `last`, or the wait is over; how it stands then. Without a wait
-    /// of the caller's own, members that are away are not waited for; when the control plane ends, nobody is.
+    /// How the purge at `last` of `named` stands on every member, now.
+    pub fn receipts(&self, last: PurgeSeq, appended_ms: u64, named: &Named) -> Vec<Receipt> {
+        let view = FencedBy::new(self, last, named);
+        self.members
+            .receipts(last, appended_ms, &|member| view.judge(member))
+    }
+
+    /// Waits until no member is pending for the purge at `last` of `named`, or the wait is over; how it stands then.
+    /// Without a wait of the caller's own, members that are away are not waited for; when the control plane ends, nobody
+    /// is.
     pub async fn wait(
         &self,
         last: PurgeSeq,
         appended_ms: u64,
+        named: &Named,
         wait: Option<Duration>,
     ) -> Vec<Receipt> {
         const DEFAULT: Duration = Duration::from_secs(5);
@@ -159,19 +177,26 @@ impl Plane {
         let mut ending = self.ending.subscribe();
         loop {
             changes.mark_unchanged();
-            let hopeless = wait.is_none() && self.members.waits_for_the_away_alone(last);
-            let now = tokio::time::Instant::now();
-            let ends = *ending.borrow();
-            if self.members.tally(last).is_complete() || hopeless || ends || now >= until {
-                return self.members.receipts(last, appended_ms);
+            let mut look = until;
+            {
+                let view = FencedBy::new(self, last, named);
+                let judge = |member| view.judge(member);
+                let members = &self.members;
+                let hopeless = wait.is_none() && members.waits_for_the_away_alone(last, &judge);
+                let now = tokio::time::Instant::now();
+                let ends = *ending.borrow();
+                if members.tally(last, &judge).is_complete() || hopeless || ends || now >= until {
+                    return members.receipts(last, appended_ms, &judge);
+                }
+                let returning = members.returning_until();
+                if now < returning {
+                    look = look.min(returning);
+                }
+                if let Some(next) = view.next.get() {
+                    look = look.min(now + next.saturating_sub(self.leases.now()));
+                }
             }
-            let returning = self.members.returning_until();
-            let look = if now < returning {
-                until.min(returning)
-            } else {
-                until
-            };
-            // too late, a change, or the end: all are seen above
+            // too late, a change, a lease that has ended by then, or the end: all are seen above
             tokio::select! {
                 _ = tokio::time::timeout_at(look, changes.changed()) => {}
                 () = ended(&mut ending) => {}
@@ -268,6 +293,16 @@ impl Plane {
             .any(|(name, held)| *held > now.get(name).copied().unwrap_or(last))
     }
 
+    /// A moment of the clock of leases as Unix milliseconds.
+    pub(crate) fn unix_ms_of(&self, at: Duration) -> u64 {
+        let (now, unix) = (self.leases.now(), unix_ms());
+        let ms = |time: Duration| time.as_millis() as u64;
+        match now.checked_sub(at) {
+            Some(ago) => unix.saturating_sub(ms(ago)),
+            None => unix.saturating_add(ms(at.saturating_sub(now))),
+        }
+    }
+
     /// Takes a member out of the fleet.
     pub async fn remove_node(&self, id: &str) -> Result<bool, StoreError> {
         let head = self.log.head().await?.at;
@@ -280,8 +315,32 @@ impl Plane {
         Ok(removed)
     }
 
+    /// Tells of leases that ran out, and of those that are held again. `told`: by member, whether its lease was held when
+    /// this was called last.
+    pub fn tell_of_leases(&self, told: &mut BTreeMap<String, bool>) {
+        let mut now = BTreeMap::new();
+        for (id, answered) in self.members.answered() {
+            let Some(answered) = answered else { continue };
+            let held = self.leases.now() < self.leases.terms().runs_until(answered);
+            if told.get(&id).is_some_and(|before| *before != held) {
+                let state = if held { "lease-held" } else { "lease-lost" };
+                tracing::info!(node = id, held, "the lease of a node");
+                self.events
+                    .tell("node", json!({ "node": id, "state": state }));
+            }
+            now.insert(id, held);
+        }
+        *told = now;
+    }
+
     /// Metrics in Prometheus' text format.
     pub async fn gather(&self) -> String {
+        let answered = self.members.answered();
+        let runs = |answered| self.leases.now() < self.leases.terms().runs_until(answered);
+        let held = answered.iter().filter(|(_, at)| at.is_some_and(runs));
+        let held = held.count();
+        self.metrics.leases_held.set(held as i64);
+        self.metrics.leases_lost.set((answered.len() - held) as i64);
         let (connected, away) = self.members.count();
         self.metrics.nodes_connected.set(connected as i64);
         self.metrics.nodes_away.set(away as i64);
@@ -289,6 +348,46 @@ impl Plane {
             self.metrics.purge_log_position.set(head.at.n as i64);
         }
         self.metrics.gather()
+    }
+}
+
+/// Who is fenced for one purge. What it covers is looked at only where somebody has not applied it.
+struct FencedBy<'a> {
+    plane: &'a Plane,
+    purge: PurgeSeq,
+    named: &'a Named,
+    /// The revision of the services that a member has to have acknowledged.
+    since: OnceCell<Option<u64>>,
+    /// When the next member comes to be fenced.
+    next: Cell<Option<Duration>>,
+}
+
+impl<'a> FencedBy<'a> {
+    fn new(plane: &'a Plane, purge: PurgeSeq, named: &'a Named) -> Self {
+        Self {
+            plane,
+            purge,
+            named,
+            since: OnceCell::new(),
+            next: Cell::new(None),
+        }
+    }
+
+    fn judge(&self, member: Unapplied) -> Fence {
+        let since = self.since.get_or_init(|| {
+            let in_force = self.plane.services.in_force();
+            in_force.fenced_since(&Covered::by(self.named))
+        });
+        // what it has in force may be anything from what it has acknowledged to what is in force here
+        if since.is_none_or(|since| member.services < Some(since)) {
+            return Fence::Unknown;
+        }
+        let fence = self.plane.leases.fence(self.purge, member.answered);
+        if let Fence::From(from) = fence {
+            let next = self.next.get().map_or(from, |next| next.min(from));
+            self.next.set(Some(next));
+        }
+        fence
     }
 }
 

@@ -14,6 +14,7 @@ use futures::Stream;
 use seawall_control_protocol::MESSAGE_BYTES_MAX;
 use seawall_control_protocol::map::ShieldEntry;
 use seawall_control_protocol::wire::node_control_server::NodeControlServer;
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -54,6 +55,8 @@ pub struct ControlPlaneSpec {
     pub tls: Option<SyncTls>,
     /// The shields that edges are told of; `None`: their own files say.
     pub shields: Option<Vec<ShieldEntry>>,
+    /// The length of nodes' leases.
+    pub lease: Duration,
     pub host: Arc<dyn Host>,
 }
 
@@ -132,7 +135,7 @@ impl ControlPlane {
             .build()
             .map_err(StartError::Threads)?;
         let plane = runtime
-            .block_on(Plane::open(store, spec.shields.as_deref()))
+            .block_on(Plane::open(store, spec.shields.as_deref(), spec.lease))
             .map_err(|error| match error {
                 // what the store's own check cannot see: it is restored in the same way
                 StoreError::Corrupt(reason) => StartError::Open(OpenError::Damaged {
@@ -179,6 +182,7 @@ impl ControlPlane {
             runtime.handle(),
         );
         runtime.spawn(keep_positions(plane.clone()));
+        runtime.spawn(tell_of_leases(plane.clone()));
         Ok(Self {
             plane,
             sync: sync_address,
@@ -289,6 +293,20 @@ async fn keep_positions(plane: Arc<Plane>) {
         if let Err(error) = plane.members.keep_positions().await {
             tracing::warn!(%error, "positions of nodes could not be kept");
         }
+        if let Err(error) = plane.leases.settle().await {
+            tracing::warn!(%error, "that longer leases have ended could not be kept");
+        }
+    }
+}
+
+/// Events only: nothing is decided by them.
+async fn tell_of_leases(plane: Arc<Plane>) {
+    let mut every = tokio::time::interval(Duration::from_millis(500));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told = BTreeMap::new();
+    loop {
+        every.tick().await;
+        plane.tell_of_leases(&mut told);
     }
 }
 

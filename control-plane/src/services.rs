@@ -1,14 +1,16 @@
 //! Services as immutable versions, and a pointer that is moved by compare-and-set.
 
+mod fences;
+mod in_force;
 mod past;
 
+pub use self::fences::Covered;
+use self::fences::revalidates;
 use self::past::Past;
 use crate::store::{Document, Expect, Revision, Store, StoreError};
 use arc_swap::ArcSwap;
 use seawall_config::{Fault, read_services};
-use seawall_control_protocol::Document as NodeDocument;
-use seawall_control_protocol::documents::SERVICES as DOCUMENT;
-use seawall_service_model::{KeyRules, ServiceSet};
+use seawall_service_model::ServiceSet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ struct Pointer {
     version: u64,
     #[serde(default)]
     deleted: bool,
+    /// The revision since which every version has said `on_lease_loss = "revalidate"`, where it is an earlier one than
+    /// this document's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fenced_since: Option<u64>,
 }
 
 /// One version of one service; never changed.
@@ -91,6 +97,8 @@ struct Next<'a> {
 pub struct Current {
     pub version: Arc<Version>,
     revision: Revision,
+    /// The revision since which every version has said `on_lease_loss = "revalidate"`; `None`: it does not.
+    fenced_since: Option<u64>,
 }
 
 /// Everything in force, judged together.
@@ -99,6 +107,8 @@ pub struct InForce {
     pub services: BTreeMap<String, Current>,
     pub set: ServiceSet,
     past: Past,
+    /// The revisions of those that were deleted, by id.
+    deleted: BTreeMap<String, u64>,
     revision: Revision,
 }
 
@@ -177,6 +187,10 @@ impl Services {
             next.past.add_service(&id);
             let oldest = pointer.version.saturating_sub(HISTORY_MAX as u64) + 1;
             let mut last = None;
+            let mut fenced = false;
+            if oldest > 1 {
+                next.past.lacks_some(&id);
+            }
             for version in oldest..=pointer.version {
                 last = self.version(&id, version).await?;
                 // a version that this build cannot read any more has no rules that it could apply either
@@ -184,16 +198,26 @@ impl Services {
                     && let Ok(set) = judge([(&*id, &*read.text)])
                 {
                     next.past.add(&id, version, &set);
+                    fenced = revalidates(&set);
+                } else {
+                    next.past.lacks_some(&id);
                 }
             }
             if pointer.deleted {
+                next.deleted.insert(id, document.revision.0);
                 continue;
             }
+            let since = pointer.fenced_since.unwrap_or(document.revision.0);
             let version = Arc::new(last.ok_or_else(|| {
                 StoreError::Corrupt(format!("service {id} lacks version {}", pointer.version))
             })?);
             let revision = document.revision;
-            next.services.insert(id, Current { version, revision });
+            let current = Current {
+                version,
+                revision,
+                fenced_since: fenced.then_some(since),
+            };
+            next.services.insert(id, current);
         }
         let texts = next.services.iter();
         next.set = judge(texts.map(|(id, c)| (&**id, &*c.version.text))).map_err(|faults| {
@@ -342,19 +366,25 @@ impl Services {
         let others = in_force.services.iter().filter(|(other, _)| *other != id);
         let others = others.map(|(id, current)| (&**id, &*current.version.text));
         let set = judge(others.chain([(id, &*next.text)])).map_err(ChangeError::Faults)?;
-        let wrote = self.write(id, next, Deleted::No).await;
+        let fenced = revalidates(&alone);
+        let before = current.and_then(|current| current.fenced_since);
+        let before = before.filter(|_| fenced);
+        let wrote = self.write(id, next, Deleted::No, before).await;
         let (version, revision) = self.or_look(wrote).await?;
         let mut next = InForce {
             services: in_force.services.clone(),
             set,
             past: in_force.past.clone(),
+            deleted: in_force.deleted.clone(),
             revision,
         };
+        next.deleted.remove(id);
         next.past.add(id, version.version, &alone);
         next.past.index();
         let current = Current {
             version: Arc::new(version.clone()),
             revision,
+            fenced_since: fenced.then(|| before.unwrap_or(revision.0)),
         };
         next.services.insert(id.to_owned(), current);
         self.enforce(next);
@@ -398,14 +428,16 @@ impl Services {
             now_ms,
             note,
         };
-        let wrote = self.write(id, next, Deleted::Yes).await;
+        let wrote = self.write(id, next, Deleted::Yes, None).await;
         let (version, revision) = self.or_look(wrote).await?;
         let mut next = InForce {
             services: in_force.services.clone(),
             set,
             past: in_force.past.clone(),
+            deleted: in_force.deleted.clone(),
             revision,
         };
+        next.deleted.insert(id.to_owned(), revision.0);
         next.services.remove(id);
         next.past.add(id, version.version, &alone);
         next.past.index();
@@ -456,6 +488,7 @@ impl Services {
         id: &str,
         next: Next<'_>,
         deleted: Deleted,
+        fenced_since: Option<u64>,
     ) -> Result<(Version, Revision), ChangeError> {
         let before = self.store.get(&pointer_key(id)).await?;
         let (last, expect) = match &before {
@@ -478,71 +511,13 @@ impl Services {
         let pointer = Pointer {
             version: version.version,
             deleted: deleted == Deleted::Yes,
+            fenced_since,
         };
         let revision = self
             .store
             .put(&pointer_key(id), encode(&pointer), expect)
             .await?;
         Ok((version, revision))
-    }
-}
-
-impl InForce {
-    /// The key rules by which copies of `host` may have been stored: those of the versions kept of all services that
-    /// had it, also of those that were deleted since.
-    pub fn rules_of(&self, host: &str) -> Vec<&KeyRules> {
-        self.past.rules_of(host)
-    }
-
-    /// The services that have, or had, `host`, in its canonical form.
-    pub fn services_of(&self, host: &str) -> Vec<&str> {
-        self.past.services_of(host)
-    }
-
-    /// The store's count of changes when these came into force.
-    pub fn revision(&self) -> Revision {
-        self.revision
-    }
-
-    /// Whether there is, or was, such a service: copies of one that was deleted come back with it.
-    pub fn knows(&self, id: &str) -> bool {
-        self.past.knows(id)
-    }
-
-    /// The documents of nodes, of which it holds `held` (by name, with generations): those it lacks, and those to let go.
-    pub fn documents_for(&self, held: &BTreeMap<String, u64>) -> Vec<NodeDocument> {
-        let mut documents = Vec::new();
-        for (id, current) in &self.services {
-            let name = format!("{DOCUMENT}{id}");
-            let generation = current.revision.0;
-            if held.get(&name).is_none_or(|held| *held != generation) {
-                documents.push(NodeDocument {
-                    name,
-                    generation,
-                    body: Some(current.version.text.clone().into_bytes()),
-                });
-            }
-        }
-        for (name, generation) in held {
-            let gone = name
-                .strip_prefix(DOCUMENT)
-                .is_some_and(|id| !self.services.contains_key(id));
-            if gone {
-                documents.push(NodeDocument {
-                    name: name.clone(),
-                    generation: generation + 1,
-                    body: None,
-                });
-            }
-        }
-        documents
-    }
-
-    /// The same as generations: what a node holds once it has them.
-    pub fn generations(&self) -> BTreeMap<String, u64> {
-        let generation =
-            |(id, current): (&String, &Current)| (format!("{DOCUMENT}{id}"), current.revision.0);
-        self.services.iter().map(generation).collect()
     }
 }
 

@@ -8,11 +8,12 @@ use crate::questions::Queued;
 use crate::record::By;
 use crate::serve::ended;
 use crate::store::StoreError;
-use seawall_control_protocol::documents::parts;
+use parking_lot::Mutex;
+use seawall_control_protocol::documents::{SERVICES, parts};
 use seawall_control_protocol::purges::{BATCH_MAX, EncodedPurge, encode_batch, fitting};
 use seawall_control_protocol::wire::node_control_server::NodeControl;
 use seawall_control_protocol::wire::{self, from_node, to_node};
-use seawall_control_protocol::{Ack, Answer, Hello, Welcome};
+use seawall_control_protocol::{Ack, Answer, Document, Hello, Lease, Welcome};
 use seawall_purge::PurgeSeq;
 use seawall_purge::lineage::Reception;
 use serde_json::json;
@@ -21,7 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -135,9 +136,39 @@ impl NodeControl for NodeService {
     }
 }
 
+/// What a node was told of services and has not acknowledged yet.
+#[derive(Debug, Default)]
+struct Unacknowledged {
+    /// The store's count of changes as of which it was told.
+    revision: u64,
+    /// Generations by name.
+    services: BTreeMap<String, u64>,
+}
+
+impl Unacknowledged {
+    /// These documents, of services as they stood at `revision`, are about to be told.
+    fn told(&mut self, revision: u64, documents: &[Document]) {
+        self.revision = revision;
+        let services = documents.iter().filter(|d| d.name.starts_with(SERVICES));
+        self.services
+            .extend(services.map(|d| (d.name.clone(), d.generation)));
+    }
+
+    /// Takes in what the node acknowledges. Returns the revision as of which it has all services in force, if it has.
+    fn acknowledged(&mut self, ack: &Ack) -> Option<u64> {
+        for document in ack.documents.iter().filter(|d| d.result.is_ok()) {
+            if self.services.get(&document.name) == Some(&document.generation) {
+                self.services.remove(&document.name);
+            }
+        }
+        self.services.is_empty().then_some(self.revision)
+    }
+}
+
 /// One node's stream.
 struct Session {
     plane: Arc<Plane>,
+    unacknowledged: Arc<Mutex<Unacknowledged>>,
     node: String,
     stream: u64,
     /// What the node was told last.
@@ -190,8 +221,10 @@ impl Session {
                 term: head.term.0,
                 start_empty,
                 silence_max: SILENCE_MAX,
+                lease: Some(plane.leases.terms()),
             },
             plane,
+            unacknowledged: Arc::default(),
             node,
             stream,
             cursor: beginning.told,
@@ -204,7 +237,15 @@ impl Session {
         up: Streaming<wire::FromNode>,
         down: mpsc::Sender<Result<wire::ToNode, Status>>,
     ) {
-        let listening = listen(self.plane.clone(), self.node.clone(), self.stream, up);
+        // the last renewal that waits for its answer; those before it would give a shorter lease
+        let (renew, mut renewals) = watch::channel(0);
+        let listening = Listening {
+            plane: self.plane.clone(),
+            node: self.node.clone(),
+            stream: self.stream,
+            unacknowledged: self.unacknowledged.clone(),
+            renew,
+        };
         let mut held: BTreeMap<String, u64> = hello.documents.into_iter().collect();
         if self.welcome.start_empty {
             // generations count anew in another lineage: everything is told
@@ -213,8 +254,8 @@ impl Session {
             }
         }
         let status = tokio::select! {
-            status = listening => status,
-            status = self.talk(&mut held, &down) => match status {
+            status = listening.listen(up) => status,
+            status = self.talk(&mut held, &mut renewals, &down) => match status {
                 Ok(never) => match never {},
                 Err(status) => status,
             },
@@ -240,6 +281,7 @@ impl Session {
     async fn talk(
         &mut self,
         held: &mut BTreeMap<String, u64>,
+        renewals: &mut watch::Receiver<u64>,
         down: &mpsc::Sender<Result<wire::ToNode, Status>>,
     ) -> Result<std::convert::Infallible, Status> {
         let mut services = self.plane.services.changes();
@@ -262,6 +304,10 @@ impl Session {
                 services.mark_unchanged();
                 shields.mark_unchanged();
                 self.documents(held, down).await?;
+            }
+            if renewals.has_changed().unwrap_or(false) {
+                let renewal = *renewals.borrow_and_update();
+                self.lease(renewal, down).await?;
             }
             while let Some(question) = self.questions.try_recv() {
                 send(down, to_node::Message::Question((&question).into())).await?;
@@ -295,6 +341,10 @@ impl Session {
                     changed.map_err(|_| Status::unavailable("the control plane ends"))?;
                     self.documents(held, down).await?;
                 }
+                Ok(()) = renewals.changed() => {
+                    let renewal = *renewals.borrow_and_update();
+                    self.lease(renewal, down).await?;
+                }
                 Some(question) = self.questions.recv() => {
                     send(down, to_node::Message::Question((&question).into())).await?;
                 }
@@ -314,10 +364,33 @@ impl Session {
         let in_force = self.plane.services.in_force();
         let (documents, generations) = self.plane.documents_for(&in_force, held);
         *held = generations;
+        {
+            let mut unacknowledged = self.unacknowledged.lock();
+            unacknowledged.told(in_force.revision().0, &documents);
+        }
         for part in parts(&documents) {
             send(down, to_node::Message::Documents(part)).await?;
         }
         Ok(())
+    }
+
+    /// Answers a renewal. The head is read now, after it came: whatever was appended before the node sent it is part of
+    /// that, and the node holds the lease only once it has applied all of it. So a lease that a purge is not part of
+    /// runs from before the append of that purge.
+    async fn lease(
+        &self,
+        renewal: u64,
+        down: &mpsc::Sender<Result<wire::ToNode, Status>>,
+    ) -> Result<(), Status> {
+        let head = self.plane.log.head().await.map_err(away)?.at;
+        let now = self.plane.leases.now();
+        if !self.plane.members.renew(&self.node, self.stream, now) {
+            return Err(Status::aborted(
+                "another stream of this node, or its removal",
+            ));
+        }
+        let lease = Lease { renewal, head };
+        send(down, to_node::Message::Lease((&lease).into())).await
     }
 
     async fn batch(
@@ -340,40 +413,57 @@ impl Session {
     }
 }
 
-/// Takes in what a node says, until its stream ends or is silent.
-async fn listen(
+/// The half of a stream that a node talks on.
+struct Listening {
     plane: Arc<Plane>,
     node: String,
     stream: u64,
-    mut up: Streaming<wire::FromNode>,
-) -> Status {
-    loop {
-        let message = match tokio::time::timeout(SILENCE_MAX, up.message()).await {
-            Err(_) => return Status::deadline_exceeded("the node was silent"),
-            Ok(Err(status)) => return status,
-            Ok(Ok(None)) => return Status::ok("the node closed it"),
-            Ok(Ok(Some(message))) => message.message,
-        };
-        match message {
-            Some(from_node::Message::Ack(ack)) => match Ack::try_from(ack) {
-                Ok(ack) => {
-                    for document in ack.documents.iter().filter(|d| d.result.is_err()) {
-                        let (name, reason) = (&document.name, document.result.as_ref().err());
-                        tracing::error!(node, name, ?reason, "a node refuses a document");
-                    }
-                    let settled = plane.members.acknowledge(&node, stream, &ack, unix_ms());
-                    if settled && let Err(error) = plane.members.keep_positions().await {
-                        tracing::warn!(%error, node, "that a node has started empty could not be kept");
-                    }
+    unacknowledged: Arc<Mutex<Unacknowledged>>,
+    renew: watch::Sender<u64>,
+}
+
+impl Listening {
+    /// Takes in what the node says, until its stream ends or is silent.
+    async fn listen(self, mut up: Streaming<wire::FromNode>) -> Status {
+        loop {
+            let message = match tokio::time::timeout(SILENCE_MAX, up.message()).await {
+                Err(_) => return Status::deadline_exceeded("the node was silent"),
+                Ok(Err(status)) => return status,
+                Ok(Ok(None)) => return Status::ok("the node closed it"),
+                Ok(Ok(Some(message))) => message.message,
+            };
+            let Self { plane, node, .. } = &self;
+            match message {
+                Some(from_node::Message::Ack(ack)) => match Ack::try_from(ack) {
+                    Ok(ack) => self.acknowledged(&ack).await,
+                    Err(error) => return Status::invalid_argument(error.to_string()),
+                },
+                Some(from_node::Message::Answer(answer)) => match Answer::try_from(answer) {
+                    Ok(answer) => plane.questions.answered(node, answer),
+                    Err(error) => return Status::invalid_argument(error.to_string()),
+                },
+                Some(from_node::Message::Renewal(renewal)) => {
+                    self.renew.send_replace(renewal.id);
                 }
-                Err(error) => return Status::invalid_argument(error.to_string()),
-            },
-            Some(from_node::Message::Answer(answer)) => match Answer::try_from(answer) {
-                Ok(answer) => plane.questions.answered(&node, answer),
-                Err(error) => return Status::invalid_argument(error.to_string()),
-            },
-            // nothing that this side must know
-            Some(from_node::Message::Hello(_)) | None => {}
+                // nothing that this side must know
+                Some(from_node::Message::Hello(_)) | None => {}
+            }
+        }
+    }
+
+    async fn acknowledged(&self, ack: &Ack) {
+        let (plane, node) = (&self.plane, &self.node);
+        for document in ack.documents.iter().filter(|d| d.result.is_err()) {
+            let (name, reason) = (&document.name, document.result.as_ref().err());
+            tracing::error!(node, name, ?reason, "a node refuses a document");
+        }
+        let settled = plane.members.acknowledge(node, self.stream, ack, unix_ms());
+        let services = self.unacknowledged.lock().acknowledged(ack);
+        if let Some(revision) = services {
+            plane.members.has_services(node, self.stream, revision);
+        }
+        if settled && let Err(error) = plane.members.keep_positions().await {
+            tracing::warn!(%error, node, "that a node has started empty could not be kept");
         }
     }
 }

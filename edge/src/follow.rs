@@ -10,6 +10,7 @@ use seawall_purge::lineage::{Contact, Held};
 use seawall_upstream::Upstream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes a map of shields as this edge reaches them.
 pub(crate) type MakeMap =
@@ -52,6 +53,14 @@ impl Follower for EdgeFollower {
         self.proxy.install_services(pushed.services);
         self.node.informed();
         Ok(())
+    }
+
+    fn lease(&self, until: Duration, reuse: Duration) {
+        self.proxy.lease().runs_until(until, reuse);
+    }
+
+    fn takes_documents(&self) -> bool {
+        self.proxy.takes_services()
     }
 
     fn answer<'a>(&'a self, about: &'a About) -> Answering<'a> {

@@ -3,8 +3,9 @@
 use crate::client::Client;
 use crate::eventually;
 use crate::origin::Origin;
+use crate::relay::Relay;
 use seawall_config::{
-    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, FleetTls, NodeModel,
+    ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, FleetTls, LEASE_DEFAULT, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
 use seawall_control_plane::server::{STORE_FILE, TOKEN_FILE};
@@ -16,9 +17,10 @@ use seawall_node::data_dir::load_or_create_secret;
 use seawall_origin_shield::Shield;
 use seawall_service_model::ServiceSet;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -37,6 +39,10 @@ pub struct FleetSpec {
     pub purge_allowed: bool,
     /// Nodes and control plane meet with certificates, whose name is the second; without: by the fleet's secret.
     pub tls: Option<(FleetTls, String)>,
+    /// The length of leases.
+    pub lease: Duration,
+    /// Each node reaches the control plane by a link of its own, which can be cut.
+    pub relayed: bool,
 }
 
 impl Default for FleetSpec {
@@ -49,6 +55,8 @@ impl Default for FleetSpec {
             shields_follow: true,
             purge_allowed: false,
             tls: None,
+            lease: LEASE_DEFAULT,
+            relayed: false,
         }
     }
 }
@@ -64,6 +72,8 @@ pub struct Fleet {
     sync: SocketAddr,
     admin: SocketAddr,
     token: String,
+    /// By the id of the node.
+    relays: Mutex<BTreeMap<String, Arc<Relay>>>,
     data: TempDir,
 }
 
@@ -98,6 +108,7 @@ impl Fleet {
             admin: plane.admin_address(),
             plane: Some(plane),
             token: token.trim().to_owned(),
+            relays: Mutex::default(),
             data,
             spec,
         };
@@ -132,7 +143,11 @@ impl Fleet {
         node.workers = 2;
         node.memory.0 = 64 << 20;
         node.control_plane = follows.then(|| ControlPlaneEntryModel {
-            address: self.sync.to_string(),
+            address: if self.spec.relayed {
+                self.relay(id).address().to_string()
+            } else {
+                self.sync.to_string()
+            },
             tls_name: self.spec.tls.as_ref().map(|(_, name)| name.clone()),
         });
         if let Some(bytes) = self.spec.disk {
@@ -144,6 +159,20 @@ impl Fleet {
             node.purge_allow = vec!["127.0.0.0/8".parse().expect("a network")];
         }
         node
+    }
+
+    /// The link of a node to the control plane, where they are relayed.
+    pub fn relay(&self, id: &str) -> Arc<Relay> {
+        let mut relays = self.relays.lock().expect("no holder panics");
+        let relay = relays.entry(id.to_owned());
+        relay
+            .or_insert_with(|| Arc::new(Relay::to(self.sync)))
+            .clone()
+    }
+
+    /// The length of leases from the next start of the control plane on.
+    pub fn set_lease(&mut self, length: Duration) {
+        self.spec.lease = length;
     }
 
     /// Where a node's copies lie on disk.
@@ -285,6 +314,12 @@ impl Fleet {
         edge.metrics().gather()
     }
 
+    pub fn shield_metrics(&self, index: usize) -> String {
+        let shield = self.shields[index].as_ref().expect("it runs");
+        shield.gauges()();
+        shield.metrics().gather()
+    }
+
     /// Asks the admin API with the operator's token. Status and JSON.
     pub fn ask(
         &self,
@@ -378,6 +413,7 @@ fn plane(spec: &FleetSpec, data: &Path, sync: SocketAddr, admin: SocketAddr) -> 
         secret: Some(secret),
         tls: sync_tls(spec),
         shields: None,
+        lease: spec.lease,
         host: Arc::new(Alone),
     });
     started.expect("a control plane starts")

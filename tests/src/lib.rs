@@ -11,6 +11,7 @@ pub mod gate;
 pub mod origin;
 pub mod plane_process;
 pub mod process;
+pub mod relay;
 
 pub use client::{Client, Response};
 pub use cluster::{Cluster, ClusterSpec};
@@ -18,6 +19,7 @@ pub use fault::Fault;
 pub use fleet::{Fleet, FleetSpec};
 pub use gate::Gate;
 pub use origin::{Origin, Reply, Request, Then};
+pub use relay::Relay;
 
 use std::time::Duration;
 

@@ -71,6 +71,7 @@ pub fn serve_plane() {
         secret: Some(secret),
         tls: None,
         shields: None,
+        lease: seawall_config::LEASE_DEFAULT,
         host: Arc::new(Alone),
     })
     .expect("a control plane starts");

@@ -1,6 +1,7 @@
 //! An edge in a process of its own, so that it can be killed.
 
 use crate::client::get;
+use rustix::process::{Pid, Signal, kill_process};
 use seawall_config::{
     ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel, ShieldEntryModel,
 };
@@ -84,6 +85,20 @@ impl EdgeProcess {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops it where it stands, as `SIGSTOP` does.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Ends it as `kill -9` does.

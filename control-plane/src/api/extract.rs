@@ -96,7 +96,11 @@ mod tests {
     async fn a_body_that_does_not_end_is_refused_in_time() {
         let store = Arc::new(MemoryStore::new(Epoch(1)));
         let api = Api {
-            plane: Arc::new(Plane::open(store, None).await.unwrap()),
+            plane: Arc::new(
+                Plane::open(store, None, Duration::from_secs(10))
+                    .await
+                    .unwrap(),
+            ),
             host: Arc::new(Alone),
             listeners: Arc::new(Semaphore::new(1)),
         };

@@ -257,14 +257,14 @@ impl Requested {
             }
         };
         let (id, appended_ms) = plane.whole(append).await??;
-        let receipts = plane.wait(id.0.last, appended_ms, wait).await;
-        let (mut body, complete) = summary(&id.to_string(), receipts, all);
+        let mut named = Named::default();
+        for record in records {
+            named.extend(record.named);
+        }
+        named.service = self.service;
+        let receipts = plane.wait(id.0.last, appended_ms, &named, wait).await;
+        let (mut body, complete) = summary(plane, &id.to_string(), receipts, all);
         if all {
-            let mut named = Named::default();
-            for record in records {
-                named.extend(record.named);
-            }
-            named.service = self.service;
             body["at"] = json!(rfc3339(appended_ms));
             body["soft"] = json!(soft);
             tell_by(&mut body, &by);
@@ -344,7 +344,7 @@ fn word(state: Stands) -> &'static str {
 }
 
 /// How a purge stands, and whether it is complete; counted from these receipts, so that all of it is of one moment.
-fn summary(id: &str, receipts: Vec<Receipt>, all: bool) -> (Value, bool) {
+fn summary(plane: &Plane, id: &str, receipts: Vec<Receipt>, all: bool) -> (Value, bool) {
     let tally = Members::count_of(&receipts);
     let told = receipts
         .into_iter()
@@ -354,7 +354,8 @@ fn summary(id: &str, receipts: Vec<Receipt>, all: bool) -> (Value, bool) {
         if let Some(ms) = receipt.took_ms {
             told["ms"] = json!(ms);
         }
-        if let Some(since) = receipt.since_ms {
+        let fenced = receipt.fenced_since.map(|since| plane.unix_ms_of(since));
+        if let Some(since) = receipt.since_ms.or(fenced) {
             told["since"] = json!(rfc3339(since));
         }
         told
@@ -522,8 +523,8 @@ fn tell_by(body: &mut Value, by: &By) {
 
 /// A purge with what it names.
 fn shown(plane: &Plane, id: PurgeId, asked: &Asked, all: bool) -> Value {
-    let receipts = plane.members.receipts(id.0.last, asked.appended_ms);
-    let (mut body, _) = summary(&id.to_string(), receipts, all);
+    let receipts = plane.receipts(id.0.last, asked.appended_ms, &asked.named);
+    let (mut body, _) = summary(plane, &id.to_string(), receipts, all);
     body["at"] = json!(rfc3339(asked.appended_ms));
     body["soft"] = json!(asked.soft);
     tell_by(&mut body, &asked.by);

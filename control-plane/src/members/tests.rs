@@ -1,7 +1,11 @@
 use super::*;
+use crate::leases::Fence;
 use crate::store::MemoryStore;
 use seawall_purge::lineage::Held;
 use std::collections::HashMap;
+
+/// No member is fenced.
+const NOBODY: Judge<'_> = &|_| Fence::Unknown;
 
 fn seq(epoch: u64, n: u64) -> PurgeSeq {
     PurgeSeq::new(Epoch(epoch), n)
@@ -52,7 +56,7 @@ fn store() -> Arc<dyn Store> {
 }
 
 fn pending(members: &Members, purge: PurgeSeq) -> Vec<String> {
-    let receipts = members.receipts(purge, 0).into_iter();
+    let receipts = members.receipts(purge, 0, NOBODY).into_iter();
     receipts
         .filter(|receipt| receipt.state == State::Pending)
         .map(|receipt| receipt.node)
@@ -64,8 +68,8 @@ async fn a_purge_is_pending_on_nodes_that_are_behind_or_of_another_epoch() {
     let members = members(&store()).await;
     assert_eq!(pending(&members, seq(1, 6)), ["a"]);
     assert_eq!(pending(&members, seq(2, 1)), ["a", "b"]);
-    assert!(!members.tally(seq(1, 6)).is_complete());
-    assert!(members.tally(seq(1, 5)).is_complete());
+    assert!(!members.tally(seq(1, 6), NOBODY).is_complete());
+    assert!(members.tally(seq(1, 5), NOBODY).is_complete());
 }
 
 #[tokio::test]
@@ -78,7 +82,7 @@ async fn acknowledgements_are_cumulative_and_never_go_back() {
     // of a stream that is no longer b's
     members.acknowledge("b", 9, &ack(seq(1, 100)), 40);
     assert_eq!(pending(&members, seq(1, 8)), ["b"]);
-    let receipts = members.receipts(seq(1, 6), 20);
+    let receipts = members.receipts(seq(1, 6), 20, NOBODY);
     assert_eq!(receipts[0].took_ms, Some(10));
 }
 
@@ -89,8 +93,16 @@ async fn nothing_waits_for_a_node_that_was_removed_and_it_is_told_as_removed() {
     assert!(members.remove("a", seq(1, 6), 50).await.unwrap());
     assert!(!members.remove("a", seq(1, 6), 50).await.unwrap());
     for members in [&members, &Members::open(store.clone()).await.unwrap()] {
-        assert_eq!(members.receipts(seq(1, 6), 0)[0].state, State::Removed);
-        assert!(members.receipts(seq(1, 7), 0).iter().all(|r| r.node != "a"));
+        assert_eq!(
+            members.receipts(seq(1, 6), 0, NOBODY)[0].state,
+            State::Removed
+        );
+        assert!(
+            members
+                .receipts(seq(1, 7), 0, NOBODY)
+                .iter()
+                .all(|r| r.node != "a")
+        );
         assert!(members.must_start_empty("a", seq(1, 5)));
         assert!(!members.must_start_empty("b", seq(1, 7)));
     }
@@ -107,12 +119,20 @@ async fn a_node_that_is_removed_while_it_says_hello_is_not_received_as_if_it_wer
     let late = members.join(&hello("a", at), received(at), 3, 31).await;
     assert!(matches!(late, Err(JoinError::Removed)), "{late:?}");
     // what was told of it stays so
-    assert_eq!(members.receipts(seq(1, 6), 0)[0].state, State::Removed);
+    assert_eq!(
+        members.receipts(seq(1, 6), 0, NOBODY)[0].state,
+        State::Removed
+    );
     assert!(members.must_start_empty("a", at));
     // and one that was forgotten since, too
     let stranger = members.join(&hello("c", at), received(at), 4, 32).await;
     assert!(matches!(stranger, Err(JoinError::Removed)), "{stranger:?}");
-    assert!(members.receipts(seq(1, 6), 0).iter().all(|r| r.node != "c"));
+    assert!(
+        members
+            .receipts(seq(1, 6), 0, NOBODY)
+            .iter()
+            .all(|r| r.node != "c")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,7 +187,12 @@ async fn a_removal_among_acknowledgements_leavings_and_returns_ends_in_one_of_th
         // in memory and in the store
         for members in [&*members, &again] {
             assert!(members.must_start_empty("a", seq(1, 8)), "{turn}");
-            let of = |n| members.receipts(seq(1, n), 0).first().map(|r| r.state);
+            let of = |n| {
+                members
+                    .receipts(seq(1, n), 0, NOBODY)
+                    .first()
+                    .map(|r| r.state)
+            };
             if removed {
                 assert_eq!(of(9), Some(State::Removed), "{turn}");
                 assert_ne!(of(8), Some(State::Pending), "{turn}");
@@ -237,7 +262,7 @@ async fn a_removed_node_starts_empty_until_it_has_said_that_it_has() {
         assert!(!members.must_start_empty("a", seq(1, 7)));
     }
     // what it never applied by itself took no time that anybody knows
-    assert_eq!(members.receipts(seq(1, 6), 20)[0].took_ms, None);
+    assert_eq!(members.receipts(seq(1, 6), 20, NOBODY)[0].took_ms, None);
 }
 
 #[tokio::test]
@@ -264,7 +289,7 @@ async fn a_receipt_tells_no_time_of_what_was_applied_before_the_node_joined() {
     let store = store();
     let members = members(&store).await;
     members.acknowledge("a", 0, &ack(seq(1, 8)), 7_200_000);
-    let took = |n, appended_ms| members.receipts(seq(1, n), appended_ms)[0].took_ms;
+    let took = |n, appended_ms| members.receipts(seq(1, n), appended_ms, NOBODY)[0].took_ms;
     assert_eq!(took(5, 10), None);
     assert_eq!(took(6, 7_199_990), Some(10));
 }
@@ -321,11 +346,85 @@ async fn members_that_were_not_heard_of_since_a_start_are_worth_waiting_for_a_wh
     let store = store();
     let first = members(&store).await;
     first.leave("a", 0, 11).await;
-    assert!(!first.waits_for_the_away_alone(seq(1, 9)), "b is here");
+    assert!(
+        !first.waits_for_the_away_alone(seq(1, 9), NOBODY),
+        "b is here"
+    );
     first.leave("b", 1, 12).await;
-    assert!(first.waits_for_the_away_alone(seq(1, 9)));
+    assert!(first.waits_for_the_away_alone(seq(1, 9), NOBODY));
     let again = Members::open(store).await.unwrap();
-    assert!(!again.waits_for_the_away_alone(seq(1, 9)));
+    assert!(!again.waits_for_the_away_alone(seq(1, 9), NOBODY));
     tokio::time::advance(RETURN_MAX).await;
-    assert!(again.waits_for_the_away_alone(seq(1, 9)));
+    assert!(again.waits_for_the_away_alone(seq(1, 9), NOBODY));
+}
+
+#[tokio::test]
+async fn a_member_that_has_not_applied_a_purge_is_fenced_where_it_is_judged_so() {
+    let members = members(&store()).await;
+    members.has_services("a", 0, 4);
+    assert!(members.renew("a", 0, Duration::from_secs(7)));
+    assert!(
+        !members.renew("a", 9, Duration::from_secs(8)),
+        "not its stream"
+    );
+    let judge = |member: Unapplied| {
+        let expected = Unapplied {
+            services: Some(4),
+            answered: Some(Duration::from_secs(7)),
+        };
+        assert_eq!(member, expected, "and nobody else is asked about");
+        Fence::Since(Duration::from_secs(20))
+    };
+    let receipts = members.receipts(seq(1, 7), 0, &judge);
+    assert_eq!(receipts[0].state, State::Fenced);
+    assert_eq!(receipts[0].fenced_since, Some(Duration::from_secs(20)));
+    assert_eq!(receipts[1].state, State::Applied);
+    assert!(members.tally(seq(1, 7), &judge).is_complete());
+    // it is not known what a member of another epoch has in force
+    let receipts = members.receipts(seq(2, 1), 0, &judge);
+    assert!(receipts.iter().all(|r| r.state == State::Pending));
+    let not_yet = |_| Fence::From(Duration::from_secs(20));
+    let receipts = members.receipts(seq(1, 7), 0, &not_yet);
+    assert_eq!(receipts[0].state, State::Pending);
+}
+
+#[tokio::test]
+async fn which_services_a_member_has_acknowledged_is_kept_and_is_forgotten_where_it_starts_empty() {
+    let store = store();
+    let of = |members: &Members, id: &str| {
+        let seen = std::cell::Cell::new(None);
+        let judge = |member: Unapplied| {
+            seen.set(member.services);
+            Fence::Unknown
+        };
+        let purge = seq(1, 100);
+        let receipts = members.receipts(purge, 0, &judge);
+        assert!(receipts.iter().any(|receipt| receipt.node == id));
+        seen.get()
+    };
+    let first = Members::open(store.clone()).await.unwrap();
+    let at = seq(1, 5);
+    let greeting = hello("a", PurgeSeq::default());
+    first
+        .join(&greeting, received(seq(1, 0)), 1, 1)
+        .await
+        .unwrap();
+    assert_eq!(of(&first, "a"), None);
+    first.has_services("a", 1, 6);
+    first.has_services("a", 1, 4);
+    first.has_services("a", 9, 8);
+    assert_eq!(of(&first, "a"), Some(6));
+    first.leave("a", 1, 2).await;
+    let again = Members::open(store.clone()).await.unwrap();
+    assert_eq!(of(&again, "a"), Some(6));
+    again.join(&greeting, received(at), 2, 3).await.unwrap();
+    assert_eq!(of(&again, "a"), Some(6));
+    let empty = Received {
+        starts_empty: true,
+        ..received(at)
+    };
+    again.join(&greeting, empty, 3, 4).await.unwrap();
+    assert_eq!(of(&again, "a"), None);
+    let later = Members::open(store).await.unwrap();
+    assert_eq!(of(&later, "a"), None);
 }

@@ -3,7 +3,7 @@
 
 use super::HISTORY_MAX;
 use seawall_service_model::{HostPattern, KeyRules, Service, ServiceSet};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// What one version of a service said.
@@ -19,12 +19,21 @@ struct Said {
 pub(super) struct Past {
     services: BTreeMap<String, VecDeque<Arc<Said>>>,
     by_host: HashMap<HostPattern, Vec<KeyRules>>,
+    /// The services that had a host.
+    had: HashMap<HostPattern, BTreeSet<Arc<str>>>,
+    /// Services of which not every version is here: they may have had any host.
+    in_part: BTreeSet<Arc<str>>,
 }
 
 impl Past {
     /// A service whose versions nobody can read has a past all the same.
     pub(super) fn add_service(&mut self, id: &str) {
         self.services.entry(id.to_owned()).or_default();
+    }
+
+    /// Versions of a service that are not here, for nobody can read them, or they are kept no more.
+    pub(super) fn lacks_some(&mut self, id: &str) {
+        self.in_part.insert(id.into());
     }
 
     /// Takes in a later version of a service; `set` holds it alone.
@@ -42,12 +51,20 @@ impl Past {
             .is_some_and(|first| first.version + HISTORY_MAX as u64 <= version)
         {
             versions.pop_front();
+            self.in_part.insert(id.into());
         }
     }
 
     /// To be called after versions were added.
     pub(super) fn index(&mut self) {
         self.by_host.clear();
+        self.had.clear();
+        for (id, versions) in &self.services {
+            let id: Arc<str> = id.as_str().into();
+            for host in versions.iter().flat_map(|said| &said.hosts) {
+                self.had.entry(host.clone()).or_default().insert(id.clone());
+            }
+        }
         for said in self.services.values().flatten() {
             for host in &said.hosts {
                 let known = self.by_host.entry(host.clone()).or_default();
@@ -75,6 +92,17 @@ impl Past {
         let services = self.services.iter();
         let services = services.filter(|(_, versions)| versions.iter().any(had));
         services.map(|(id, _)| id.as_str()).collect()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(String::as_str)
+    }
+
+    /// The services that have, had, or may have had `host`, in its canonical form.
+    pub(super) fn may_have_had(&self, host: &str) -> impl Iterator<Item = &str> {
+        let patterns = patterns_of(host).into_iter();
+        let had = patterns.filter_map(|pattern| self.had.get(&pattern));
+        had.flatten().chain(&self.in_part).map(|id| &**id)
     }
 
     /// The rules of every pattern that `host`, in its canonical form, falls under.

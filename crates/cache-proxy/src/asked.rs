@@ -1,6 +1,7 @@
 //! What is known of a request before anything is looked up.
 
 use crate::equivalents::Moved;
+use crate::lease::Since;
 use crate::snapshot::Snapshot;
 use crate::standing::Standing;
 use crate::tier::Link;
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     /// The purges that its sender, a neighbour, knows and this node does not, or that it insists on: what is older may
     /// not answer it.
     pub(crate) behind: Option<PurgeSeq>,
+    /// This node, or the neighbour that asks, has no lease: nothing answers but what an origin was asked for since then.
+    pub(crate) since: Option<Since>,
 }
 
 impl Asked {
@@ -120,6 +123,12 @@ impl Asked {
     /// Whether a copy or fill with `label` can answer this, as far as the sender's purges go.
     pub(crate) fn admits(&self, label: Label) -> bool {
         tier::admits(self.behind, label)
+    }
+
+    /// Whether the copy `head` can answer this, or stand in for an answer, as far as leases go.
+    pub(crate) fn takes(&self, head: &Head) -> bool {
+        self.since
+            .is_none_or(|since| head.memo.is_confirmed(since.confirmed))
     }
 
     /// Whether its sender insists on an answer from after its purges.

@@ -9,11 +9,13 @@ use http::{HeaderMap, StatusCode, Version, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use seawall_cache_store::Head;
+use seawall_control_protocol::boottime;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
 use seawall_purge::{Label, ScopeId, Source, tier};
 use seawall_upstream::{Attempt, Hop, Role, Settling};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
+use std::time::Duration;
 
 /// What an exchange learns about its question while it is asked: when, under which label, and what the answer states.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Asking {
 pub(crate) struct Learned {
     /// When the last attempt began.
     pub(crate) at: Timestamp,
+    /// The same by the clock of leases.
+    pub(crate) asked: Duration,
     /// The label of this node when it asked.
     pub(crate) own: Label,
     /// What a neighbour stated of its answer; `None` for origins.
@@ -78,6 +82,13 @@ impl Learned {
         self.stated.is_some_and(|s| s.stale)
     }
 
+    /// The origin itself has given, or confirmed, the copy `head` in this answer.
+    pub(crate) fn confirm(&self, head: &Head) {
+        if self.fetched() {
+            head.memo.set_confirmed(self.asked);
+        }
+    }
+
     /// Whether the origin itself was asked.
     pub(crate) fn fetched(&self) -> bool {
         self.source().fetched()
@@ -91,6 +102,7 @@ impl Asking {
             covered: AtomicBool::new(false),
             inner: Mutex::new(Learned {
                 at: asked.received_at,
+                asked: Duration::ZERO,
                 own: asked.snapshot.label(),
                 stated: None,
                 scopes: Some(Arc::default()),
@@ -137,6 +149,7 @@ pub(crate) type AnswerHook =
 
 impl Attempt for Hook {
     fn before(&self, hop: &Hop, request: &mut RequestHeader) {
+        let asked = boottime();
         // S is picked up before the first byte of each attempt
         let label = self.proxy.snapshot().label();
         let now = seawall_client_conn::now();
@@ -149,6 +162,7 @@ impl Attempt for Hook {
         {
             let mut learned = self.asking.inner.lock();
             learned.at = now;
+            learned.asked = asked;
             learned.own = label;
             learned.stated = None;
             learned.role = hop.role;
@@ -165,8 +179,17 @@ impl Attempt for Hook {
                 let hops = self.asked.hops().saturating_add(1);
                 let sequence = tier::told_on(self.asked.behind, label.0);
                 let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
+                let reaches = self.asked.since.is_some();
                 let scheme = self.asked.scheme;
-                link::write_request(&mut fields, scheme, hops, sequence, insists, refreshes);
+                link::write_request(
+                    &mut fields,
+                    scheme,
+                    hops,
+                    sequence,
+                    insists,
+                    refreshes,
+                    reaches,
+                );
                 self.proxy.tier().sign(hop, &mut fields);
             }
             Role::Origin => self.asked.policy().request_headers.apply(&mut fields),

@@ -23,6 +23,7 @@ use seawall_purge::Generation;
 use seawall_service_model::Policy;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A coder's fill lies beside its copy's, under a variant that no request selects.
@@ -88,6 +89,7 @@ pub(crate) fn follow(
             ^ head.generation.counter.rotate_left(17)
             ^ u64::from(head.generation.boot.0),
         floor: head.label.0,
+        since: Duration::ZERO,
     };
     let came_in = match head.coding {
         Coding::Decodable(coding) => Some(coding),

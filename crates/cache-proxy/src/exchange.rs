@@ -28,6 +28,10 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
         Ok(asked) => asked,
         Err(refusal) => return proxy.refuse(&mut x, None, &refusal).await,
     };
+    asked.since = proxy.since(&asked.service, &asked.link);
+    if asked.since.is_some() && !matches!(asked.link, Link::Fleet { reaches: true, .. }) {
+        proxy.count_fenced();
+    }
     if let Link::Fleet {
         sequence, insists, ..
     } = asked.link

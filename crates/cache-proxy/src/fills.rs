@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 const SHARDS: usize = 64;
 
@@ -17,6 +18,9 @@ pub(crate) struct FillKey {
     pub(crate) key: u128,
     pub(crate) variant: u64,
     pub(crate) floor: PurgeSeq,
+    /// Of requests that only an origin's word answers: it is asked no earlier than this, by the clock of leases. Zero: of
+    /// all others.
+    pub(crate) since: Duration,
 }
 
 /// One fill: its copy, and the fields of the request that began it.

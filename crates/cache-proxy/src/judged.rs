@@ -15,6 +15,7 @@ use seawall_http_cache::{
 use seawall_purge::Generation;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What was found, judged.
 #[derive(Debug)]
@@ -111,10 +112,11 @@ impl CacheProxy {
             freshness,
             directives,
         };
+        let takes = asked.takes(head);
         match usable.why {
-            Why::Fresh => Judged::Answers(usable, Outcome::Hit),
+            Why::Fresh if takes => Judged::Answers(usable, Outcome::Hit),
             // a neighbour that refreshes its own stale copy wants more than another one
-            Why::Window | Why::Accepted if !asked.refreshes() => {
+            Why::Window | Why::Accepted if takes && !asked.refreshes() => {
                 Judged::Answers(usable, Outcome::Stale)
             }
             // RFC 9211 §2.2: `request` where the response alone would have done
@@ -190,6 +192,7 @@ impl CacheProxy {
             key,
             variant: self.store().fill_variant(varies, &*asked.fields),
             floor: asked.floor(found),
+            since: asked.since.map_or(Duration::ZERO, |since| since.fill),
         }
     }
 }

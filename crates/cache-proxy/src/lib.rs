@@ -15,6 +15,7 @@
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
 //! - `refreshed`: a stored copy gets the fields of a 304, or of the answer to a HEAD
 //! - `standing`: what the purges make of a copy; `purging`: purges come into force; `purge_method`: clients ask for them
+//! - `lease`: whether the node may answer by itself, or has to reach an origin first
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
 //! - `questions`: what the control plane asks; `explain`: how a request would be answered, and why; `last`: what became of
@@ -37,6 +38,7 @@ mod held;
 mod invalidate;
 mod judged;
 mod last;
+mod lease;
 pub mod link;
 mod message;
 mod outbound;
@@ -61,6 +63,7 @@ mod standing;
 mod tier;
 mod unstorable;
 
+pub use lease::Lease;
 pub use proxy::{CacheProxy, ProxyConfig, ProxyParts};
 pub use refusal::Refusal;
 pub use snapshot::Snapshot;

@@ -24,6 +24,9 @@ pub const INSIST: HeaderName = HeaderName::from_static("seawall-insist");
 /// The one who asks refreshes a stale copy in the background, while it answers clients from that. A stale copy here does
 /// not answer it: it is validated first, so that one revalidation makes the copies of all tiers fresh.
 pub const REFRESH: HeaderName = HeaderName::from_static("seawall-refresh");
+/// The one who asks has no lease: nothing answers but what the origin itself says to a question that is asked from now
+/// on. No copy that it has not confirmed since, no fill from before.
+pub const REACH: HeaderName = HeaderName::from_static("seawall-reach");
 /// The label of the answer, and whether the origin was asked for it after the request arrived.
 pub const LABEL: HeaderName = HeaderName::from_static("seawall-label");
 pub const FETCHED: HeaderName = HeaderName::from_static("seawall-fetched");
@@ -66,6 +69,7 @@ pub fn read_request(fields: &HeaderMap) -> Option<Link> {
         sequence: text(&SEQUENCE)?.parse().ok()?,
         insists: fields.contains_key(&INSIST),
         refreshes: fields.contains_key(&REFRESH),
+        reaches: fields.contains_key(&REACH),
     })
 }
 
@@ -77,13 +81,13 @@ pub fn write_request(
     sequence: PurgeSeq,
     insists: bool,
     refreshes: bool,
+    reaches: bool,
 ) {
     strip(fields);
-    if insists {
-        fields.insert(INSIST, HeaderValue::from_static("1"));
-    }
-    if refreshes {
-        fields.insert(REFRESH, HeaderValue::from_static("1"));
+    for (name, is_so) in [(INSIST, insists), (REFRESH, refreshes), (REACH, reaches)] {
+        if is_so {
+            fields.insert(name, HeaderValue::from_static("1"));
+        }
     }
     fields.insert(LINK, HeaderValue::from_static(VERSION));
     let scheme = match scheme {
@@ -175,19 +179,23 @@ mod tests {
 
     #[test]
     fn a_request_is_read_as_it_was_written() {
-        for (insists, refreshes) in [(false, false), (true, false), (false, true)] {
+        for set in 0..8 {
+            let [insists, refreshes, reaches] = [1, 2, 4].map(|bit| set & bit != 0);
             let mut fields = HeaderMap::new();
             // what somebody else said of it does not stay
             fields.insert(INSIST, HeaderValue::from_static("1"));
             fields.insert(REFRESH, HeaderValue::from_static("1"));
+            fields.insert(REACH, HeaderValue::from_static("1"));
             let sequence = PurgeSeq::new(Epoch(7), 8);
-            write_request(&mut fields, Scheme::Https, 2, sequence, insists, refreshes);
+            let https = Scheme::Https;
+            write_request(&mut fields, https, 2, sequence, insists, refreshes, reaches);
             let expect = Link::Fleet {
                 scheme: Scheme::Https,
                 hops: 2,
                 sequence,
                 insists,
                 refreshes,
+                reaches,
             };
             assert_eq!(read_request(&fields), Some(expect));
         }

@@ -96,6 +96,7 @@ impl CacheProxy {
             received_at: seawall_client_conn::now(),
             id: self.next_id(),
             behind: None,
+            since: None,
             snapshot,
         }
     }

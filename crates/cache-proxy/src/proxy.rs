@@ -7,6 +7,7 @@ use crate::equivalents::Equivalents;
 use crate::fills::Fills;
 use crate::growing::Budget;
 use crate::last::{Decided, Last};
+use crate::lease::Lease;
 use crate::link::{self, HOPS_MAX};
 use crate::parts::Parts;
 use crate::placing::Placing;
@@ -86,6 +87,7 @@ pub struct CacheProxy {
     unstorable: Unstorable,
     equivalents: Equivalents,
     last: Last,
+    pub(crate) lease: Lease,
     metrics: Arc<Metrics>,
     access_log: Option<Arc<AccessLog>>,
     requests: AtomicU64,
@@ -131,6 +133,7 @@ impl CacheProxy {
             unstorable: Unstorable::default(),
             equivalents: Equivalents::default(),
             last: Last::default(),
+            lease: Lease::default(),
             metrics,
             access_log,
             requests: AtomicU64::new(1),
@@ -235,6 +238,7 @@ impl CacheProxy {
         self.metrics
             .fill_bytes_in_flight
             .set(self.budget.used() as i64);
+        self.refresh_lease_gauges();
         let table = self.purges.table();
         self.metrics.purge_sequence.set(table.at().n as i64);
         self.metrics.purge_table_records.set(table.records() as i64);

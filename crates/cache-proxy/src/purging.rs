@@ -30,6 +30,8 @@ impl CacheProxy {
     pub fn start_empty(&self, held: Held) -> Result<(), JournalError> {
         self.purges()
             .start_empty(held, || self.store().kill_all())?;
+        // it was given for another log, perhaps by another control plane with other terms
+        self.lease.end();
         self.install(None);
         self.moved.notify_waiters();
         Ok(())
@@ -38,6 +40,9 @@ impl CacheProxy {
     /// How far the node has come with the control plane: it decides about copies from before this start.
     pub fn contact(&self, contact: Contact) {
         self.purges().contact(contact);
+        if contact == Contact::None {
+            self.lease.for_ever();
+        }
     }
 
     /// Writes what waits for the disks and lets go of them: for an orderly end. Blocks, at most some seconds.

@@ -21,6 +21,9 @@ pub(crate) fn quick(
 ) -> Option<QuickBody> {
     let snapshot = proxy.snapshot();
     let service = snapshot.services.find(head.host)?;
+    if !proxy.may_hit(service) {
+        return None;
+    }
     let path = head.target.split('?').next().unwrap_or_default();
     let (policy, _) = service.policy(head.method, path, head);
     if policy.cache == CacheMode::Bypass {

@@ -181,6 +181,7 @@ impl FillSink {
     /// Puts `head` in the place of what the fill was for. Returns its variant.
     fn insert(&self, names: &[HeaderName], head: Arc<Head>) -> u64 {
         let (store, key) = (self.proxy.store(), self.asked.own_key.0);
+        self.asking.learned().confirm(&head);
         let variant = store.insert(key, names, &*self.fill.request, head);
         if let Some(replaced) = &self.before.replaced
             && (self.asked.key.0, replaced.variant) != (key, variant)

@@ -42,6 +42,8 @@ pub enum Link {
         insists: bool,
         /// It refreshes a copy in the background: another stale copy is of no use.
         refreshes: bool,
+        /// It has no lease: the origin itself has to be asked from now on.
+        reaches: bool,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use seawall_purge::{Label, PurgeSeq};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Kept with a copy while it is in memory.
 #[derive(Debug, Default)]
@@ -12,6 +13,9 @@ pub struct Memo {
     stale: AtomicU64,
     /// How often groups had been invalidated when none of its own was among them.
     alive: AtomicU64,
+    /// When the last question was asked that the origin itself answered with it, in nanoseconds of the machine's time; 0:
+    /// that is not known.
+    confirmed: AtomicU64,
 }
 
 impl Memo {
@@ -39,6 +43,18 @@ impl Memo {
         self.alive.fetch_max(at, Ordering::AcqRel);
     }
 
+    /// Whether the origin itself has given or confirmed it, asked at `since` or later.
+    #[inline]
+    pub fn is_confirmed(&self, since: Duration) -> bool {
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        confirmed != 0 && confirmed >= nanos(since)
+    }
+
+    /// The origin itself has, asked at `asked`: by the clock that goes on while the machine sleeps.
+    pub fn set_confirmed(&self, asked: Duration) {
+        self.confirmed.fetch_max(nanos(asked), Ordering::AcqRel);
+    }
+
     /// Remembers that a soft purge made it stale, and tells the earliest such time that was seen: a second soft purge
     /// gives no second stale window.
     pub fn stale_since(&self, since_ms: u64) -> u64 {
@@ -55,6 +71,11 @@ impl Memo {
     }
 }
 
+/// 584 years of them fit.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +89,15 @@ mod tests {
         memo.set_live(at(5));
         assert!(memo.is_live(label, at(5)) && !memo.is_live(label, at(6)));
         assert!(!memo.is_live(label, PurgeSeq::new(Epoch(2), 5)));
+    }
+
+    #[test]
+    fn what_the_origin_has_not_confirmed_is_not_confirmed_since_any_time() {
+        let (memo, at) = (Memo::default(), Duration::from_secs);
+        assert!(!memo.is_confirmed(Duration::ZERO));
+        memo.set_confirmed(at(5));
+        memo.set_confirmed(at(3));
+        assert!(memo.is_confirmed(at(5)) && !memo.is_confirmed(at(6)));
     }
 
     #[test]

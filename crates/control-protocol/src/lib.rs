@@ -6,6 +6,7 @@
 //! - [`checked`]: what is wrong with a message; a node's hello
 //! - [`ack`]: what a node has in force
 //! - [`welcome`], [`purges`], [`documents`]: what a node is told
+//! - [`lease`]: until when a node may answer by itself, and the clock that counts it
 //! - [`map`]: what edges are told of shields
 //! - [`questions`]: what it is asked; [`explain`]: how it would answer a request
 //! - [`wire`]: the messages as they are sent, client and server of the stream
@@ -25,6 +26,7 @@ pub mod ack;
 pub mod checked;
 pub mod documents;
 pub mod explain;
+pub mod lease;
 pub mod map;
 pub mod purges;
 pub mod questions;
@@ -34,6 +36,7 @@ pub use ack::{Ack, DocumentAck};
 pub use checked::{Hello, ProtocolError, sequence, wire_sequence};
 pub use documents::Document;
 pub use explain::{ExplainGet, Explained};
+pub use lease::{Lease, boottime};
 pub use purges::{Purge, PurgeBatch};
 pub use questions::{About, Answer, Estimate, Question, Told};
 pub use welcome::Welcome;

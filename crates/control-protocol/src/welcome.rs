@@ -1,8 +1,9 @@
 //! The answer to a hello.
 
 use crate::checked::ProtocolError;
-use crate::{sequence, wire, wire_sequence};
+use crate::{lease, sequence, wire, wire_sequence};
 use seawall_purge::PurgeSeq;
+use seawall_purge::lease::Terms;
 use std::time::Duration;
 
 /// What a node learns first.
@@ -17,6 +18,8 @@ pub struct Welcome {
     pub start_empty: bool,
     /// A stream that is silent for longer is dead.
     pub silence_max: Duration,
+    /// `None`: the control plane gives no leases.
+    pub lease: Option<Terms>,
 }
 
 impl TryFrom<wire::Welcome> for Welcome {
@@ -39,6 +42,7 @@ impl TryFrom<wire::Welcome> for Welcome {
             term: wire.term,
             start_empty: wire.start_empty,
             silence_max: Duration::from_millis(u64::from(wire.silence_ms_max)),
+            lease: wire.lease.as_ref().map(lease::terms).transpose()?,
         })
     }
 }
@@ -52,6 +56,7 @@ impl From<&Welcome> for wire::Welcome {
             term: welcome.term,
             start_empty: welcome.start_empty,
             silence_ms_max: u32::try_from(silence).unwrap_or(u32::MAX),
+            lease: welcome.lease.as_ref().map(lease::wire_terms),
         }
     }
 }
@@ -69,14 +74,18 @@ mod tests {
             term: 99,
             start_empty: true,
             silence_max: Duration::from_secs(10),
+            lease: Some(Terms::of(Duration::from_secs(10))),
         }
     }
 
     #[test]
     fn a_welcome_survives_the_wire() {
-        let bytes = wire::Welcome::from(&welcome()).encode_to_vec();
-        let read = Welcome::try_from(wire::Welcome::decode(&bytes[..]).unwrap());
-        assert_eq!(read, Ok(welcome()));
+        for lease in [welcome().lease, None] {
+            let sent = Welcome { lease, ..welcome() };
+            let bytes = wire::Welcome::from(&sent).encode_to_vec();
+            let read = Welcome::try_from(wire::Welcome::decode(&bytes[..]).unwrap());
+            assert_eq!(read, Ok(sent));
+        }
     }
 
     #[test]
@@ -87,6 +96,10 @@ mod tests {
             wire::Welcome { head: None, ..good },
             wire::Welcome {
                 silence_ms_max: 0,
+                ..good
+            },
+            wire::Welcome {
+                lease: Some(wire::LeaseTerms::default()),
                 ..good
             },
         ];

@@ -12,7 +12,7 @@ use crate::last_good::LastGood;
 pub use seawall_control_protocol::explain;
 use seawall_control_protocol::wire;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
-pub use seawall_control_protocol::{About, Document, Told};
+pub use seawall_control_protocol::{About, Document, Told, boottime};
 use seawall_purge::Purge;
 use seawall_purge::lineage::{Contact, Held};
 use seawall_telemetry::Metrics;
@@ -55,6 +55,15 @@ pub trait Follower: Send + Sync + 'static {
 
     /// Puts whole documents in force, all of these names or none of the change.
     fn install(&self, documents: &BTreeMap<String, Document>) -> Result<(), String>;
+
+    /// The node may answer by itself until `until` (by [`boottime`]); after that, services that ask for it answer with
+    /// nothing that an origin has not confirmed, asked at most `reuse` ago. Leases of an earlier stream run on.
+    fn lease(&self, until: Duration, reuse: Duration);
+
+    /// Whether documents may be put in force now. Not where the node has no lease and a service that is in force answers
+    /// with nothing unconfirmed then: another one in its place, or the same with another word, must not answer with what
+    /// was purged meanwhile. Nor where it has no lease and no service yet: nobody knows what was in force before.
+    fn takes_documents(&self) -> bool;
 
     /// Answers a question, in bounded time. Purges and documents go on meanwhile, so that it may wait for a disk, but not
     /// block.
@@ -429,6 +438,12 @@ mod tests {
         }
 
         fn contact(&self, _: Contact) {}
+
+        fn lease(&self, _: Duration, _: Duration) {}
+
+        fn takes_documents(&self) -> bool {
+            true
+        }
 
         fn install(&self, _: &BTreeMap<String, Document>) -> Result<(), String> {
             if self.0 {

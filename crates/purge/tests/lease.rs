@@ -98,7 +98,7 @@ fn run(seed: u64, slow_ppm: u32) -> (usize, usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn no_node_answers_by_itself_for_a_purge_that_it_is_claimed_to_be_fenced_for(

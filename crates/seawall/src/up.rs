@@ -13,7 +13,7 @@ use content::Content;
 use ports::edge_addresses;
 use seawall_config::service::parse_origin_url;
 use seawall_config::{
-    ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, NodeModel,
+    ByteCount, ControlPlaneEntryModel, DiskModel, EdgeModel, FleetModel, LEASE_DEFAULT, NodeModel,
     ShieldEntryModel, ShieldNodeModel,
 };
 use seawall_control_plane::audit::{Change, Kind};
@@ -235,6 +235,7 @@ fn control_plane(args: &UpArgs, all: &Arc<All>) -> Result<Option<ControlPlane>> 
         secret: Some(load_or_create_secret(&secret_file(args))?),
         tls: None,
         shields: None,
+        lease: LEASE_DEFAULT,
         host: Arc::new(Told(all.clone())),
     };
     match ControlPlane::start(spec) {

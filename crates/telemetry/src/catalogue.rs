@@ -306,6 +306,35 @@ pub const NODES: MetricInfo = metric(
     "Members of the fleet by state: connected or away (control plane).",
 );
 
+pub const LEASES: MetricInfo = metric(
+    "seawall_leases",
+    Gauge,
+    "nodes",
+    &["state"],
+    "Members by their lease: held, or lost (it ran out, or none was given since the control plane started).",
+);
+pub const LEASE_SECONDS: MetricInfo = metric(
+    "seawall_lease_seconds",
+    Gauge,
+    "seconds",
+    &[],
+    "How long the node's lease runs on, in whole seconds; 0: it has none.",
+);
+pub const LEASE_FENCED_SERVICES: MetricInfo = metric(
+    "seawall_lease_fenced_services",
+    Gauge,
+    "services",
+    &[],
+    "Services from which the node answers nothing that the origin has not confirmed just now: it has no lease, and they ask for that (on_lease_loss = \"revalidate\").",
+);
+pub const LEASE_FENCED_ANSWERS: MetricInfo = metric(
+    "seawall_lease_fenced_answers_total",
+    Counter,
+    "requests",
+    &[],
+    "Requests to such services while the node had no lease.",
+);
+
 /// All of them, in the order of the reference page.
 pub const CATALOGUE: &[MetricInfo] = &[
     REQUESTS,
@@ -339,6 +368,9 @@ pub const CATALOGUE: &[MetricInfo] = &[
     ACCESS_LOG_DROPPED,
     RELOADS,
     CONTROL_PLANE_CONNECTED,
+    LEASE_SECONDS,
+    LEASE_FENCED_SERVICES,
+    LEASE_FENCED_ANSWERS,
     PURGES_APPLIED,
     PURGE_SEQUENCE,
     PURGE_TABLE_RECORDS,
@@ -346,6 +378,7 @@ pub const CATALOGUE: &[MetricInfo] = &[
     PURGE_LOG_POSITION,
     PURGE_APPEND_SECONDS,
     NODES,
+    LEASES,
 ];
 
 /// The reference page, from the declarations.

@@ -132,6 +132,9 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
     pub control_plane_connected: Gauge,
+    pub lease_seconds: Gauge,
+    pub lease_fenced_services: Gauge,
+    pub lease_fenced_answers: IntCounter,
     pub purges_applied: IntCounter,
     pub purge_sequence: Gauge,
     pub purge_table_records: Gauge,
@@ -252,6 +255,9 @@ impl Metrics {
             access_log_dropped: register.counter(catalogue::ACCESS_LOG_DROPPED),
             reloads: register.counters(catalogue::RELOADS),
             control_plane_connected: register.gauge(catalogue::CONTROL_PLANE_CONNECTED),
+            lease_seconds: register.gauge(catalogue::LEASE_SECONDS),
+            lease_fenced_services: register.gauge(catalogue::LEASE_FENCED_SERVICES),
+            lease_fenced_answers: register.counter(catalogue::LEASE_FENCED_ANSWERS),
             purges_applied: register.counter(catalogue::PURGES_APPLIED),
             purge_sequence: register.gauge(catalogue::PURGE_SEQUENCE),
             purge_table_records: register.gauge(catalogue::PURGE_TABLE_RECORDS),
@@ -302,6 +308,8 @@ pub struct ControlPlaneMetrics {
     pub purge_append_seconds: Histogram,
     pub nodes_connected: Gauge,
     pub nodes_away: Gauge,
+    pub leases_held: Gauge,
+    pub leases_lost: Gauge,
     pub tls_failures: IntCounter,
     pub reloads_ok: IntCounter,
     pub reloads_refused: IntCounter,
@@ -321,6 +329,11 @@ impl ControlPlaneMetrics {
             Opts::new(info.name, info.help),
             info.labels,
         ));
+        let info = catalogue::LEASES;
+        let leases = register.put(IntGaugeVec::new(
+            Opts::new(info.name, info.help),
+            info.labels,
+        ));
         let info = catalogue::PURGE_APPEND_SECONDS;
         let opts = HistogramOpts::new(info.name, info.help).buckets(BUCKETS.to_vec());
         Arc::new(Self {
@@ -330,6 +343,8 @@ impl ControlPlaneMetrics {
             purge_append_seconds: register.put(Histogram::with_opts(opts)),
             nodes_connected: Gauge(nodes.with_label_values(&["connected"])),
             nodes_away: Gauge(nodes.with_label_values(&["away"])),
+            leases_held: Gauge(leases.with_label_values(&["held"])),
+            leases_lost: Gauge(leases.with_label_values(&["lost"])),
             tls_failures: register.counter(catalogue::TLS_FAILURES),
             reloads_ok: reloads.with_label_values(&["ok"]),
             reloads_refused: reloads.with_label_values(&["refused"]),

@@ -7,6 +7,7 @@ use crate::{Asker, at_a_rate, quantiles};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use seawall_control_plane::leases::Fence;
 use seawall_control_plane::record::{By, Item, Kind, pack};
 use seawall_control_plane::server::TOKEN_FILE;
 use seawall_control_plane::store::IdempotencyKey;
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         secret: None,
         tls: Some(pki.files.clone()),
         shields: None,
+        lease: Duration::from_secs(10),
         host: Arc::new(Alone),
     })?;
     let token = fs::read_to_string(dir.path().join("control-plane").join(TOKEN_FILE))?;
@@ -190,7 +192,7 @@ fn behind(
         // all others are up to date before it begins
         let others = plane.members.count().0;
         let waiting = Instant::now();
-        while plane.members.tally(head).applied < others {
+        while plane.members.tally(head, &|_| Fence::Unknown).applied < others {
             ensure!(waiting.elapsed() < PATIENCE, "nodes did not catch up");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -20,6 +20,7 @@ mod invalidation;
 mod kernel_faults;
 mod kills;
 mod last_good;
+mod leases;
 mod listeners;
 mod membership;
 mod messages;

@@ -14,7 +14,11 @@ const TURNS_MAX: usize = 100_000;
 
 async fn plane_with_a_node() -> Arc<Plane> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(1)));
-    let plane = Arc::new(Plane::open(store, None).await.unwrap());
+    let plane = Arc::new(
+        Plane::open(store, None, Duration::from_secs(10))
+            .await
+            .unwrap(),
+    );
     let at = PurgeSeq::new(Epoch(1), 0);
     let hello = Hello {
         node_id: "a".into(),
@@ -139,7 +143,9 @@ async fn a_service_that_is_forgotten_is_purged_first() {
         let put = store.put(&key, pointer.into(), crate::store::Expect::Any);
         put.await.unwrap();
     }
-    let plane = Plane::open(store, None).await.unwrap();
+    let plane = Plane::open(store, None, Duration::from_secs(10))
+        .await
+        .unwrap();
     plane.make_room_for_service("s7").await.unwrap();
     assert_eq!(plane.log.head().await.unwrap().at.n, 0, "it has its room");
     plane.make_room_for_service("new").await.unwrap();

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Whether a stored copy may answer for an error of the next server, by the purges of this moment.
 pub(super) fn serves_on_error_now(proxy: &CacheProxy, asked: &Asked, stored: &Stored) -> bool {
     let now = seawall_client_conn::now();
+    if !asked.takes(&stored.head) {
+        return false;
+    }
     let standing = proxy.standing_now(asked, &stored.head, now);
     match &standing {
         Standing::Usable(freshness) => {

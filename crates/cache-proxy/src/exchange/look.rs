@@ -36,6 +36,11 @@ pub(super) async fn cached<W: Wire>(
             return way;
         }
     }
+    if own.since.is_some() {
+        // what passes is judged by nobody
+        let reason = "no answer came that the origin was asked for just now";
+        return Way::Refused(Refusal::new(502, reason));
+    }
     Way::Pass(Forward::Miss, true)
 }
 

@@ -56,9 +56,11 @@ impl CacheProxy {
                 sequence: snapshot.purges.at(),
                 insists: false,
                 refreshes: false,
+                reaches: false,
             },
         };
-        Ok(Arc::new(self.placed(Placing {
+        let since = self.since(&service, &link);
+        let asked = self.placed(Placing {
             snapshot,
             service,
             info: Arc::new(info),
@@ -70,6 +72,7 @@ impl CacheProxy {
             target: get.target.clone(),
             fields,
             received: Instant::now(),
-        })))
+        });
+        Ok(Arc::new(Asked { since, ..asked }))
     }
 }

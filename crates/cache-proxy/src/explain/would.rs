@@ -25,6 +25,9 @@ impl CacheProxy {
         if asked.moved.is_some() {
             why = format!("the copy is that of an equivalent URL (No-Vary-Search): {why}");
         }
+        if asked.since.is_some() {
+            why = format!("the node is fenced, and answers with what the origin confirms: {why}");
+        }
         let (forward, stored) = match judged {
             Judged::Answers(copy, outcome) => {
                 let body = self.body(seen, &copy);

@@ -14,7 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, is_of_the_range, storable, stored_fields, strip_hop_by_hop,
+    Storable, Timestamp, Unstorable, is_of_the_range, is_upstream_error, storable, stored_fields,
+    strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use std::sync::Arc;
@@ -64,6 +65,10 @@ impl FillSink {
             None => (None, None),
         };
         let mut detail = why.map(Unstorable::as_str);
+        if self.asked.since.is_some() && (failed || is_upstream_error(response.status)) {
+            // with a lease a stored copy might have stood in
+            detail = Some("fenced");
+        }
         let kind = self.proxy.tier().kind();
         let mut apart = None;
         if freshness.is_some() {

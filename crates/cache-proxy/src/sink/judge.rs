@@ -14,7 +14,7 @@ use seawall_http_cache::{
     reuse, serves_on_error, strip_hop_by_hop, update_applies,
 };
 use seawall_purge::copy::is_validated;
-use seawall_purge::{ScopeId, Worth};
+use seawall_purge::{ScopeId, Source, Worth};
 
 /// Whether a stale answer may be used at all (RFC 5861): while it is refreshed, or for an error.
 fn is_in_a_window(freshness: &Freshness, now: Timestamp) -> bool {
@@ -28,6 +28,9 @@ impl FillSink {
     pub(super) fn decide(&mut self, response: &ResponseHeader) {
         let now = seawall_client_conn::now();
         let failed = self.ask.failure().is_some();
+        if !failed && !self.reached(response.status) {
+            return self.covered();
+        }
         if let Some(stored) = self.before.stored.clone() {
             let erred = failed || is_upstream_error(response.status);
             if erred && self.may_serve_on_error(&stored.head, now) {
@@ -68,6 +71,17 @@ impl FillSink {
         self.own(response, now, failed);
     }
 
+    /// Whether the origin itself was asked, where nothing else answers. A neighbour that cannot ask it says so by an
+    /// error, or by nothing of the fleet's own.
+    fn reached(&self, status: StatusCode) -> bool {
+        self.asked.since.is_none()
+            || is_upstream_error(status)
+            || !matches!(
+                self.asking.learned().source(),
+                Source::Neighbour { fetched: false, .. }
+            )
+    }
+
     /// Whether the client's request has conditions, or several ranges, of which the fill asked for one.
     fn asks_for_more_than_a_range(&self) -> bool {
         let fields = &self.asked.fields;
@@ -81,6 +95,9 @@ impl FillSink {
     /// Judged at the moment of the error, by the purges of this moment too, for the one who began the fill. Who waits
     /// for it judges for itself.
     fn may_serve_on_error(&self, head: &Head, now: Timestamp) -> bool {
+        if !self.asked.takes(head) {
+            return false;
+        }
         let standing = self.proxy.standing_now(&self.asked, head, now);
         match &standing {
             Standing::Usable(freshness) => {
@@ -163,6 +180,7 @@ impl FillSink {
         if !self.may_use(Some(&head.scopes), Some(&head.freshness), now) {
             return self.covered();
         }
+        learned.confirm(head);
         let put = refreshed.put(&self.proxy, &self.asked, stored);
         let variant = put.unwrap_or(stored.variant);
         if refreshed.fate == Fate::Left && self.asked.fields.contains_key(header::AUTHORIZATION) {
@@ -185,7 +203,7 @@ impl FillSink {
             withheld: refreshed.withheld,
             status: Some(update.status.as_u16()),
             stale: learned.stale(),
-            fetched: false,
+            fetched: self.asked.since.is_some() && learned.fetched(),
         });
     }
 }

@@ -5,16 +5,19 @@ use seawall_control_protocol::purges::decode_batch;
 use seawall_control_protocol::wire::node_control_client::NodeControlClient;
 use seawall_control_protocol::wire::to_node::Message;
 use seawall_control_protocol::{
-    About, Ack, Answer, Document, DocumentAck, Hello, MESSAGE_BYTES_MAX, ProtocolError, Question,
-    Welcome, checked, documents, wire,
+    About, Ack, Answer, Document, DocumentAck, Hello, Lease, MESSAGE_BYTES_MAX, ProtocolError,
+    Question, Welcome, boottime, checked, documents, wire,
 };
 use seawall_purge::PurgeSeq;
+use seawall_purge::lease::Terms;
+use seawall_purge::lease::renewals::Renewals;
 use seawall_purge::lineage::{Contact, Held, caught_up};
+use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Messages on their way up: acknowledgements are cumulative, so a full queue loses nothing but time.
@@ -97,7 +100,8 @@ impl Following {
             for document in self.documents.values_mut() {
                 document.generation = 0;
             }
-            self.keep_documents();
+            // what is held of them was logged, should this fail
+            let _ = self.keep_documents();
             self.follower.start_empty(held).map_err(Ended::Refused)?;
         }
         let mut told_all = false;
@@ -105,14 +109,22 @@ impl Following {
         let mut answering = UnderWay::default();
         // of a change whose last part has not come yet
         let mut parts = Vec::new();
+        // changes that wait for a lease, in their order
+        let mut kept_back = Vec::new();
         self.acknowledge(&up, Vec::new()).await?;
         // acknowledgements are also the sign of life
-        let mut beat = tokio::time::interval(welcome.silence_max / 3);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beat = interval(welcome.silence_max / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leasing = welcome.lease.map(Leasing::new);
         let mut silent_at = Instant::now() + welcome.silence_max;
         loop {
             let message = tokio::select! {
                 biased;
+                // before what comes, which may never end
+                renewal = next_renewal(&mut leasing) => {
+                    send(&up, wire::from_node::Message::Renewal(renewal)).await?;
+                    continue;
+                }
                 message = down.message() => message?,
                 _ = beat.tick() => {
                     self.acknowledge(&up, Vec::new()).await?;
@@ -141,14 +153,35 @@ impl Following {
                     parts.extend(documents::documents(part)?);
                     checked::at_most("documents", parts.len(), checked::DOCUMENTS_MAX)?;
                     if !more {
-                        let acks = self.documents(std::mem::take(&mut parts));
-                        self.acknowledge(&up, acks).await?;
+                        kept_back.append(&mut parts);
+                        let held = kept_back.len();
+                        checked::at_most("documents", held, 2 * checked::DOCUMENTS_MAX)?;
+                    }
+                }
+                Message::Lease(lease) => {
+                    let lease = Lease::try_from(lease)?;
+                    if let Some(leasing) = &mut leasing {
+                        leasing.renewals.answered(lease.renewal, lease.head);
                     }
                 }
                 Message::Question(question) => {
                     answer(&self.follower, question, &up, &mut answering).await?;
                 }
             }
+            if let Some(Leasing {
+                terms, renewals, ..
+            }) = &mut leasing
+            {
+                let until = renewals.runs_until(self.follower.held().at);
+                self.follower.lease(until, terms.reuse);
+            }
+            // where no leases are given nothing is claimed of nodes that have none
+            let takes = leasing.is_none() || self.follower.takes_documents();
+            if !kept_back.is_empty() && takes {
+                let acks = self.documents(std::mem::take(&mut kept_back));
+                self.acknowledge(&up, acks).await?;
+            }
+            let told_all = told_all && kept_back.is_empty();
             if *self.contact.borrow() != Contact::CaughtUp
                 && caught_up(told_all, self.follower.held().at, welcome.head)
             {
@@ -183,7 +216,18 @@ impl Following {
         match self.follower.install(&next) {
             Ok(()) => {
                 self.documents = next;
-                self.keep_documents();
+                // acknowledged is what is in force after a restart too: receipts rely on what services ask of a node
+                // that has no lease
+                if let Err(error) = self.keep_documents() {
+                    let reason = format!("in force, but not written down: {error}");
+                    for ack in acks.iter_mut().filter(|ack| ack.result.is_ok()) {
+                        ack.result = Err(reason.clone());
+                    }
+                    // told anew on the next stream, and written down perhaps
+                    for document in self.documents.values_mut() {
+                        document.generation = 0;
+                    }
+                }
             }
             Err(reason) => {
                 tracing::error!(reason, "documents of the control plane are refused");
@@ -195,10 +239,12 @@ impl Following {
         acks
     }
 
-    fn keep_documents(&self) {
-        if let Err(error) = self.last_good.store(&self.documents) {
+    fn keep_documents(&self) -> io::Result<()> {
+        let kept = self.last_good.store(&self.documents);
+        if let Err(error) = &kept {
             tracing::warn!(%error, "the last good state could not be written");
         }
+        kept
     }
 
     async fn acknowledge(
@@ -211,6 +257,38 @@ impl Following {
             documents,
         };
         send(up, wire::from_node::Message::Ack((&ack).into())).await
+    }
+}
+
+/// Renewals of one stream.
+struct Leasing {
+    terms: Terms,
+    renewals: Renewals,
+    every: Interval,
+}
+
+impl Leasing {
+    fn new(terms: Terms) -> Self {
+        // the first at once
+        let mut every = interval(terms.renew_every());
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            terms,
+            renewals: Renewals::new(terms),
+            every,
+        }
+    }
+}
+
+/// The next renewal, when it is time for it: the lease counts from before it is sent. Never, where no leases are given.
+/// May be dropped at any time.
+async fn next_renewal(leasing: &mut Option<Leasing>) -> wire::Renewal {
+    let Some(leasing) = leasing else {
+        return std::future::pending().await;
+    };
+    leasing.every.tick().await;
+    wire::Renewal {
+        id: leasing.renewals.send(boottime()),
     }
 }
 
@@ -279,6 +357,7 @@ mod tests {
     use super::super::tests::Refuses;
     use super::*;
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn a_question_that_this_build_does_not_know_gets_an_error_and_the_stream_goes_on() {
@@ -328,6 +407,12 @@ mod tests {
 
         fn install(&self, _: &BTreeMap<String, Document>) -> Result<(), String> {
             Ok(())
+        }
+
+        fn lease(&self, _: Duration, _: Duration) {}
+
+        fn takes_documents(&self) -> bool {
+            true
         }
 
         fn answer<'a>(&'a self, _: &'a About) -> Answering<'a> {

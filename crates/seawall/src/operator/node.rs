@@ -27,6 +27,16 @@ pub(super) fn run(client: &Client, command: &NodeCommand, output: &Output) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
+/// Until when a node may answer by itself.
+fn lease(lease: &Value) -> String {
+    let at = |name: &str| lease[name].as_str().unwrap_or_default();
+    match lease["state"].as_str() {
+        Some("held") => format!("until {}", at("until")),
+        Some("lost") => format!("lost since {}", at("since")),
+        _ => "not known".to_owned(),
+    }
+}
+
 /// What nodes refuse, and why.
 fn refusals(body: &Value) -> String {
     let nodes = body["nodes"].as_array().into_iter().flatten();
@@ -68,6 +78,7 @@ fn list(body: &Value) -> String {
                 text("kind"),
                 state.to_owned(),
                 behind + &refused,
+                lease(&node["lease"]),
                 text("software"),
             ]
         })
@@ -75,5 +86,8 @@ fn list(body: &Value) -> String {
     if rows.is_empty() {
         return "no nodes yet\n".into();
     }
-    table(&["ID", "KIND", "STATE", "PURGES", "SOFTWARE"], &rows) + &refusals(body)
+    table(
+        &["ID", "KIND", "STATE", "PURGES", "LEASE", "SOFTWARE"],
+        &rows,
+    ) + &refusals(body)
 }

@@ -141,7 +141,13 @@ fn count(nodes: u64) -> String {
 /// A receipt as a table: what happened on each node, and after how long.
 pub(super) fn receipt(body: &Value) -> String {
     let (members, removed) = members(body);
+    let fenced = body["fenced"].as_u64().unwrap_or_default();
     let done = match (body["complete"] == json!(true), members) {
+        (true, _) if fenced > 0 => format!(
+            "complete: in force on {} of {}, {fenced} fenced",
+            members.saturating_sub(fenced),
+            count(members)
+        ),
         (true, 0) => "complete: the fleet has no nodes".to_owned(),
         (true, 1) => "complete: in force on the only node".to_owned(),
         (true, _) => format!("complete: in force on all {members} nodes"),
@@ -283,7 +289,12 @@ mod tests {
             });
             receipt(&body)
         };
+        let fenced = json!({ "id": "a-1", "complete": true, "nodes": 3, "fenced": 1 });
         for (told, expected) in [
+            (
+                receipt(&fenced),
+                "purge a-1 complete: in force on 2 of 3 nodes, 1 fenced\n",
+            ),
             (
                 of(true, 3, 0, 0),
                 "purge a-1 complete: in force on all 3 nodes\n",

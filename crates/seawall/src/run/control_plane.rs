@@ -57,6 +57,7 @@ fn run_control_plane(config: &Path, as_json: bool) -> Result<()> {
         secret: secret.clone(),
         tls: model.sync_tls().then(|| sync_tls(&model)).flatten(),
         shields: shields(&model),
+        lease: model.lease,
         host: Arc::new(Alone),
     })?;
     operator::remember(started.admin_address(), &model.data);
@@ -122,6 +123,7 @@ fn at_next_start(
     let changes = [
         ("data", began.data != now.data),
         ("sync.address", began.sync != now.sync),
+        ("sync.lease", began.lease != now.lease),
         ("admin.address", began.admin != now.admin),
         ("TLS towards nodes", began.sync_tls() != now.sync_tls()),
         (
