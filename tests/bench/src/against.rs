@@ -7,7 +7,6 @@ use crate::peers::free_ports;
 use crate::process::{Process, cpu_of};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 /// A server that runs already.
@@ -55,7 +54,7 @@ impl Against {
         let file = dir.path().join("answer");
         std::fs::write(&file, [&answer.head[..], &answer.body].concat())?;
         let [port] = free_ports()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = crate::programs::this();
         command.args(["floor", "--plain", &port.to_string()]);
         command.arg("--answer").arg(&file);
         let mut floor = Process::spawn(command, None, &dir.path().join("said"))?;

@@ -53,7 +53,7 @@ fn main() -> Result<ExitCode> {
         println!("{}", programs::install());
         return Ok(ExitCode::SUCCESS);
     }
-    end_with_ctrl_c()?;
+    end_when_told()?;
     let mut amounts = args.amounts();
     // a server has one open file for each, some have two
     let connections = (files.saturating_sub(2000) / 2).min(20_000);
@@ -141,13 +141,23 @@ fn open_files() -> Result<usize> {
     bail!("the limit of open files cannot be raised to {hard}")
 }
 
-/// Ctrl-C ends all servers, and then this program.
-fn end_with_ctrl_c() -> Result<()> {
+/// Ctrl-C, SIGTERM and SIGHUP end all servers, and then this program.
+fn end_when_told() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     std::thread::spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        let told = runtime.block_on(async {
+            let mut terminated = signal(SignalKind::terminate())?;
+            let mut hung_up = signal(SignalKind::hangup())?;
+            tokio::select! {
+                told = tokio::signal::ctrl_c() => told,
+                _ = terminated.recv() => Ok(()),
+                _ = hung_up.recv() => Ok(()),
+            }
+        });
+        if told.is_ok() {
             process::end_all();
             std::process::exit(130);
         }

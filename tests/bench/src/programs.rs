@@ -7,6 +7,11 @@ use std::process::Command;
 
 const PURGES: &str = "seawall-bench-purges";
 
+/// This program once more, for a part of it in a process of its own: the same one even if its file was replaced.
+pub(crate) fn this() -> Command {
+    Command::new("/proc/self/exe")
+}
+
 /// Seawall, and the program of the purges. Under cargo both are built first, so that what is measured is this source.
 pub(crate) fn ours(seawall: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
     let this = std::env::current_exe()?;
@@ -17,7 +22,9 @@ pub(crate) fn ours(seawall: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
     }
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
-        build.args(["build", "-p", "seawall", "-p", "seawall-bench", "--bins"]);
+        // not this program itself, which runs
+        build.args(["build", "-p", "seawall", "--bin", "seawall"]);
+        build.args(["-p", "seawall-bench", "--bin", PURGES]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

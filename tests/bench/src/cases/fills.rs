@@ -23,9 +23,7 @@ pub(super) fn run(bench: &Bench, server: &Server, round: u32) -> Result<Came> {
     let mut plan = Each::new(format!("/obj/round-{round}-"), fills);
     let (outcome, spent) = bench.meter(server, || drive(&wanted, &mut plan))?;
     let mut faults = meter::faults(&outcome);
-    if spent.fetched != fills {
-        faults.push(format!("{} fetches of {fills} objects", spent.fetched));
-    }
+    faults.extend(meter::fetched_once(&spent, fills));
     let cpu = spent.cpu.as_secs_f64() * 1e6 / outcome.requests.max(1) as f64;
     Ok(Came {
         figures: vec![

@@ -80,6 +80,13 @@ pub(super) fn hits((mut outcome, spent): (Outcome, Spent)) -> Came {
     }
 }
 
+/// Where each of `objects` is fetched once; some peers ask twice for one of many.
+pub(super) fn fetched_once(spent: &Spent, objects: u64) -> Option<String> {
+    let fetched = spent.fetched;
+    let off = fetched.abs_diff(objects);
+    (off * MISSES_ONE_IN > objects).then(|| format!("{fetched} fetches of {objects} objects"))
+}
+
 /// What must not be in any load.
 pub(super) fn faults(outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();

@@ -32,7 +32,7 @@ pub(super) fn of(
         cache,
     };
     match kind {
-        Floor => place.floor(),
+        Floor => Ok(place.floor()),
         Seawall => place.seawall(),
         NginxSmall | NginxLarge | NginxDisk => place.nginx(kind),
         HaProxy => place.haproxy(),
@@ -93,8 +93,8 @@ impl Place<'_> {
         Ok(file)
     }
 
-    fn floor(&self) -> Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+    fn floor(&self) -> Command {
+        let mut command = crate::programs::this();
         command.arg("floor");
         for (name, port) in [
             ("--plain", self.ports.plain),
@@ -106,7 +106,7 @@ impl Place<'_> {
         }
         command.arg("--certificate");
         command.arg(&self.ground.certificate.dir);
-        Ok(command)
+        command
     }
 
     fn seawall(&self) -> Result<Command> {

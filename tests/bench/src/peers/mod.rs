@@ -144,7 +144,7 @@ pub(crate) struct Origin {
 impl Origin {
     pub(crate) fn start(dir: &Path, core: usize) -> Result<Self> {
         let [fast, slow] = free_ports()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = crate::programs::this();
         command.args(["origin", "--fast", &fast.to_string()]);
         command.args(["--slow", &slow.to_string()]);
         let mut process = Process::spawn(command, Some(core), &dir.join("origin.log"))?;
