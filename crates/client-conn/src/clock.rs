@@ -5,14 +5,26 @@
 )]
 
 use seawall_http_cache::Timestamp;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
+    /// Where this thread's clock stands still; 0: it is the kernel's.
+    static STANDS_AT: Cell<u64> = const { Cell::new(0) };
     static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// From now on this thread's clock stands at `at`; `None`: it is the kernel's again. For specs that move time themselves,
+/// on one thread.
+pub fn stand_at(at: Option<Timestamp>) {
+    STANDS_AT.set(at.map_or(0, |at| at.0));
 }
 
 /// Seconds since the Unix epoch, at most a few milliseconds late.
 pub fn now() -> Timestamp {
+    let at = STANDS_AT.get();
+    if at != 0 {
+        return Timestamp(at);
+    }
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -31,4 +43,23 @@ pub fn with_date<R>(f: impl FnOnce(Timestamp, &str) -> R) -> R {
         }
         f(now, text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_stopped_stands_on_its_thread_alone_until_it_goes_on() {
+        let at = Timestamp(784_111_777);
+        stand_at(Some(at));
+        assert_eq!(now(), at);
+        with_date(|now, text| {
+            assert_eq!((now, text), (at, "Sun, 06 Nov 1994 08:49:37 GMT"));
+        });
+        let elsewhere = std::thread::spawn(now).join().unwrap();
+        assert!(elsewhere > at);
+        stand_at(None);
+        assert!(now() > at);
+    }
 }
