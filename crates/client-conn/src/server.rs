@@ -1,10 +1,11 @@
 //! Workers: one thread, one runtime and one socket of each address for each; and how they end.
 
+use crate::ShutdownWatch;
 use crate::conn::Conn;
 use crate::exchange::Handler;
 use crate::h1;
 use crate::info::{ConnInfo, PeerIdentity, Protocol, Scheme};
-use crate::io::Io;
+use crate::io::{Io, Stream};
 use crate::limits::ConnLimits;
 use crate::listener::Bound;
 use crate::tls::TlsSettings;
@@ -217,6 +218,20 @@ async fn run<H: Handler>(
     };
     let conn = Conn::new(io, peer, local, shared.limits.clone());
     h1::serve(conn, handler, Arc::new(info), stopping).await
+}
+
+/// Serves one HTTP connection over a stream that somebody else accepted, on the runtime of the caller, until it ends or
+/// `stop` turns true. `info` says what is known of it; it is not counted. For specs, whose nodes meet in memory.
+pub async fn serve<H: Handler>(
+    stream: Box<dyn Stream>,
+    info: ConnInfo,
+    limits: Arc<ConnLimits>,
+    handler: Arc<H>,
+    stop: ShutdownWatch,
+) {
+    let conn = Conn::new(Io::Other(stream), info.peer, info.local, limits);
+    // either way it has ended
+    let _ = h1::serve(conn, handler, Arc::new(info), stop).await;
 }
 
 impl Server {
