@@ -6,11 +6,12 @@
 //!
 //! - [`ask`]: the question, its report, failures with the phase they happened in
 //! - [`target`]: one server: its addresses by DNS, their health, its TLS
-//! - `resolve`, `health`, `tls`: the parts of a target
+//! - `resolve`, `health`, `tls`: the parts of a target; [`dial`]: servers that are reached otherwise than by TCP
 //! - [`upstream`]: targets and the proxy of a node; `app`: pingora's hooks
 
 mod app;
 pub mod ask;
+pub mod dial;
 mod health;
 mod resolve;
 pub mod target;
@@ -18,5 +19,6 @@ mod tls;
 pub mod upstream;
 
 pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role, Settling};
+pub use dial::Dial;
 pub use target::{Target, TargetError, TargetSpec, TargetTls};
 pub use upstream::{Upstream, UpstreamError, origin_hops};

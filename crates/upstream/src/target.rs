@@ -1,5 +1,6 @@
 //! One server: its addresses, their health, how it is spoken to.
 
+use crate::dial::Dialler;
 use crate::health::Health;
 use crate::resolve::{Dns, Name};
 use crate::tls;
@@ -51,10 +52,17 @@ pub struct Target {
     turn: AtomicUsize,
     /// Keeps pooled connections of targets apart that differ in more than their address.
     group: u64,
+    /// How connections are opened; `None`: by TCP.
+    dialler: Option<Arc<Dialler>>,
 }
 
 impl Target {
-    pub(crate) fn new(spec: TargetSpec, dns: Arc<Dns>, group: u64) -> Result<Self, TargetError> {
+    pub(crate) fn new(
+        spec: TargetSpec,
+        dns: Arc<Dns>,
+        group: u64,
+        dialler: Option<Arc<Dialler>>,
+    ) -> Result<Self, TargetError> {
         let (mut ca, mut client) = (None, None);
         if let Some(tls) = &spec.tls {
             ca = tls.ca_file.as_deref().map(tls::authorities).transpose()?;
@@ -72,6 +80,7 @@ impl Target {
             client,
             turn: AtomicUsize::new(0),
             group,
+            dialler,
         })
     }
 
@@ -110,6 +119,7 @@ impl Target {
         options.write_timeout = Some(timeouts.write);
         options.idle_timeout = Some(timeouts.idle);
         options.ca.clone_from(&self.ca);
+        options.custom_l4 = self.dialler.clone().map(|dialler| dialler as _);
         if let Some(tls) = &self.spec.tls {
             options.verify_cert = tls.verify;
             options.verify_hostname = tls.verify;

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::ask::{Ask, Hop, Role};
+use crate::dial::{Dial, Dialler};
 use crate::resolve::Dns;
 use crate::target::{Target, TargetError, TargetSpec, TargetTls};
 use http::HeaderValue;
@@ -33,6 +34,7 @@ pub struct Upstream {
     proxy: Arc<HttpProxy<App>>,
     targets: Mutex<HashMap<TargetSpec, Arc<Target>>>,
     dns: Arc<Dns>,
+    dialler: Option<Arc<Dialler>>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -43,6 +45,15 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Self::with_dialler(metrics, None)
+    }
+
+    /// The same, but that all connections are opened by `dial`.
+    pub fn dialled_by(metrics: Arc<Metrics>, dial: Arc<dyn Dial>) -> Arc<Self> {
+        Self::with_dialler(metrics, Some(Arc::new(Dialler(dial))))
+    }
+
+    fn with_dialler(metrics: Arc<Metrics>, dialler: Option<Arc<Dialler>>) -> Arc<Self> {
         let conf = Arc::new(ServerConf {
             max_retries: ATTEMPTS_MAX,
             upstream_keepalive_pool_size: POOL_MAX,
@@ -52,6 +63,7 @@ impl Upstream {
             proxy: Arc::new(http_proxy(&conf, App { metrics })),
             targets: Mutex::default(),
             dns: Arc::default(),
+            dialler,
         })
     }
 
@@ -62,7 +74,12 @@ impl Upstream {
             return Ok(target.clone());
         }
         let group = targets.len() as u64 + 1;
-        let target = Arc::new(Target::new(spec.clone(), self.dns.clone(), group)?);
+        let target = Arc::new(Target::new(
+            spec.clone(),
+            self.dns.clone(),
+            group,
+            self.dialler.clone(),
+        )?);
         targets.insert(spec, target.clone());
         Ok(target)
     }
