@@ -33,7 +33,7 @@ use seawall_upstream::Upstream;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
 /// Bounds of one node's exchanges.
@@ -43,6 +43,8 @@ pub struct ProxyConfig {
     pub fills_max: usize,
     /// Bytes held by copies in progress; beyond it further copies pass without being stored.
     pub fill_bytes_max: u64,
+    /// How long a request waits for this node to have heard of the purges that its sender knows; zero: not at all.
+    pub catch_up_max: Duration,
 }
 
 impl Default for ProxyConfig {
@@ -50,6 +52,7 @@ impl Default for ProxyConfig {
         Self {
             fills_max: 16_384,
             fill_bytes_max: 256 << 20,
+            catch_up_max: Duration::from_millis(100),
         }
     }
 }
@@ -74,6 +77,7 @@ pub struct CacheProxy {
     purges: Arc<Purges>,
     /// S was raised.
     pub(crate) moved: Notify,
+    pub(crate) catch_up_max: Duration,
     /// The last wait for S that was in vain.
     pub(crate) in_vain: Mutex<Option<(PurgeSeq, Instant)>>,
     store: Arc<CacheStore>,
@@ -122,6 +126,7 @@ impl CacheProxy {
             installing: Mutex::new(()),
             purges,
             moved: Notify::new(),
+            catch_up_max: config.catch_up_max,
             in_vain: Mutex::new(None),
             store,
             upstream,

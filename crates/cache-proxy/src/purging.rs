@@ -7,8 +7,6 @@ use seawall_purge::{Purge, PurgeSeq};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a request waits for this node to have heard of the purges that its sender knows.
-const CATCH_UP_MAX: Duration = Duration::from_millis(100);
 /// After a wait that was in vain, nobody waits for as much again.
 const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,13 +53,16 @@ impl CacheProxy {
         if self.has_reached(known) {
             return true;
         }
+        if self.catch_up_max.is_zero() {
+            return false;
+        }
         let in_vain = *self.in_vain.lock();
         if in_vain.is_some_and(|(at, when)| {
             when.elapsed() < CATCH_UP_PAUSE && at.cmp_within(known) != Some(Ordering::Greater)
         }) {
             return false;
         }
-        let caught_up = pingora_timeout::timeout(CATCH_UP_MAX, async {
+        let caught_up = pingora_timeout::timeout(self.catch_up_max, async {
             loop {
                 let moved = self.moved.notified();
                 tokio::pin!(moved);
