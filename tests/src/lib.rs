@@ -12,6 +12,7 @@ pub mod origin;
 pub mod plane_process;
 pub mod process;
 pub mod relay;
+pub mod script;
 
 pub use client::{Client, Response};
 pub use cluster::{Cluster, ClusterSpec};

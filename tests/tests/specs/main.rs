@@ -16,6 +16,7 @@ mod faults;
 mod framing;
 mod history;
 mod holes;
+mod interleavings;
 mod invalidation;
 mod kernel_faults;
 mod kills;

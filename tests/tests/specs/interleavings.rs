@@ -1,0 +1,83 @@
+//! Requests and purges in orders that a seed chooses: whatever the order, no answer breaks the promise of a purge.
+//!
+//! `SEAWALL_SEEDS=N` runs so many scripts, `SEAWALL_SEED=S` begins with that one. A script that fails is shortened, and told
+//! with all that was said between the nodes.
+
+use seawall_tests::script::{Outcome, of_seed, shortened};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+/// Scripts of a plain run.
+const SEEDS: u64 = 600;
+
+/// What a plain run must have met, or it shows nothing.
+const MET: &[&str] = &[
+    "a 304 of the origin",
+    "a 304 of the shield's own",
+    "a 304 of the shield, fetched",
+    "a HEAD",
+    "a client that leaves",
+    "a connection that is lost amid an answer",
+    "a copy whose tags have changed",
+    "a join at the edge",
+    "a join at the shield",
+    "a range of a copy",
+    "a refreshment under way while a purge comes",
+    "a shield that lags",
+    "a softly purged copy on an error",
+    "a softly purged copy while it is refreshed",
+    "a stale copy on an error, and a purge meanwhile",
+    "an answer that may not be stored",
+    "an edge that insists",
+    "an edge that lags",
+    "an error in the place of a copy",
+    "another attempt after a purge that came meanwhile",
+    "two edges that ask the shield at once",
+];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn no_order_of_events_breaks_the_promise_of_a_purge() {
+    let asked = number("SEAWALL_SEEDS");
+    let (first, seeds) = (number("SEAWALL_SEED").unwrap_or(0), asked.unwrap_or(SEEDS));
+    let mut met: BTreeMap<&str, u64> = BTreeMap::new();
+    let began = Instant::now();
+    for seed in first..first + seeds {
+        let (setting, outcome) = of_seed(seed);
+        if outcome.violation.is_some() {
+            let found = seed - first + 1;
+            let Outcome {
+                steps,
+                trace,
+                violation,
+                ..
+            } = shortened(setting, outcome);
+            let violation = violation.unwrap_or_default();
+            let trace = trace.join("\n");
+            panic!("seed {seed}, the {found}. one: {violation}\n{steps:?}\n{trace}");
+        }
+        for case in outcome.met {
+            *met.entry(case).or_default() += 1;
+        }
+    }
+    // a long run is looked at
+    let mut told = std::io::stdout();
+    let _ = writeln!(told, "{seeds} scripts in {:?}", began.elapsed());
+    for (case, n) in &met {
+        let _ = writeln!(told, "{n:7} {case}");
+    }
+    let missing = MET.iter().find(|case| !met.contains_key(**case));
+    assert!(seeds < SEEDS || missing.is_none(), "never met: {missing:?}");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_trace() {
+    for seed in 0..20 {
+        let (once, again) = (of_seed(seed).1, of_seed(seed).1);
+        assert_eq!(once.trace, again.trace, "seed {seed}");
+    }
+}
