@@ -191,8 +191,7 @@ fn stale(
             client.clock, told.latest
         ));
     }
-    // who waited for an answer that a soft purge made stale meanwhile is not told so yet
-    if !is_marked_stale(status) && !status.ends_with("collapsed") {
+    if !is_marked_stale(status) {
         return Err(format!("a stale copy is not said to be so: {status}"));
     }
     Ok(met)

@@ -3,7 +3,9 @@
 //! `SEAWALL_SEEDS=N` runs so many scripts, `SEAWALL_SEED=S` begins with that one. A script that fails is shortened, and told
 //! with all that was said between the nodes.
 
-use seawall_tests::script::{Outcome, of_seed, shortened};
+use seawall_tests::script::{
+    Asks, How, Object, Outcome, Pieces, Setting, Step, What, of_seed, of_steps, shortened,
+};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
@@ -72,6 +74,47 @@ fn no_order_of_events_breaks_the_promise_of_a_purge() {
     }
     let missing = MET.iter().find(|case| !met.contains_key(**case));
     assert!(seeds < SEEDS || missing.is_none(), "never met: {missing:?}");
+}
+
+/// A script that once ended badly.
+fn check(setting: Setting, steps: &[Step]) {
+    let Outcome {
+        trace, violation, ..
+    } = of_steps(setting, steps);
+    assert_eq!(violation, None, "{}", trace.join("\n"));
+}
+
+#[test]
+fn who_waited_for_an_answer_that_a_soft_purge_made_stale_meanwhile_is_told_that_it_is() {
+    let setting = Setting {
+        object: Object {
+            version: 1,
+            tags: [true, true],
+            grants: [true, false],
+        },
+        waits: false,
+        edges: 2,
+        fails: false,
+    };
+    let get = |edge| Step::Ask {
+        edge,
+        what: Asks::Get,
+    };
+    // the second edge joins a fetch of the shield's that was answered before the purge; who asks it after the purge joins
+    // that, since only the answer tells its tag
+    let steps = [
+        get(1),
+        Step::Let(0),
+        Step::Answer(1, How::Whole, Pieces::All),
+        get(0),
+        Step::Append {
+            what: What::Tag(0),
+            soft: true,
+        },
+        Step::Apply(0),
+        get(0),
+    ];
+    check(setting, &steps);
 }
 
 #[test]

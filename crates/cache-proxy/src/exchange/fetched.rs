@@ -22,6 +22,7 @@ use seawall_http_cache::{
 };
 use seawall_purge::{Generation, ScopeId};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// A request that waits for a fill.
@@ -209,10 +210,20 @@ impl Waiting<'_> {
                 return Some(Way::Delivered(delivered));
             }
         }
-        if !mine || !self.shares_own(head, now) || !(same || head.failed) {
+        // stale for this request, and not for who asked before that soft purge
+        let since = Cell::new(None);
+        if !mine || !self.shares_own(head, now, &since) || !(same || head.failed) {
             // not this one's answer: the key is remembered, or has its own variant by now
             return None;
         }
+        let stale = since.get().map(|since| {
+            Arc::new(CopyHead {
+                freshness: head.freshness.as_ref().map(|f| f.stale_since(since, now)),
+                stale: true,
+                ..CopyHead::clone(head)
+            })
+        });
+        let head = stale.as_ref().unwrap_or(head);
         let outcome = match (led, head.failed) {
             (_, true) => Outcome::Error,
             (true, _) if self.alone => Outcome::Unstorable,
@@ -227,11 +238,18 @@ impl Waiting<'_> {
         Some(Way::Delivered(delivered))
     }
 
-    /// Whether an answer that somebody else may have asked for is one for this request too.
-    fn shares_own(&self, head: &CopyHead, now: Timestamp) -> bool {
+    /// Whether an answer that somebody else may have asked for is one for this request too, and `stale_since` when only as
+    /// a stale one.
+    fn shares_own(
+        &self,
+        head: &CopyHead,
+        now: Timestamp,
+        stale_since: &Cell<Option<Timestamp>>,
+    ) -> bool {
         let directives = &self.asked.directives;
         // the next server gave it as a stale one, which may be had by who would have got the same
         let stale = |since| {
+            stale_since.set(Some(since));
             head.freshness.as_ref().is_some_and(|freshness| {
                 let freshness = freshness.stale_since(since, now);
                 let directives = directives.narrowing();
