@@ -86,7 +86,7 @@ pub struct World {
     pub clients: Vec<Client>,
     pub step: usize,
     pub clock: u64,
-    /// Steps in which an attempt failed, or was answered with an error of the origin's.
+    /// Steps in which a connection was lost, or an error reached a node that had asked.
     pub failures: Vec<usize>,
     /// Steps in which each node has put a purge in force.
     pub applied: Vec<Vec<usize>>,
@@ -356,12 +356,8 @@ impl World {
     fn piece(&mut self, call: usize) {
         if !self.calls[call].has_begun() {
             let head = self.calls[call].head.clone().unwrap_or_default();
-            match head.status() {
-                304 => {
-                    self.met.insert("a 304 of the origin");
-                }
-                503 => self.failures.push(self.step),
-                _ => {}
+            if head.status() == 304 {
+                self.met.insert("a 304 of the origin");
             }
             self.arrives(call, &head);
         }
@@ -376,6 +372,9 @@ impl World {
             .as_ref()
             .is_some_and(|r| r.method() == "GET");
         let parts = judge::parts(head);
+        if head.status() >= 500 {
+            self.failures.push(self.step);
+        }
         let copy = &mut self.copies[from];
         match (head.status(), parts.first()) {
             // it inherits from what lay there when it was asked for
