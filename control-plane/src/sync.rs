@@ -399,15 +399,9 @@ impl Session {
         down: &mpsc::Sender<Result<wire::ToNode, Status>>,
     ) -> Result<(), Status> {
         let head = self.plane.log.head().await.map_err(away)?.at;
-        // between two epochs: the next read says so
-        let head = if head.epoch == self.cursor.epoch {
-            head
-        } else {
-            self.cursor
-        };
-        // purges can be read a moment before the head tells of them
-        let last = purges.last().map_or(head, |last| last.at);
-        let head = if last.n > head.n { last } else { head };
+        // between two epochs the next read says so; and a batch never ends before what was told
+        let whole = head.epoch == self.cursor.epoch && head.n >= self.cursor.n;
+        let head = if whole { head } else { self.cursor };
         let batch = encode_batch(purges, head);
         send(down, to_node::Message::Purges(batch)).await
     }
