@@ -21,6 +21,8 @@ const KEEPING: Keeping = Keeping {
     every: 1024,
     slack: 10_000,
 };
+/// Records that are let go at a time: each has up to a thousand names, and appends wait meanwhile.
+const TRIM_STEP: u64 = 256;
 /// Starts of writers that are remembered; more, and an epoch begins.
 const STARTS_MAX: usize = 10_000;
 
@@ -220,7 +222,11 @@ impl PurgeLog {
         let head = self.store.head().await?;
         let first = head.at.n.saturating_sub(self.keeping.records) + 1;
         if first > head.first + self.keeping.slack {
-            self.store.trim(PurgeSeq::new(head.at.epoch, first)).await?;
+            let mut to = head.first;
+            while to < first {
+                to = first.min(to + TRIM_STEP);
+                self.store.trim(PurgeSeq::new(head.at.epoch, to)).await?;
+            }
         }
         Ok(())
     }
@@ -311,6 +317,27 @@ mod tests {
         let other = append(&log, "b", 1).await;
         assert!(matches!(other, Err(AppendError::OtherPurge)));
         assert_eq!(log.head().await.unwrap().at, first.last);
+    }
+
+    #[tokio::test]
+    async fn a_purge_is_found_by_each_of_its_scopes_and_by_no_other() {
+        let store = Arc::new(MemoryStore::new(Epoch(5)));
+        let log = PurgeLog::open(store).await.unwrap();
+        let item = |scopes: &[u64]| Item {
+            kind: Kind::Url,
+            text: "http://a/".into(),
+            scopes: scopes.iter().copied().map(ScopeId).collect(),
+        };
+        // one of them is named twice
+        let items = vec![item(&[7, 3, u64::MAX]), item(&[9, 7])];
+        let records = pack(items, None, false, &By::named("ci"));
+        let given = log.append(&records, IdempotencyKey(1), 1).await.unwrap();
+        let end = PurgeSeq::new(Epoch(5), 2);
+        for (scope, count) in [(7, 1), (3, 1), (u64::MAX, 1), (9, 1), (0, 0), (8, 0)] {
+            let found = log.find(vec![scope], end, 9).await.unwrap();
+            assert_eq!(found.len(), count, "{scope}");
+            assert!(found.iter().all(|found| found.last == given.last));
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod backup;
 mod crash;
+mod upgrade;
 
 use super::*;
 use crate::store::{DELETIONS_MAX, suite};

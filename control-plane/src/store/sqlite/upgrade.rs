@@ -1,6 +1,6 @@
 //! A file of the format before: its records are as they were, and are given the names that they are found by.
 //!
-//! In one transaction: a crash leaves the file as it was.
+//! In one transaction: a crash leaves the file as it was, and the next start begins anew.
 
 use super::names;
 use super::tables::{FORMAT, FORMAT_BEFORE};
@@ -8,14 +8,17 @@ use crate::record;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 /// What has come since. The tables' own words are in [`super::tables::SCHEMA`].
-const CAME: &str = "
+const CAME: [&str; 2] = [
+    "
 CREATE TABLE names (
     n INTEGER NOT NULL,
     name INTEGER NOT NULL,
     PRIMARY KEY (n, name)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX named ON names (name, n);
-";
+",
+    // once all are there: names have no order, and one by one each would be a page of the journal
+    "CREATE UNIQUE INDEX named ON names (name, n)",
+];
 
 /// Makes a file of the format before one of this format; leaves all others. A million records take some seconds.
 pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -24,7 +27,8 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    change.execute_batch(CAME)?;
+    let [table, index] = CAME;
+    change.execute_batch(table)?;
     {
         let mut records = change.prepare("SELECT n, body FROM records ORDER BY n")?;
         let mut insert = change.prepare(names::INSERT)?;
@@ -37,6 +41,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
             }
         }
     }
+    change.execute_batch(index)?;
     change.execute("UPDATE meta SET format = ?1", [FORMAT])?;
     change.commit()?;
     tracing::info!(
