@@ -455,12 +455,24 @@ async fn find(plane: &Plane, id: &str) -> Result<(PurgeId, Vec<Record>), Refused
         ) => return Err(unknown()),
         Err(error) => return Err(error.into()),
     };
-    let whole = |records: &[Record]| {
-        let first = records.first().map(PurgeRecord::decode)?.ok()?;
-        (first.more as usize + 1 == records.len()).then_some(())
-    };
-    // a part of a purge, or of two, is none
-    whole(&records).ok_or_else(unknown)?;
+    // a part of a purge, or of two, is none: neither before its last record nor after its first
+    let more = |record: Option<&Record>| record.map(PurgeRecord::decode).transpose();
+    let first = more(records.first())?.ok_or_else(unknown)?;
+    if first.more as usize + 1 != records.len() {
+        return Err(unknown());
+    }
+    let Appended { first, .. } = parsed.0;
+    if let Some(before) = first.n.checked_sub(2) {
+        let before = PurgeSeq::new(first.epoch, before);
+        match plane.log.read(before, 1).await {
+            Ok(records) if more(records.first())?.is_some_and(|record| record.more > 0) => {
+                return Err(unknown());
+            }
+            // nothing is kept of what stood there
+            Ok(_) | Err(StoreError::Trimmed { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok((parsed, records))
 }
 

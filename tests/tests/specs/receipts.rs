@@ -91,6 +91,44 @@ fn a_receipt_of_before_is_valid_after_a_restart_and_after_a_restore() {
 }
 
 #[test]
+fn a_part_of_a_purge_or_of_two_is_none_and_has_no_receipt() {
+    let origin = origin();
+    let fleet = small(&origin);
+    let urls: Vec<String> = (0..2000).map(|i| format!("http://a/{i}")).collect();
+    let purges = [
+        json!({ "tags": ["before"] }),
+        json!({ "urls": urls }),
+        json!({ "tags": ["after"] }),
+    ];
+    let [before, many, after] = purges.map(|purge| fleet.purge_everywhere(purge)["id"].clone());
+    let many = many.as_str().unwrap();
+    let parts: Vec<&str> = many.split('-').collect();
+    let [epoch, first, last] = parts[..] else {
+        panic!("{many} is of one record")
+    };
+    let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
+    for begin in first - 1..=last + 1 {
+        for end in begin..=last + 1 {
+            let id = format!("{epoch}-{begin}-{end}");
+            let whole = (begin, end) == (first, last)
+                || begin == end && [first - 1, last + 1].contains(&begin);
+            for path in ["", "/receipt"] {
+                let told = fleet.ask("GET", &format!("/v1/purges/{id}{path}"), "", &[]);
+                assert_eq!(
+                    told.0,
+                    if whole { 200 } else { 404 },
+                    "{id}{path}: {}",
+                    told.1
+                );
+            }
+        }
+    }
+    for id in [before, json!(many), after] {
+        signed(&fleet, &id);
+    }
+}
+
+#[test]
 fn who_asked_by_a_node_is_told_with_the_node() {
     let origin = origin();
     let spec = FleetSpec {
