@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 const PREFIX: &str = "tokens/";
 /// What every token begins with, so that one that leaked is recognised.
-const MARK: &str = "swt_";
+pub(crate) const MARK: &str = "swt_";
 const ID_BYTES: usize = 4;
 const SECRET_BYTES: usize = 32;
 pub const TOKENS_MAX: usize = 1000;

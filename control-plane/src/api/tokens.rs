@@ -5,7 +5,7 @@ use super::extract::{Body, Id};
 use super::{Api, Refused, members};
 use crate::audit::{Change, Kind};
 use crate::plane::unix_ms;
-use crate::tokens::Role;
+use crate::tokens::{MARK, Role};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -51,6 +51,11 @@ pub(super) async fn revoke(
     State(api): State<Api>,
     Id(id): Id,
 ) -> Result<Response, Refused> {
+    if id.starts_with(MARK) {
+        // what is entered is kept, and nobody may find a token there
+        let reason = "this is a token itself: one is revoked by its id";
+        return Err(Refused::new(StatusCode::NOT_FOUND, reason));
+    }
     let (plane, token) = (api.plane.clone(), id.clone());
     let revocation = async move {
         if plane.tokens.revoke(&token).await? {

@@ -67,6 +67,9 @@ fn every_change_is_entered_with_who_when_and_what_became_of_it() {
     assert_eq!(as_deputy("DELETE", "/v1/services/other", "").0, 204);
     assert_eq!(as_deputy("DELETE", "/v1/nodes/none", "").0, 404);
     let key = as_deputy("POST", "/v1/keys", "").1;
+    // the token itself in place of its id
+    let path = format!("/v1/tokens/{text}");
+    assert_eq!(as_deputy("DELETE", &path, "").0, 404);
     let path = format!("/v1/tokens/{id}");
     assert_eq!(fleet.ask("DELETE", &path, "", &[]).0, 204);
     // who may not changes nothing, and is not entered
