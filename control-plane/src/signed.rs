@@ -18,6 +18,8 @@ use thiserror::Error;
 pub const SIGNED_BYTES_MAX: usize = 32 << 20;
 /// Bytes of a file of public keys.
 pub const KEYS_BYTES_MAX: usize = 1 << 20;
+/// Characters of a header's part: it is read before its signature is.
+const HEADER_CHARS_MAX: usize = 1024;
 /// What the header says that the payload is.
 const KIND: &str = "seawall-receipt";
 /// The version of the payload's form.
@@ -74,6 +76,8 @@ pub enum NoKeys {
     Form,
     #[error("a key in it is no public Ed25519 key (kty OKP, crv Ed25519, x of 32 bytes)")]
     Key,
+    #[error("a key's from_ms or until_ms is no number of milliseconds")]
+    Time,
     #[error("a key's kid is not its thumbprint (RFC 7638)")]
     Id,
 }
@@ -115,7 +119,12 @@ impl PublicKey {
         }
         let bytes = jwk["x"].as_str().and_then(decode).ok_or(NoKeys::Key)?;
         let bytes = <[u8; KEY_BYTES]>::try_from(bytes).map_err(|_| NoKeys::Key)?;
-        let key = Self::new(bytes, jwk["from_ms"].as_u64(), jwk["until_ms"].as_u64());
+        // a time that cannot be read is no word for any time
+        let time = |name: &str| match &jwk[name] {
+            Value::Null => Ok(None),
+            ms => ms.as_u64().map(Some).ok_or(NoKeys::Time),
+        };
+        let key = Self::new(bytes, time("from_ms")?, time("until_ms")?);
         if jwk["kid"].as_str().is_some_and(|id| id != key.id) {
             return Err(NoKeys::Id);
         }
@@ -161,6 +170,9 @@ pub fn verify(text: &str, keys: &[PublicKey]) -> Result<Verified, Invalid> {
     else {
         return Err(Invalid::Form("three parts are wanted, separated by dots"));
     };
+    if header.len() > HEADER_CHARS_MAX {
+        return Err(Invalid::Form("its header is longer than any receipt's"));
+    }
     let header = decode(header).ok_or(Invalid::Form("its header is no base64url"))?;
     let header: Value = serde_json::from_slice(&header)
         .map_err(|_| Invalid::Form("its header is no JSON: it was cut or changed"))?;

@@ -108,6 +108,11 @@ fn what_is_no_receipt_is_refused_with_its_reason() {
             "header",
         ),
         ("critical", by_hand(critical, &whole), "header"),
+        (
+            "long header",
+            by_hand(header("EdDSA", &"x".repeat(1000)), &whole),
+            "header is longer",
+        ),
         ("no JSON", by_hand(header("EdDSA", KIND), "{"), "no JSON"),
         (
             "no form",
@@ -177,7 +182,87 @@ fn a_file_of_keys_is_one_key_or_a_set_and_private_ones_are_none() {
     assert_eq!(with("crv", json!("X25519")), Err(NoKeys::Key));
     assert_eq!(with("x", json!("AAAA")), Err(NoKeys::Key));
     assert_eq!(with("d", json!("secret")), Err(NoKeys::Key));
+    for (name, time) in [
+        ("from_ms", json!("5")),
+        ("until_ms", json!(-1)),
+        ("until_ms", json!(1.5)),
+    ] {
+        assert_eq!(with(name, time), Err(NoKeys::Time), "{name}");
+    }
     for none in [json!([]), json!({}), json!("x"), json!({ "keys": 1 })] {
         assert_eq!(keys(&none), Err(NoKeys::Form), "{none}");
     }
+}
+
+/// Header, payload and signature are one: none of another text stands in for its own.
+#[test]
+fn the_parts_of_two_receipts_make_no_third() {
+    let (text, key) = signed();
+    let other = json!({ "form": FORM, "computed_ms": COMPUTED_MS, "id": "a-2", "complete": true });
+    let other = sign(&pair(1).0, &key.id, &other);
+    let keys = [key];
+    let of = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let (one, two) = (of(&text), of(&other));
+    assert_eq!(one[0], two[0]);
+    for mixed in [[&one[0], &two[1], &one[2]], [&one[0], &one[1], &two[2]]] {
+        let mixed = mixed.map(String::as_str).join(".");
+        assert_eq!(verify(&mixed, &keys), Err(Invalid::Signature));
+    }
+    assert!(verify(&other, &keys).is_ok());
+}
+
+#[test]
+fn a_header_says_which_key_and_brings_none_and_its_last_word_counts() {
+    let (pair, key) = pair(1);
+    let by_hand = |header: &str, pair: &Ed25519KeyPair| {
+        let text = format!(
+            "{}.{}",
+            encode(header.as_bytes()),
+            encode(receipt().to_string().as_bytes())
+        );
+        format!("{text}.{}", encode(pair.sign(text.as_bytes()).as_ref()))
+    };
+    let keys = [key.clone()];
+    let twice = |first: &str, last: &str| {
+        format!(
+            r#"{{"alg":"{first}","alg":"{last}","kid":"{}","typ":"{KIND}"}}"#,
+            key.id
+        )
+    };
+    assert!(verify(&by_hand(&twice("EdDSA", "none"), &pair), &keys).is_err());
+    assert!(verify(&by_hand(&twice("none", "EdDSA"), &pair), &keys).is_ok());
+    // a key in the header is nobody's word
+    let (foreign, jwk) = self::pair(2);
+    let header = json!({ "alg": "EdDSA", "kid": key.id, "typ": KIND, "jwk": jwk.jwk() });
+    let forged = by_hand(&header.to_string(), &foreign);
+    assert_eq!(verify(&forged, &keys), Err(Invalid::Signature));
+    // no signature, and none of its length
+    let whole = signed().0;
+    let (text, _) = whole.rsplit_once('.').unwrap();
+    for signature in [String::new(), encode(&[0; 64]), encode(&[0; 63])] {
+        let told = verify(&format!("{text}.{signature}"), &keys);
+        assert_eq!(told, Err(Invalid::Signature));
+    }
+    let deep = by_hand(&"[".repeat(700), &pair);
+    assert!(verify(&deep, &keys).is_err());
+}
+
+/// The same signature with its number counted on by the order of the group (RFC 8032, section 5.1.7).
+#[test]
+fn a_signature_has_one_form() {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let (text, key) = signed();
+    let (head, signature) = text.rsplit_once('.').unwrap();
+    let mut signature = decode(signature).unwrap();
+    let mut carry = 0;
+    for (byte, add) in signature[32..].iter_mut().zip(ORDER) {
+        carry += u16::from(*byte) + u16::from(add);
+        *byte = carry as u8;
+        carry >>= 8;
+    }
+    let another = format!("{head}.{}", encode(&signature));
+    assert_eq!(verify(&another, &[key]), Err(Invalid::Signature));
 }

@@ -10,6 +10,8 @@ use seawall_purge::{Scope, ScopeId};
 /// Bytes of a URL or prefix that can be purged: no longer target is served.
 pub const URL_BYTES_MAX: usize = 16 * 1024;
 
+const CONTROL: &str = "a URL has no white space and no control characters";
+
 /// A host and a target, as copies have them in their scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -157,7 +159,11 @@ fn location(rest: &str) -> Result<Location, &'static str> {
     if rest.len() > URL_BYTES_MAX {
         return Err("it is longer than any target that is served (16 KiB)");
     }
-    let rest = rest.split('#').next().unwrap_or_default();
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    // it is let go, and stays in what is told of the purge
+    if fragment.contains(char::is_control) {
+        return Err(CONTROL);
+    }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     if authority.contains('@') {
@@ -170,7 +176,7 @@ fn location(rest: &str) -> Result<Location, &'static str> {
     }
     for byte in target.bytes() {
         match byte {
-            0..=b' ' | 0x7f => return Err("a URL has no white space and no control characters"),
+            0..=b' ' | 0x7f => return Err(CONTROL),
             b'!'..=b'~' => encoded.push(char::from(byte)),
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
@@ -283,6 +289,21 @@ mod tests {
             &url_scopes(&parse_url("http://h").unwrap(), []),
             &root
         ));
+    }
+
+    #[test]
+    fn no_part_of_a_url_has_control_characters() {
+        for text in [
+            "h/a\n",
+            "h/a?\x1b[2J",
+            "h/a#\n  urls: http://h/b",
+            "h/#\x1b[2J",
+            "h/#\u{9b}2J",
+        ] {
+            assert!(parse_url(&format!("http://{text}")).is_err(), "{text:?}");
+            assert!(parse_prefix(text).is_err(), "{text:?}");
+        }
+        assert!(parse_url("http://h/a#a part").is_ok());
     }
 
     #[test]

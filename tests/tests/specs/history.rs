@@ -122,6 +122,12 @@ fn history_is_there_after_a_restart_and_what_cannot_be_looked_for_is_refused() {
     let deep = format!("url=http://a{}", "/x".repeat(40));
     let rows = [
         ("url=nonsense", "url"),
+        ("url=http://a/%23%0A%1B", "url"),
+        ("url=http://a%00/", "url"),
+        ("url=http://u@a/", "url"),
+        ("url=http://[::1/", "url"),
+        ("url=http://a:99999/", "url"),
+        ("url=http:///x", "url"),
         ("tag=%20t", "tag"),
         ("prefix=a/%3Fq", "prefix"),
         ("host=a/b", "host"),

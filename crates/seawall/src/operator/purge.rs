@@ -1,7 +1,7 @@
 //! Purges, and their receipts.
 
 use super::client::{Carrying, Client, segment};
-use super::table::{bytes, table};
+use super::table::{bytes, plain, table};
 use super::{INCOMPLETE, Output};
 use crate::cli::{PurgeArgs, PurgeCommand};
 use anyhow::{Context, Result};
@@ -163,7 +163,7 @@ pub(super) fn receipt(body: &Value) -> String {
     };
     let took = body["took_ms"].as_u64();
     let took = took.map_or(String::new(), |ms| format!(", after {ms} ms"));
-    let mut told = format!("purge {} {done}{took}\n", text(body, "id"));
+    let mut told = format!("purge {} {done}{took}\n", plain(text(body, "id")));
     let rows: Vec<Vec<String>> = items(&body["receipts"])
         .map(|receipt| {
             let ms = receipt["ms"].as_u64().map(|ms| format!("{ms} ms"));
@@ -189,14 +189,23 @@ pub(super) fn named(body: &Value) -> String {
     };
     let node = body["by_node"].as_str();
     let node = node.map_or(String::new(), |node| format!(", by way of {node}"));
-    let mut told = format!(
-        "{strength}, at {}, by {}{node}\n",
+    let who = format!(
+        "{strength}, at {}, by {}{node}",
         text(body, "at"),
         text(body, "by")
     );
+    let mut told = plain(&who) + "\n";
+    let named = &body["named"];
+    if named["everything"] == json!(true) {
+        told += "  everything\n";
+    }
+    if let Some(service) = named["service"].as_str() {
+        told += &format!("  service: {}\n", plain(service));
+    }
     for kind in ["urls", "tags", "prefixes", "hosts"] {
-        for item in items(&body["named"][kind]) {
-            told += &format!("  {kind}: {}\n", item.as_str().unwrap_or_default());
+        for item in items(&named[kind]) {
+            let item = plain(item.as_str().unwrap_or_default());
+            told += &format!("  {kind}: {item}\n");
         }
     }
     told

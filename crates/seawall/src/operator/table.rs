@@ -3,7 +3,11 @@
 /// Columns as wide as their widest cell, two spaces between them.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| plain(cell)).collect())
+        .collect();
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -16,10 +20,18 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         text.trim_end().to_owned() + "\n"
     };
     let mut text = line(head.to_vec());
-    for row in rows {
+    for row in &rows {
         text += &line(row.iter().map(String::as_str).collect());
     }
     text
+}
+
+/// What others wrote, in one line: control characters, which could write over other lines of a terminal, are spaces.
+pub(super) fn plain(text: &str) -> String {
+    let chars = text.chars();
+    chars
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Bytes with a binary unit.
@@ -46,6 +58,8 @@ mod tests {
     fn cells_stand_below_each_other() {
         let rows = [vec!["a".to_owned(), "bb".to_owned()]];
         assert_eq!(table(&["NODE", "X"], &rows), "  NODE  X\n  a     bb\n");
+        let rows = [vec!["a\n  b".to_owned(), "\x1b[2J".to_owned()]];
+        assert_eq!(table(&["NODE", "X"], &rows), "  NODE   X\n  a   b   [2J\n");
         assert_eq!((bytes(10), bytes(1536)), ("10 B".into(), "1.5 KiB".into()));
     }
 }

@@ -1,10 +1,12 @@
 //! Receipts that were kept: whether the control plane signed them, and what they say.
 
 use super::client::Client;
+use super::table::plain;
 use super::{INCOMPLETE, Output, purge};
 use crate::cli::AdminArgs;
 use anyhow::{Context, Result, bail};
 use seawall_control_plane::signed::{self, KEYS_BYTES_MAX, PublicKey, SIGNED_BYTES_MAX, Verified};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read as _;
@@ -63,14 +65,20 @@ fn known(keys: &Value) -> Result<Vec<PublicKey>> {
     Ok(keys)
 }
 
-/// Takes the text itself, or the JSON around it that `--json` prints.
+/// The JSON that `--json` prints around a receipt. What else a file has is passed over, so that it takes no room.
+#[derive(Deserialize)]
+struct Wrapped {
+    signed: String,
+}
+
+/// Takes the text itself, or the JSON around it.
 fn verified(text: &str, keys: &[PublicKey]) -> Result<Verified> {
-    let wrapped: Option<Value> = text
+    let wrapped: Option<Wrapped> = text
         .trim_start()
         .starts_with('{')
         .then(|| serde_json::from_str(text).ok())
         .flatten();
-    let inner = wrapped.as_ref().and_then(|value| value["signed"].as_str());
+    let inner = wrapped.as_ref().map(|wrapped| wrapped.signed.as_str());
     Ok(signed::verify(inner.unwrap_or(text), keys)?)
 }
 
@@ -91,7 +99,7 @@ fn read(path: &Path, bytes_max: usize) -> Result<String> {
 
 fn told(verified: &Verified) -> String {
     let receipt = &verified.receipt;
-    let computed = receipt["computed"].as_str().unwrap_or_default();
+    let computed = plain(receipt["computed"].as_str().unwrap_or_default());
     format!(
         "valid: signed with {}, as of {computed}\n{}{}",
         verified.key,

@@ -140,6 +140,22 @@ fn the_exit_code_tells_valid_and_complete_valid_and_not_and_invalid_apart() {
             "{out}"
         );
     }
+    // what stands around a receipt is nobody's word
+    let pending = kept.receipt(false);
+    let around = [
+        json!({ "signed": pending, "complete": true, "receipt": { "complete": true } }).to_string(),
+        format!(
+            r#"{{"valid":true,"x":[{}0],"signed":"{pending}"}}"#,
+            "[],".repeat(1 << 20)
+        ),
+    ];
+    for wrapped in around {
+        let (told, out, _) = kept.verify(wrapped.as_bytes(), &keys);
+        assert_eq!(told, Some(3), "{out}");
+        assert_eq!(parse(&out)["complete"], false, "{out}");
+    }
+    let twice = format!(r#"{{"signed":"{pending}","signed":"{whole}"}}"#);
+    let deep = format!(r#"{{"signed":{}"#, "[".repeat(1 << 20));
     let middle = whole.len() / 2;
     let mut flipped = whole.clone().into_bytes();
     flipped[middle] ^= 1;
@@ -149,8 +165,10 @@ fn the_exit_code_tells_valid_and_complete_valid_and_not_and_invalid_apart() {
     let no_keys = kept.file("none", b"nonsense");
     let empty = kept.file("empty", br#"{"keys": []}"#);
     let huge = vec![b'a'; SIGNED_BYTES_MAX + 1];
-    let rows: [(&str, &[u8], &str, &str); 9] = [
+    let rows: [(&str, &[u8], &str, &str); 11] = [
         ("empty", b"", &keys, "three parts"),
+        ("twice", twice.as_bytes(), &keys, "three parts"),
+        ("deep", deep.as_bytes(), &keys, "three parts"),
         ("cut", &whole.as_bytes()[..middle], &keys, "three parts"),
         (
             "flipped",
@@ -198,4 +216,34 @@ fn the_exit_code_tells_valid_and_complete_valid_and_not_and_invalid_apart() {
             .code(),
         Some(1)
     );
+}
+
+/// A purge that an earlier version took: what it names would have drawn lines of its own.
+#[test]
+fn what_a_receipt_names_draws_no_line_of_its_own() {
+    let kept = Kept::new();
+    let receipt = json!({
+        "form": 1, "computed_ms": 5, "id": "a-1", "complete": false, "nodes": 2, "removed": 0, "pending": 1,
+        "by": "ci\n  urls: http://x/", "named": {
+            "service": "shop", "tags": ["a\n  tags: b", "\u{1b}[2J\u{9b}2J"],
+        },
+    });
+    let file = kept.file(
+        "receipt",
+        sign(&kept.pair, &kept.key.id, &receipt).as_bytes(),
+    );
+    let keys = kept.dir.path().join("keys").to_str().unwrap().to_owned();
+    let told = stdout(&run(&["purge", "verify", &file, "--key", &keys]));
+    assert!(
+        !told.chars().any(|c| c.is_control() && c != '\n'),
+        "{told:?}"
+    );
+    let rest: Vec<&str> = told.lines().skip(2).collect();
+    let wanted = [
+        "hard, at , by ci   urls: http://x/",
+        "  service: shop",
+        "  tags: a   tags: b",
+        "  tags:  [2J 2J",
+    ];
+    assert_eq!(rest, wanted, "{told}");
 }
