@@ -1,6 +1,7 @@
 //! Several requests that wait for one answer.
 
 use crate::{Judge, Label, PurgeSeq, ScopeId, Worth};
+use std::cmp::Ordering;
 
 /// The purge floor of a request: the last purge of anything that its answer is known to carry. A fill from before it is
 /// not joined. `behind`: see [`crate::tier::behind`]; `scopes`: those of its URL, and of what lies there, covered or not.
@@ -28,13 +29,19 @@ pub fn share(
     scopes: Option<&[ScopeId]>,
     purges: &impl Judge,
 ) -> Worth {
-    if behind.is_some() {
-        // the floor has said so
-        return Worth::Good;
-    }
+    let at = purges.at();
+    let order = behind.and_then(|known| at.cmp_within(known));
+    let label = match (behind, order) {
+        // the floor has said so: the origin was asked after everything that is known here
+        (Some(_), Some(Ordering::Less)) => return Worth::Good,
+        // whoever began the fill knew as much, and this node knows more by now
+        (Some(known), Some(_)) if !label.0.reaches(known) => Label(known),
+        // of another lineage: what is known here is judged by its own label
+        _ => label,
+    };
     match scopes {
         Some(scopes) => purges.judge(label, scopes).into(),
-        None if label.0.reaches(purges.at()) => Worth::Good,
+        None if label.0.reaches(at) => Worth::Good,
         None => Worth::Covered,
     }
 }
@@ -92,6 +99,14 @@ mod tests {
             (None, 2, None, Worth::Good),
             // the fill was joined by what the sender knows
             (Some(seq(9)), 0, Some(1), Worth::Good),
+            // which is less than what is known here, for it insists
+            (Some(seq(1)), 0, Some(1), Worth::Good),
+            (Some(seq(1)), 0, Some(2), Worth::Stale { since_ms: 70 }),
+            (Some(seq(0)), 0, Some(1), Worth::Covered),
+            (Some(seq(0)), 1, None, Worth::Covered),
+            // of another lineage
+            (Some(PurgeSeq::new(Epoch(2), 9)), 1, Some(1), Worth::Good),
+            (Some(PurgeSeq::new(Epoch(2), 9)), 0, Some(1), Worth::Covered),
         ];
         for (behind, label, scope, expected) in rows {
             let scope = scope.map(ScopeId);

@@ -9,7 +9,7 @@ use seawall_cache_proxy::{
 use seawall_cache_store::{CacheStore, Purges, StoreConfig};
 use seawall_client_conn::{ConnInfo, ConnLimits, Listen, Server, ServerSpec, bind, start};
 use seawall_purge::lineage::Held;
-use seawall_purge::{Epoch, PurgeSeq};
+use seawall_purge::{Epoch, Purge, PurgeSeq, Scope, Strength};
 use seawall_service_model::{HostPattern, Service, ServiceSet};
 use seawall_telemetry::{Metrics, NodeKind};
 use seawall_tests::{Client, Gate, Origin, Response, eventually};
@@ -33,6 +33,8 @@ fn begins(at: PurgeSeq) -> Held {
 struct Believing {
     upstream: Arc<Upstream>,
     proxy: OnceLock<Arc<CacheProxy>>,
+    /// Requests that came; what they wait for is looked up at once.
+    admitted: AtomicUsize,
 }
 
 impl NextHop for Believing {
@@ -48,6 +50,7 @@ impl Tier for Believing {
 
     /// What the request sees of services and purges was read before this.
     fn admit(&self, _: &ConnInfo, fields: &HeaderMap) -> Result<Link, Refusal> {
+        self.admitted.fetch_add(1, Ordering::AcqRel);
         if fields.contains_key(LATE) {
             let proxy = self.proxy.get().expect("it was made");
             proxy.start_empty(begins(AFTER)).expect("a good disk");
@@ -75,6 +78,8 @@ impl Tier for Believing {
 /// A running shield, at [`BEFORE`].
 struct Shield {
     server: Server,
+    proxy: Arc<CacheProxy>,
+    tier: Arc<Believing>,
     _data: tempfile::TempDir,
 }
 
@@ -93,6 +98,7 @@ impl Shield {
         let tier = Arc::new(Believing {
             upstream: upstream.clone(),
             proxy: OnceLock::new(),
+            admitted: AtomicUsize::new(0),
         });
         let parts = ProxyParts {
             tier: tier.clone(),
@@ -116,12 +122,18 @@ impl Shield {
         };
         Self {
             server: start(spec, &proxy).unwrap(),
+            proxy,
+            tier,
             _data: data,
         }
     }
 
     /// Asks as an edge that knows as much as `at`.
     fn ask(&self, at: PurgeSeq, more: &[(&str, &str)]) -> Response {
+        self.begin(at, more).response("GET").unwrap()
+    }
+
+    fn begin(&self, at: PurgeSeq, more: &[(&str, &str)]) -> Client {
         let at = at.to_string();
         let known = [
             ("seawall-link", "1"),
@@ -131,7 +143,7 @@ impl Shield {
         ];
         let mut client = Client::connect(self.server.addresses()[0]);
         client.request("GET", "/", &[&known, more].concat(), b"");
-        client.response("GET").unwrap()
+        client
     }
 }
 
@@ -195,5 +207,44 @@ fn a_request_that_waited_while_the_log_began_anew_joins_no_fill_from_before_it()
     });
     // and what the one from before stored is of another epoch
     assert_ne!(shield.ask(AFTER, &[]).text(), "1");
+    shield.server.drain(Duration::ZERO);
+}
+
+#[test]
+fn who_insists_gets_nothing_from_before_a_purge_that_the_node_has_heard_of_since() {
+    let gate = Gate::default();
+    let (held, count) = (gate.clone(), AtomicUsize::new(0));
+    let origin = Origin::start(move |_, reply| {
+        let n = count.fetch_add(1, Ordering::AcqRel) + 1;
+        if n == 1 {
+            held.pass();
+        }
+        let fields = [("cache-control", "max-age=60"), ("cache-tag", "blue")];
+        reply.answer(200, &fields, n.to_string().as_bytes())
+    });
+    let shield = Shield::start(&origin);
+    let insists = [("seawall-insist", "1")];
+    let mut before = shield.begin(BEFORE, &insists);
+    eventually("the origin is asked", || origin.count("/") == 1);
+    let blue = Scope::Tag {
+        service: "site",
+        tag: b"blue",
+    };
+    let purge = Purge {
+        at: PurgeSeq::new(BEFORE.epoch, BEFORE.n + 1),
+        term: 1,
+        appended_ms: 0,
+        strength: Strength::Hard,
+        scopes: vec![blue.id()],
+    };
+    shield.proxy.apply_purges(&[purge]).unwrap();
+    // its sender knows as much as the first one's, which is less than the shield does by now
+    let mut after = shield.begin(BEFORE, &insists);
+    eventually("it waits too", || {
+        shield.tier.admitted.load(Ordering::Acquire) == 2
+    });
+    gate.open();
+    assert_eq!(before.response("GET").unwrap().text(), "1");
+    assert_eq!(after.response("GET").unwrap().text(), "2");
     shield.server.drain(Duration::ZERO);
 }
