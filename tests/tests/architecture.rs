@@ -47,6 +47,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "client-conn",
         ],
     ),
+    // a model of the protocol, which nothing uses
+    ("seawall-model", &["purge"]),
     ("seawall-edge", TIER),
     ("seawall-origin-shield", TIER),
     (

@@ -117,7 +117,7 @@ impl Log<'_> {
 }
 
 /// What a node found of its own log of purges when it started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Recovered {
     /// Every record, to the end.
     Whole,
@@ -147,6 +147,16 @@ pub fn serves_stored(recovered: Recovered, contact: Contact) -> bool {
         // whole: what was acknowledged is known, so the last good state is good enough
         (Recovered::Whole, _) | (Recovered::Cut, Contact::CaughtUp) => true,
         (Recovered::Cut, Contact::Away | Contact::None) => false,
+    }
+}
+
+/// Whether a node may tell neighbours how far it knows the log. One that may have forgotten purges that it acknowledged
+/// may not: what a neighbour takes for as new as that may be from before them. It tells a position of a lineage that
+/// nobody is of, another one each time, for which nothing is new enough but what the origin says.
+pub fn tells_position(recovered: Recovered, contact: Contact) -> bool {
+    match (recovered, contact) {
+        (Recovered::Whole, _) | (_, Contact::CaughtUp | Contact::None) => true,
+        (Recovered::Cut | Recovered::Lost, Contact::Waiting | Contact::Away) => false,
     }
 }
 
@@ -249,6 +259,18 @@ mod tests {
         assert!(!caught_up(false, seq(3, 9), seq(3, 9)));
         assert!(!caught_up(true, seq(3, 8), seq(3, 9)));
         assert!(!caught_up(true, seq(2, 9), seq(3, 9)));
+    }
+
+    #[test]
+    fn a_node_that_may_have_forgotten_purges_tells_no_position_before_it_has_caught_up() {
+        use Contact::{Away, CaughtUp, None, Waiting};
+        use Recovered::{Cut, Lost, Whole};
+        for recovered in [Whole, Cut, Lost] {
+            for contact in [Waiting, Away, CaughtUp, None] {
+                let knows = recovered == Whole || contact == CaughtUp || contact == None;
+                assert_eq!(tells_position(recovered, contact), knows);
+            }
+        }
     }
 
     #[test]
