@@ -80,3 +80,29 @@ needed! {
     fenced_is_claimed_after_the_lease: bounds::leases(2, 1), without [FencedAfterTheLease];
     fenced_is_claimed_after_the_reuse: bounds::leases(1, 2), without [FencedAfterTheReuse];
 }
+
+/// Which rules nothing in the model needs by themselves, so that docs/purge.md can say why: some minutes.
+#[test]
+#[ignore = "it takes long"]
+fn rules_that_others_stand_for() {
+    let alone = [
+        JudgedBeforeEachAttempt,
+        JudgedWhenThe304Comes,
+        FloorByTheCopysTags,
+        Tiers304ConfersItsLabel,
+        WhoLagsAsksUnconditionally,
+        CoveredIsAskedForInsisting,
+        PassesInsist,
+        JudgedAtTheError,
+        LostLogsStartEmpty,
+        OldStreamsSayNothing,
+        FencedReachesTheOrigin,
+    ];
+    for rule in alone {
+        for config in bounds::all() {
+            let found = check(&config.clone().without(&[rule]));
+            let name = config.name;
+            assert!(found.broken.is_none(), "{rule:?} is needed: {name}");
+        }
+    }
+}
