@@ -177,7 +177,8 @@ impl Attempt for Hook {
         match hop.role {
             Role::Shield => {
                 let hops = self.asked.hops().saturating_add(1);
-                let sequence = tier::told_on(self.asked.behind, label.0);
+                let own = self.proxy.purges().told(label.0);
+                let sequence = tier::told_on(self.asked.behind, own);
                 let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
                 let reaches = self.asked.since.is_some();
                 let scheme = self.asked.scheme;

@@ -7,13 +7,14 @@ use crate::purges::journal::Journal;
 pub use crate::purges::journal::JournalError;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
-use seawall_purge::lineage::{Contact, Held, Recovered, serves_stored};
+use seawall_purge::lineage::{Contact, Held, Recovered, serves_stored, tells_position};
 use seawall_purge::record::news;
 use seawall_purge::table::{ApplyError, RECORDS_MAX};
-use seawall_purge::{Purge, PurgeSeq, Table};
+use seawall_purge::{Epoch, Purge, PurgeSeq, Table};
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The purges of one node. One caller applies at a time; any number judge by [`Purges::table`].
 #[derive(Debug)]
@@ -22,6 +23,23 @@ pub struct Purges {
     journal: Mutex<Journal>,
     recovered: Recovered,
     serves_stored: AtomicBool,
+    tells_position: AtomicBool,
+    strangers: Strangers,
+}
+
+/// Positions of lineages that nobody is of.
+#[derive(Debug, Default)]
+struct Strangers {
+    random: RandomState,
+    drawn: AtomicU64,
+}
+
+impl Strangers {
+    /// Another one each time.
+    fn next(&self) -> PurgeSeq {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        PurgeSeq::new(Epoch(self.random.hash_one(drawn)), 1)
+    }
 }
 
 impl Purges {
@@ -34,6 +52,8 @@ impl Purges {
             journal: Mutex::new(journal),
             recovered,
             serves_stored: AtomicBool::new(serves_stored(recovered, Contact::Waiting)),
+            tells_position: AtomicBool::new(tells_position(recovered, Contact::Waiting)),
+            strangers: Strangers::default(),
         })
     }
 
@@ -105,6 +125,20 @@ impl Purges {
         // never taken back: what has caught up once hears of every purge before it acknowledges it
         if serves {
             self.serves_stored.store(true, Ordering::Release);
+        }
+        if tells_position(self.recovered, contact) {
+            self.tells_position.store(true, Ordering::Release);
+        }
+    }
+
+    /// The position to tell neighbours, of a node whose S is `own`: that, unless purges that it has acknowledged may be
+    /// forgotten and the control plane was not heard since. Then a position that no copy and no fill of a neighbour
+    /// reaches: the origin is asked.
+    pub fn told(&self, own: PurgeSeq) -> PurgeSeq {
+        if self.tells_position.load(Ordering::Acquire) {
+            own
+        } else {
+            self.strangers.next()
         }
     }
 

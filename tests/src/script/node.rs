@@ -8,7 +8,7 @@ use seawall_cache_proxy::{
 };
 use seawall_cache_store::{CacheStore, Purges, StoreConfig};
 use seawall_client_conn::{ConnInfo, ConnLimits, Protocol, Scheme, Stream, serve};
-use seawall_purge::lineage::Held;
+use seawall_purge::lineage::{Contact, Held};
 use seawall_purge::{Epoch, Purge, PurgeSeq};
 use seawall_service_model::{HostPattern, Origin, Service, ServiceSet};
 use seawall_telemetry::{Metrics, NodeKind};
@@ -208,6 +208,7 @@ impl Node {
             term: 1,
         };
         proxy.start_empty(held).expect("a good directory");
+        proxy.contact(Contact::CaughtUp);
         let (stop, _) = watch::channel(false);
         Self {
             kind,

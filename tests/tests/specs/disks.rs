@@ -174,6 +174,34 @@ fn a_cut_log_of_purges_is_not_forgotten_over_restarts_without_the_control_plane(
 }
 
 #[test]
+fn a_node_whose_log_of_purges_was_cut_takes_no_copy_from_a_shield_before_it_has_caught_up() {
+    let origin = origin();
+    let spec = FleetSpec {
+        shields: 1,
+        relayed: true,
+        ..spec()
+    };
+    let mut fleet = Fleet::start(spec, &origin);
+    fleet.purge_everywhere(json!({ "tags": ["none"] }));
+    hits(&fleet);
+    // the edge acknowledges a purge that the shield does not hear of
+    fleet.relay("shield-0").cut();
+    let (_, answer) = fleet.purge(json!({ "tags": ["small"], "wait_ms": 10_000 }));
+    assert_eq!(answer["applied"], 1, "{answer}");
+    assert_eq!(answer["receipts"][0]["node"], "shield-0", "{answer}");
+    fleet.stop_edge(0);
+    let log = fleet.dir("edge-0").join("purges/purges.log");
+    let bytes = fs::read(&log).unwrap();
+    fs::write(&log, &bytes[..bytes.len() - 3]).unwrap();
+    fleet.stop_control_plane();
+    fleet.start_edge(0);
+    // by what is left of its log the edge knows no more than the shield does
+    let before = origin.count("/small");
+    assert_eq!(hits(&fleet), [false; 3]);
+    assert_eq!(origin.count("/small"), before + 1);
+}
+
+#[test]
 fn a_lost_log_of_purges_or_a_cache_of_another_node_starts_empty() {
     let origin = origin();
     let mut fleet = Fleet::start(spec(), &origin);
