@@ -5,6 +5,7 @@ use crate::origin::find;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -48,15 +49,18 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the node listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        stream.set_nodelay(true).expect("nodelay can be set");
-        Self {
+        Self::try_connect(address, PATIENCE).expect("the node listens")
+    }
+
+    /// The same where the node may be away; a read that takes longer than `patience` is an error.
+    pub fn try_connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
             stream,
             buffer: Vec::new(),
-        }
+        })
     }
 
     pub fn send(&mut self, bytes: &[u8]) {

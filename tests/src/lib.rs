@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod fault;
 pub mod fleet;
 pub mod gate;
+pub mod judge;
 pub mod origin;
 pub mod plane_process;
 pub mod process;
@@ -19,6 +20,7 @@ pub use cluster::{Cluster, ClusterSpec};
 pub use fault::Fault;
 pub use fleet::{Fleet, FleetSpec};
 pub use gate::Gate;
+pub use judge::Judge;
 pub use origin::{Origin, Reply, Request, Then};
 pub use relay::Relay;
 

@@ -1,6 +1,7 @@
 //! Readers, purges and kills at once: nothing is answered that a receipt says cannot be.
 
 use seawall_tests::client::request;
+use seawall_tests::judge::{Judge, Strength};
 use seawall_tests::process::{EdgeProcess, serve};
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
 use serde_json::json;
@@ -84,23 +85,20 @@ fn no_receipt_is_broken_while_clients_read_and_an_edge_is_killed() {
     let edges = [fleet.edge(0), process.address()];
     eventually("it follows", || fleet.is_up_to_date("edge-1"));
 
-    // by edge and object: the least version that may be answered from now on
-    let least: Vec<Vec<AtomicU64>> = (0..2)
-        .map(|_| (0..OBJECTS).map(|_| AtomicU64::new(0)).collect())
-        .collect();
+    let judge = Judge::new(2, OBJECTS);
     let (done, answers, violations) =
         (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let (least, done, answers, violations) = (&least, &done, &answers, &violations);
+            let (judge, done, answers, violations) = (&judge, &done, &answers, &violations);
             scope.spawn(move || {
                 let mut random = Random(SEED + client as u64);
                 while !done.load(Ordering::SeqCst) {
                     let (edge, object) = (random.below(2), random.below(OBJECTS));
-                    let may = least[edge][object].load(Ordering::SeqCst);
+                    let least = judge.least(edge, object);
                     if let Some(version) = version(edges[edge], object) {
                         answers.fetch_add(1, Ordering::Relaxed);
-                        if version < may {
+                        if !least.allows(version, false) {
                             violations.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -126,7 +124,7 @@ fn no_receipt_is_broken_while_clients_read_and_an_edge_is_killed() {
                 let node = receipt["node"].as_str().unwrap();
                 let edge = ["edge-0", "edge-1"].iter().position(|id| *id == node);
                 if let (Some(edge), Some("applied")) = (edge, receipt["state"].as_str()) {
-                    least[edge][object].fetch_max(version, Ordering::SeqCst);
+                    judge.in_force(edge, object, version, Strength::Hard);
                 }
             }
         }

@@ -1,0 +1,138 @@
+//! What readers, purgers and faults share, and the figures of a run.
+
+use crate::fleet::{Admin, EDGES};
+use crate::site::{OBJECTS, Site};
+use seawall_tests::Judge;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Violations that are told in full.
+const TOLD_MAX: usize = 10;
+/// Faults before a violation that are told with it.
+const FAULTS_TOLD: usize = 6;
+
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    /// Purges at least.
+    pub(crate) purges: usize,
+    pub(crate) site: Arc<Site>,
+    pub(crate) judge: Judge,
+    pub(crate) edges: [SocketAddr; EDGES],
+    pub(crate) admin: Admin,
+    begun: Instant,
+
+    /// Readers end.
+    pub(crate) over: AtomicBool,
+    pub(crate) purged: AtomicUsize,
+    /// Every fault has been had so often.
+    pub(crate) rounds: AtomicUsize,
+    pub(crate) answers: AtomicU64,
+    pub(crate) hits: AtomicU64,
+    /// Requests without a whole answer, or with another status than 200 or 304.
+    pub(crate) failures: AtomicU64,
+    pub(crate) violations: AtomicU64,
+    told: Mutex<Vec<String>>,
+    faults: Mutex<(BTreeMap<&'static str, usize>, Vec<String>)>,
+    /// When backups were put back; while one is, a moment to come.
+    pub(crate) restores: Mutex<Vec<Instant>>,
+}
+
+/// Ends the run for all when one of its threads panics, so that none waits for it.
+pub(crate) struct Ends<'r>(pub(crate) &'r Run);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.over.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Run {
+    pub(crate) fn new(
+        (seed, purges): (u64, usize),
+        site: Arc<Site>,
+        edges: [SocketAddr; EDGES],
+        admin: Admin,
+    ) -> Self {
+        Self {
+            seed,
+            purges,
+            site,
+            judge: Judge::new(EDGES, OBJECTS),
+            edges,
+            admin,
+            begun: Instant::now(),
+            over: AtomicBool::new(false),
+            purged: AtomicUsize::new(0),
+            rounds: AtomicUsize::new(0),
+            answers: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            violations: AtomicU64::new(0),
+            told: Mutex::default(),
+            faults: Mutex::default(),
+            restores: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Enough was purged, and every fault was had.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.purged.load(Ordering::SeqCst) >= self.purges && self.rounds.load(Ordering::SeqCst) > 0
+    }
+
+    /// An answer that a receipt says cannot be.
+    pub(crate) fn violation(&self, what: &str) {
+        self.violations.fetch_add(1, Ordering::SeqCst);
+        let mut told = self.told.lock().unwrap();
+        if told.len() < TOLD_MAX {
+            let faults = self.faults.lock().unwrap();
+            let last = &faults.1[faults.1.len().saturating_sub(FAULTS_TOLD)..];
+            let purged = self.purged.load(Ordering::SeqCst);
+            told.push(format!(
+                "{:?} after {purged} purges: {what}; faults before: {}",
+                self.begun.elapsed(),
+                last.join(", ")
+            ));
+        }
+    }
+
+    pub(crate) fn fault(&self, kind: &'static str, what: &str) {
+        let mut faults = self.faults.lock().unwrap();
+        *faults.0.entry(kind).or_default() += 1;
+        faults
+            .1
+            .push(format!("{what} at {:?}", self.begun.elapsed()));
+    }
+
+    /// Hits of all answers.
+    pub(crate) fn hit_ratio(&self) -> f64 {
+        let of = |count: &AtomicU64| count.load(Ordering::SeqCst) as f64;
+        of(&self.hits) / of(&self.answers).max(1.0)
+    }
+
+    pub(crate) fn figures(&self) -> String {
+        let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        let faults = self.faults.lock().unwrap();
+        let kinds = faults.0.iter().map(|(kind, n)| format!("{kind} {n}"));
+        format!(
+            "{} purges, {} answers, {:.1} % hits, {} requests without an answer, {} violations in {:.0?} (seed {})\nfaults: {}\n{}",
+            self.purged.load(Ordering::SeqCst),
+            of(&self.answers),
+            100.0 * self.hit_ratio(),
+            of(&self.failures),
+            of(&self.violations),
+            self.begun.elapsed(),
+            self.seed,
+            kinds.collect::<Vec<_>>().join(", "),
+            self.told.lock().unwrap().join("\n"),
+        )
+    }
+}
