@@ -5,14 +5,18 @@ use crate::policy::{policy, rule, seconds};
 use crate::reader::{FILE_BYTES_MAX, Source, Table};
 use http::HeaderValue;
 use seawall_service_model::{
-    ClientRevalidation, HostPattern, Invalidate, Limits, OnLeaseLoss, Origin, OriginTls, Policy,
-    ResponseOptions, Scheme, Service, ServiceId, ServiceSet, Timeouts,
+    ClientRevalidation, HostPattern, Invalidate, Limits, OnLeaseLoss, Origin, OriginBudget,
+    OriginTls, Policy, ResponseOptions, Scheme, Service, ServiceId, ServiceSet, Timeouts,
 };
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const RULES_MAX: usize = 256;
+const REQUESTS_PER_SECOND: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+/// An edge waits 30 s for its shield where nothing else is said, and the shield's request may wait here before it is sent.
+const QUEUE_WAIT: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
 const TIMEOUT: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_hours(1);
 
@@ -144,6 +148,7 @@ fn service(table: &Table<'_>) -> Option<Read> {
     let response = table.table("response", response).unwrap_or_default();
     let shield = table.bool("shield").unwrap_or(true);
     let client_revalidation = client_revalidation(table);
+    let origin_budget = table.table("origin_budget", origin_budget).flatten();
     let invalidate = match table.string_at("invalidate") {
         Some(at) => match at.value.as_str() {
             "local" => Invalidate::Local,
@@ -174,6 +179,7 @@ fn service(table: &Table<'_>) -> Option<Read> {
             client_revalidation,
             invalidate,
             on_lease_loss,
+            origin_budget,
         },
     })
 }
@@ -193,6 +199,21 @@ fn on_lease_loss(table: &Table<'_>) -> OnLeaseLoss {
             OnLeaseLoss::default()
         }
     }
+}
+
+fn origin_budget(table: &Table<'_>) -> Option<OriginBudget> {
+    if !table.has("requests_per_second") {
+        table.missing(
+            "requests_per_second",
+            "a budget needs its requests_per_second",
+        );
+    }
+    let rate = table.integer("requests_per_second", &REQUESTS_PER_SECOND);
+    let wait = table.duration("queue_wait", &QUEUE_WAIT);
+    Some(OriginBudget {
+        requests_per_second: NonZeroU32::new(u32::try_from(rate?).ok()?)?,
+        queue_wait: wait.unwrap_or(OriginBudget::QUEUE_WAIT),
+    })
 }
 
 fn client_revalidation(table: &Table<'_>) -> ClientRevalidation {

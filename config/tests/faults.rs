@@ -85,6 +85,23 @@ fn client_revalidation_is_allowed_or_denied() {
 }
 
 #[test]
+fn a_budget_needs_a_rate_and_both_are_bounded() {
+    check_service(
+        "[service.origin_budget]\nqueue_wait = \"1s\"\n",
+        &[
+            "f.toml:6: service.origin_budget.requests_per_second: a budget needs its requests_per_second",
+        ],
+    );
+    check_service(
+        "[service.origin_budget]\nrequests_per_second = 0\nqueue_wait = \"11s\"\n",
+        &[
+            "f.toml:7: service.origin_budget.requests_per_second: 0 is not between 1 and 1000000",
+            "f.toml:8: service.origin_budget.queue_wait: 11s is not between 0ns and 10s",
+        ],
+    );
+}
+
+#[test]
 fn good_files_have_no_faults() {
     check(SERVICE, &[]);
     check_edge(LISTEN, &[]);

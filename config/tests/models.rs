@@ -207,6 +207,22 @@ fn what_a_node_does_without_a_lease_is_a_setting_of_a_service() {
 }
 
 #[test]
+fn a_service_has_a_budget_for_its_origin_only_where_it_says_so() {
+    let of = |more: &str| {
+        let set = services(&format!(
+            "[service]\nid = \"s\"\nhosts = [\"*\"]\n[[service.origins]]\nurl = \"http://a.example\"\n{more}"
+        ));
+        let budget = set.services()[0].origin_budget;
+        budget.map(|b| (b.requests_per_second.get(), b.queue_wait))
+    };
+    assert_eq!(of(""), None);
+    let table = "[service.origin_budget]\nrequests_per_second = 50\n";
+    assert_eq!(of(table), Some((50, Duration::from_secs(2))));
+    let wait = format!("{table}queue_wait = \"500ms\"");
+    assert_eq!(of(&wait), Some((50, Duration::from_millis(500))));
+}
+
+#[test]
 fn what_a_change_ends_and_what_is_told_of_keys_are_settings_of_a_service() {
     let text = |more: &str, response: &str| {
         format!(

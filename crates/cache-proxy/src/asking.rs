@@ -5,6 +5,7 @@ use crate::link;
 use crate::shown::withhold_tags;
 use crate::standing::Standing;
 use crate::tier::TierKind;
+use crate::turns::{self, Patience};
 use http::{HeaderMap, StatusCode, Version, header};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -12,7 +13,7 @@ use seawall_cache_store::Head;
 use seawall_control_protocol::boottime;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
 use seawall_purge::{Label, ScopeId, Source, tier};
-use seawall_upstream::{Attempt, Hop, Role, Settling};
+use seawall_upstream::{Attempt, Hop, Role, Settling, Turn};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
@@ -148,6 +149,25 @@ pub(crate) type AnswerHook =
     Box<dyn Fn(&Asked, &mut ResponseHeader) -> Option<Settling> + Send + Sync>;
 
 impl Attempt for Hook {
+    fn turn(&self, hop: &Hop) -> Option<Turn> {
+        // a change that a client brings about waits for nothing
+        if hop.role != Role::Origin || !self.asked.method.is_safe() {
+            return None;
+        }
+        let budget = self.asked.service.origin_budget?;
+        let (proxy, asked) = (self.proxy.clone(), self.asked.clone());
+        let patience = if asked.refreshes() {
+            Patience::None
+        } else {
+            Patience::UpTo(budget.queue_wait)
+        };
+        Some(Box::pin(async move {
+            let turns = proxy.turns();
+            let turn = turns.of_budget(&asked.service.id, budget.requests_per_second, patience);
+            turns::awaited(turn, &proxy.metrics().origin_budget).await
+        }))
+    }
+
     fn before(&self, hop: &Hop, request: &mut RequestHeader) {
         let asked = boottime();
         // S is picked up before the first byte of each attempt

@@ -18,6 +18,7 @@
 //! - `lease`: whether the node may answer by itself, or has to reach an origin first
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
+//! - `turns`, `bucket`: what a question to an origin waits for
 //! - `questions`: what the control plane asks; `explain`: how a request would be answered, and why; `last`: what became of
 //!   the last ones
 //! - `asking`, `outbound`, `link`, `message`: the question to the next server, the request as it goes on, and what tiers
@@ -25,6 +26,7 @@
 
 mod asked;
 mod asking;
+mod bucket;
 mod coder;
 mod copy;
 mod deliver;
@@ -61,6 +63,7 @@ mod snapshot;
 mod source;
 mod standing;
 mod tier;
+mod turns;
 mod unstorable;
 
 pub use lease::Lease;

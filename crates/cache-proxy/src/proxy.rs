@@ -14,6 +14,7 @@ use crate::placing::Placing;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
+use crate::turns::Turns;
 use crate::unstorable::Unstorable;
 use crate::{coder, exchange, message, quick};
 use arc_swap::{ArcSwap, Guard};
@@ -92,6 +93,7 @@ pub struct CacheProxy {
     equivalents: Equivalents,
     last: Last,
     pub(crate) lease: Lease,
+    turns: Turns,
     metrics: Arc<Metrics>,
     access_log: Option<Arc<AccessLog>>,
     requests: AtomicU64,
@@ -139,6 +141,7 @@ impl CacheProxy {
             equivalents: Equivalents::default(),
             last: Last::default(),
             lease: Lease::default(),
+            turns: Turns::default(),
             metrics,
             access_log,
             requests: AtomicU64::new(1),
@@ -202,6 +205,10 @@ impl CacheProxy {
 
     pub(crate) fn equivalents(&self) -> &Equivalents {
         &self.equivalents
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     pub(crate) fn last(&self) -> &Last {

@@ -30,8 +30,8 @@ pub use key::{
 pub use rule::{AcceptedCodings, CacheMode, FieldCondition, Matcher, PathPattern, Policy, Rule};
 pub use scopes::{TagsError, TooManySegments, any_query_scope, each_scope, scope_ids, tags};
 pub use service::{
-    ClientRevalidation, Invalidate, Limits, OnLeaseLoss, Origin, OriginTls, ResponseOptions,
-    Scheme, Service, ServiceId, Timeouts,
+    ClientRevalidation, Invalidate, Limits, OnLeaseLoss, Origin, OriginBudget, OriginTls,
+    ResponseOptions, Scheme, Service, ServiceId, Timeouts,
 };
 pub use set::{ServiceSet, SetError};
 pub use target::canonical_target;

@@ -4,6 +4,7 @@ use crate::host::HostPattern;
 use crate::rule::{Policy, Rule};
 use http::HeaderMap;
 use seawall_http_cache::Fields;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,20 @@ pub enum OnLeaseLoss {
     Revalidate,
 }
 
+/// How often the origin of a service is asked, by each node that asks it itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginBudget {
+    /// At least one.
+    pub requests_per_second: NonZeroU32,
+    /// A request waits at most this long for its turn.
+    pub queue_wait: Duration,
+}
+
+impl OriginBudget {
+    /// What a request waits where nothing else is said.
+    pub const QUEUE_WAIT: Duration = Duration::from_secs(2);
+}
+
 /// One service, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -191,6 +206,8 @@ pub struct Service {
     pub client_revalidation: ClientRevalidation,
     pub invalidate: Invalidate,
     pub on_lease_loss: OnLeaseLoss,
+    /// No bound where `None`.
+    pub origin_budget: Option<OriginBudget>,
 }
 
 impl Service {
@@ -210,6 +227,7 @@ impl Service {
             client_revalidation: ClientRevalidation::default(),
             invalidate: Invalidate::default(),
             on_lease_loss: OnLeaseLoss::default(),
+            origin_budget: None,
         }
     }
 

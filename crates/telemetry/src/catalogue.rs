@@ -220,6 +220,13 @@ pub const UPSTREAM_RETRIES: MetricInfo = metric(
     &[],
     "Further attempts of one exchange, at the same or another address.",
 );
+pub const ORIGIN_BUDGET: MetricInfo = metric(
+    "seawall_origin_budget_total",
+    Counter,
+    "questions",
+    &["result"],
+    "Questions to origins whose service has a budget, by result: at_once; queued (it waited for its turn, and was sent); refused (its turn would have come too late: a stale copy or a 503 answered); put_off (a refreshment in the background, which waits for no turn).",
+);
 pub const UPSTREAM_CONNECTIONS: MetricInfo = metric(
     "seawall_upstream_connections_total",
     Counter,
@@ -363,6 +370,7 @@ pub const CATALOGUE: &[MetricInfo] = &[
     CHANGE_PURGES,
     UPSTREAM_REQUESTS,
     UPSTREAM_RETRIES,
+    ORIGIN_BUDGET,
     UPSTREAM_CONNECTIONS,
     UPSTREAM_SECONDS,
     ACCESS_LOG_DROPPED,

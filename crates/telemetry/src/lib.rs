@@ -18,5 +18,6 @@ pub use access_log::{AccessEntry, AccessLog, Destination};
 pub use catalogue::{CATALOGUE, MetricInfo, MetricKind, reference};
 pub use metrics::{
     ControlPlaneMetrics, DiskMetrics, FillCounters, Gauge, InFlight, Metrics, NodeKind,
+    OriginBudgetCounters,
 };
 pub use trace::{LogFormat, init_tracing};

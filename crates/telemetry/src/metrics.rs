@@ -80,6 +80,15 @@ pub struct PartCounters {
     pub failed: IntCounter,
 }
 
+/// Questions to origins that have a budget, by what they waited for.
+#[derive(Debug)]
+pub struct OriginBudgetCounters {
+    pub at_once: IntCounter,
+    pub queued: IntCounter,
+    pub refused: IntCounter,
+    pub put_off: IntCounter,
+}
+
 /// The metrics of one disk.
 #[derive(Clone, Debug)]
 pub struct DiskMetrics {
@@ -127,6 +136,7 @@ pub struct Metrics {
     pub changes: ChangeCounters,
     pub upstream_requests: IntCounterVec,
     pub upstream_retries: IntCounter,
+    pub origin_budget: OriginBudgetCounters,
     pub upstream_connections: IntCounterVec,
     pub upstream_seconds: HistogramVec,
     pub access_log_dropped: IntCounter,
@@ -203,6 +213,8 @@ impl Metrics {
         let fill = |result| fills.with_label_values(&[result]);
         let parts = register.counters(catalogue::PARTS);
         let part = |result| parts.with_label_values(&[result]);
+        let budget = register.counters(catalogue::ORIGIN_BUDGET);
+        let turn = |result| budget.with_label_values(&[result]);
         let changes = register.counters(catalogue::CHANGE_PURGES);
         let change = |result| changes.with_label_values(&[result]);
         let opts = HistogramOpts::new(
@@ -250,6 +262,12 @@ impl Metrics {
             },
             upstream_requests: register.counters(catalogue::UPSTREAM_REQUESTS),
             upstream_retries: register.counter(catalogue::UPSTREAM_RETRIES),
+            origin_budget: OriginBudgetCounters {
+                at_once: turn("at_once"),
+                queued: turn("queued"),
+                refused: turn("refused"),
+                put_off: turn("put_off"),
+            },
             upstream_connections: register.counters(catalogue::UPSTREAM_CONNECTIONS),
             upstream_seconds: register.histograms(catalogue::UPSTREAM_SECONDS),
             access_log_dropped: register.counter(catalogue::ACCESS_LOG_DROPPED),

@@ -76,6 +76,7 @@ impl Context {
                         phase: Phase::Resolve,
                         role: hop.role,
                         reason: format!("{}: {why}", hop.target.spec().host),
+                        retry_after_secs: None,
                     });
                     self.hop += 1;
                 }
@@ -212,11 +213,18 @@ impl ProxyHttp for App {
                     phase: Phase::NoServer,
                     role: ctx.role(),
                     reason: "there is nobody to ask".into(),
+                    retry_after_secs: None,
                 });
             }
             return Error::e_explain(ErrorType::ConnectError, "no server is left");
         };
         ctx.current = Some(address);
+        if let Some(turn) = ctx.hop().and_then(|hop| ask.attempt.turn(hop))
+            && let Err(failure) = turn.await
+        {
+            ctx.last = Some(failure);
+            return Error::e_explain(ErrorType::ConnectError, "it may not be asked now");
+        }
         ctx.began = Some(Instant::now());
         let hop = ctx
             .hop()
@@ -329,6 +337,7 @@ impl ProxyHttp for App {
             phase,
             role: ctx.role(),
             reason: reason(&error),
+            retry_after_secs: None,
         });
         // nothing was sent: any request may be tried elsewhere
         error.set_retry(ctx.more());
@@ -355,6 +364,7 @@ impl ProxyHttp for App {
                 phase,
                 role: ctx.role(),
                 reason: reason(&error),
+                retry_after_secs: None,
             });
             let replayable = session.req_header().method.is_idempotent()
                 && !session.as_ref().retry_buffer_truncated();
@@ -382,6 +392,7 @@ impl ProxyHttp for App {
     ) -> FailToProxy {
         let head_seen = session.response_written().is_some();
         let of_client = *error.esource() == ErrorSource::Downstream;
+        let mut retry_after = None;
         let (status, text) = match (error.etype(), of_client) {
             (ErrorType::HTTPStatus(status), _) => {
                 let why = error
@@ -401,9 +412,11 @@ impl ProxyHttp for App {
                         phase,
                         role: ctx.role(),
                         reason: reason(error),
+                        retry_after_secs: None,
                     }
                 });
                 let told = (failure.status, failure.to_string());
+                retry_after = failure.retry_after_secs;
                 self.metrics
                     .upstream_requests
                     .with_label_values(&[failure.role.as_str(), failure.phase.as_str()])
@@ -415,7 +428,11 @@ impl ProxyHttp for App {
             }
         };
         if status > 0 && !head_seen {
-            let (head, body) = error_head(status, &text);
+            let (mut head, body) = error_head(status, &text);
+            if let Some(seconds) = retry_after {
+                // digits are a field's value
+                let _ = head.insert_header(header::RETRY_AFTER, seconds);
+            }
             let downstream = &mut session.downstream_session;
             // a client that is gone by now needs no answer
             if downstream

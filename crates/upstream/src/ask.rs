@@ -42,8 +42,16 @@ pub trait NextHop: Send + Sync + 'static {
 /// What has to come to its end before an answer goes on.
 pub type Settling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Waits until a server may be asked; ends soon in any case. An error: it is not asked, and this is why.
+pub type Turn = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
 /// Called around each attempt.
 pub trait Attempt: Send + Sync + 'static {
+    /// Before a connection to `hop` is sought: what has to be waited for. Where that fails, so does the exchange, and no
+    /// other server is tried.
+    fn turn(&self, _hop: &Hop) -> Option<Turn> {
+        None
+    }
     /// Before the request's head is sent to `hop`; may change it.
     fn before(&self, hop: &Hop, request: &mut RequestHeader);
     /// With each interim head (1xx but 101), before it goes on; may change it.
@@ -57,6 +65,8 @@ pub trait Attempt: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     NoServer,
+    /// As many requests as it may be asked wait for it already.
+    OriginBudget,
     Resolve,
     Connect,
     Tls,
@@ -69,6 +79,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoServer => "no server",
+            Self::OriginBudget => "origin budget",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -82,11 +93,13 @@ impl Phase {
 /// Why the next server gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// 504 for what took too long, 503 where there is nobody to ask, else 502.
+    /// 504 for what took too long, 503 where there is nobody to ask or its turn would come too late, else 502.
     pub status: u16,
     pub phase: Phase,
     pub role: Role,
     pub reason: String,
+    /// Seconds after which it is worth asking again, where that is known.
+    pub retry_after_secs: Option<u32>,
 }
 
 /// One line, for the client.

@@ -18,7 +18,7 @@ pub mod target;
 mod tls;
 pub mod upstream;
 
-pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role, Settling};
+pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role, Settling, Turn};
 pub use dial::Dial;
 pub use target::{Target, TargetError, TargetSpec, TargetTls};
 pub use upstream::{Upstream, UpstreamError, origin_hops};

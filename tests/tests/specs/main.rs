@@ -27,6 +27,7 @@ mod membership;
 mod messages;
 mod no_vary_search;
 mod operating;
+mod pacing;
 mod partial;
 mod passing;
 mod posted;

@@ -269,6 +269,11 @@ fn refresh(
     stored: Stored,
     stop: &seawall_client_conn::ShutdownWatch,
 ) {
+    if !proxy.turns().is_free(&asked.service) {
+        // there is another stale answer to begin it, when the origin may be asked
+        proxy.metrics().origin_budget.put_off.inc();
+        return;
+    }
     let own = asked.key.0;
     let key = proxy.fill_key(asked, own, own, Some(&*stored.head));
     if let Some(fill) = proxy.fills().begin(key, &asked.fields, asked.own_key.0) {

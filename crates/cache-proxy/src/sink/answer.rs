@@ -18,6 +18,7 @@ use seawall_http_cache::{
     strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
+use seawall_upstream::Phase;
 use std::sync::Arc;
 
 /// Whether an answer that is not stored ends the copy in whose place it came (RFC 9111 §4.3.3): it is what the resource is
@@ -68,6 +69,13 @@ impl FillSink {
         if self.asked.since.is_some() && (failed || is_upstream_error(response.status)) {
             // with a lease a stored copy might have stood in
             detail = Some("fenced");
+        } else if failed
+            && self
+                .ask
+                .failure()
+                .is_some_and(|f| f.phase == Phase::OriginBudget)
+        {
+            detail = Some("origin-budget");
         }
         let kind = self.proxy.tier().kind();
         let mut apart = None;

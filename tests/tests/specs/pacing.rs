@@ -1,0 +1,229 @@
+//! An origin is asked no faster than its budget allows: who cannot wait gets what is stale, or is told when to come back.
+
+use seawall_tests::client::get;
+use seawall_tests::cluster::metric;
+use seawall_tests::fleet::service;
+use seawall_tests::{Client, Fleet, FleetSpec, Origin, Response, eventually};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=3600");
+
+/// When requests came to an origin.
+type Arrivals = Arc<Mutex<Vec<Instant>>>;
+
+/// Answers with `control` and the number of its answers so far.
+fn counting(control: &'static str) -> (Origin, Arrivals) {
+    let arrivals = Arrivals::default();
+    let noted = arrivals.clone();
+    let origin = Origin::start(move |_, reply| {
+        let mut noted = noted.lock().unwrap();
+        noted.push(Instant::now());
+        let body = noted.len().to_string();
+        drop(noted);
+        reply.answer(200, &[("cache-control", control)], body.as_bytes())
+    });
+    (origin, arrivals)
+}
+
+fn fleet(shields: usize, per_second: u32, wait: &str, origin: &Origin) -> Fleet {
+    let spec = FleetSpec {
+        edges: 1,
+        shields,
+        service: format!(
+            "[service.origin_budget]\nrequests_per_second = {per_second}\nqueue_wait = \"{wait}\""
+        ),
+        ..FleetSpec::default()
+    };
+    Fleet::start(spec, origin)
+}
+
+/// Asks for all of them at the same time.
+fn all_at_once(edge: SocketAddr, targets: &[String]) -> Vec<Response> {
+    std::thread::scope(|scope| {
+        let ask = |target: &'_ String| {
+            let target = target.clone();
+            scope.spawn(move || get(edge, &target, &[]))
+        };
+        let clients: Vec<_> = targets.iter().map(ask).collect();
+        let answers = clients.into_iter().map(|client| client.join().unwrap());
+        answers.collect()
+    })
+}
+
+fn paths(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("/{n}")).collect()
+}
+
+/// What a token bucket of this rate lets through, whenever one looks: no more than it had saved when the first came, and
+/// its rate since.
+fn holds(arrivals: &Arrivals, since: Instant, per_second: u32) {
+    let saved = f64::from((per_second / 10).max(1));
+    let arrivals = arrivals.lock().unwrap();
+    let came = arrivals.iter().filter(|at| **at >= since);
+    for (count, at) in came.zip(1..).map(|(at, count)| (count, at)) {
+        let bound = saved + f64::from(per_second) * (*at - since).as_secs_f64();
+        assert!(f64::from(count) <= bound, "{count} > {bound}");
+    }
+}
+
+#[test]
+fn an_origin_is_asked_no_faster_than_its_budget_and_who_cannot_wait_is_told_to_come_back() {
+    for shields in [0, 1] {
+        let (origin, arrivals) = counting(FRESH.1);
+        let fleet = fleet(shields, 20, "500ms", &origin);
+        let began = Instant::now();
+        let answers = all_at_once(fleet.edge(0), &paths(60));
+        holds(&arrivals, began, 20);
+        let (good, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+        assert!(!refused.is_empty() && good.len() >= 12, "{}", good.len());
+        for answer in &refused {
+            assert_eq!(answer.status, 503, "{answer:?}");
+            let after = answer.field("retry-after").unwrap();
+            assert!(after.parse::<u32>().unwrap() >= 1, "{after}");
+            let told = answer.field("cache-status").unwrap();
+            assert!(told.contains("origin-budget"), "{told}");
+        }
+        assert_eq!(good.len(), origin.seen().len(), "{shields}");
+        // it is the shield's, and no other server is tried for it
+        let metrics = fleet.metrics(0);
+        assert_eq!(metric(&metrics, "seawall_upstream_retries_total", &[]), 0);
+        if shields == 0 {
+            let count = |result: &str| {
+                let result = format!("result=\"{result}\"");
+                metric(&metrics, "seawall_origin_budget_total", &[&result]) as usize
+            };
+            assert_eq!(count("at_once") + count("queued"), good.len());
+            assert_eq!(count("refused"), refused.len());
+        }
+        // nor is it stored
+        for target in paths(60) {
+            eventually("its turn comes", || {
+                get(fleet.edge(0), &target, &[]).status == 200
+            });
+        }
+        holds(&arrivals, began, 20);
+    }
+}
+
+#[test]
+fn a_service_without_a_budget_waits_for_nobody_and_a_change_waits_for_nothing() {
+    let (origin, _) = counting(FRESH.1);
+    let fleet = fleet(0, 1, "0s", &origin);
+    let text = service("free", "free.example", &origin, "");
+    assert_eq!(fleet.put_service("free", &text, &[]).0, 201);
+    let free = [("host", "free.example")];
+    eventually("it is served", || {
+        get(fleet.edge(0), "/first", &free);
+        origin
+            .seen()
+            .last()
+            .and_then(|r| r.field("host").map(str::to_owned))
+            == Some("free.example".into())
+    });
+    for target in paths(20) {
+        assert_eq!(get(fleet.edge(0), &target, &free).status, 200);
+    }
+    let answers = all_at_once(fleet.edge(0), &paths(20));
+    assert!(answers.iter().any(|answer| answer.status == 503));
+    for _ in 0..20 {
+        let mut client = Client::connect(fleet.edge(0));
+        client.request("POST", "/change", &[], b"x");
+        assert_eq!(client.response("POST").unwrap().status, 200);
+    }
+}
+
+#[test]
+fn what_may_be_used_for_an_error_answers_where_the_wait_would_be_too_long() {
+    for shields in [0, 1] {
+        let (origin, _) = counting("max-age=3600, stale-if-error=600");
+        let fleet = fleet(shields, 1, "0s", &origin);
+        eventually("it is stored", || {
+            get(fleet.edge(0), "/kept", &[]).status == 200
+        });
+        let (mut n, mut before) = (0, String::new());
+        eventually("a stale one answers", || {
+            fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
+            n += 1;
+            // takes the turn, if there is one
+            get(fleet.edge(0), &format!("/other/{n}"), &[]);
+            let answer = get(fleet.edge(0), "/kept", &[]);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let same = answer.text() == before;
+            before = answer.text();
+            same
+        });
+        if shields == 0 {
+            let stale = "outcome=\"stale_error\"";
+            let metrics = fleet.metrics(0);
+            assert!(metric(&metrics, "seawall_requests_total", &[stale]) > 0);
+        }
+    }
+}
+
+#[test]
+fn a_soft_purge_of_everything_serves_stale_while_the_origin_is_asked_within_its_budget() {
+    for shields in [0, 1] {
+        let (origin, arrivals) = counting("max-age=3600, stale-while-revalidate=600");
+        let fleet = fleet(shields, 5, "10s", &origin);
+        let paths = paths(12);
+        let stored = all_at_once(fleet.edge(0), &paths);
+        let first: Vec<String> = stored.iter().map(Response::text).collect();
+        assert!(stored.iter().all(|answer| answer.status == 200));
+        fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
+        let purged = Instant::now();
+        let meanwhile = all_at_once(fleet.edge(0), &paths);
+        // nobody waits for the turn of a refreshment
+        for (answer, before) in meanwhile.iter().zip(&first) {
+            assert_eq!((answer.status, &answer.text()), (200, before));
+        }
+        eventually("all are refreshed", || {
+            let now = all_at_once(fleet.edge(0), &paths);
+            assert!(now.iter().all(|answer| answer.status == 200));
+            now.iter()
+                .zip(&first)
+                .all(|(now, before)| &now.text() != before)
+        });
+        holds(&arrivals, purged, 5);
+        assert_eq!(origin.seen().len(), 24, "each once");
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_its_turn_is_answered_by_what_the_last_purge_allows() {
+    let value = Arc::new(AtomicUsize::new(1));
+    let now = value.clone();
+    let origin = Origin::start(move |_, reply| {
+        let body = now.load(Ordering::Acquire).to_string();
+        reply.answer(200, &[FRESH], body.as_bytes())
+    });
+    let fleet = fleet(0, 1, "10s", &origin);
+    get(fleet.edge(0), "/", &[]);
+    let queued = || {
+        let metrics = fleet.metrics(0);
+        metric(
+            &metrics,
+            "seawall_origin_budget_total",
+            &["result=\"queued\""],
+        )
+    };
+    std::thread::scope(|scope| {
+        for target in ["/1", "/2", "/3"] {
+            scope.spawn(|| get(fleet.edge(0), target, &[]));
+        }
+        eventually("they wait", || queued() >= 2);
+        fleet.purge_everywhere(json!({ "urls": ["http://www.example/"] }));
+        let early = scope.spawn(|| get(fleet.edge(0), "/", &[]));
+        eventually("it waits", || queued() >= 3);
+        value.store(2, Ordering::Release);
+        fleet.purge_everywhere(json!({ "urls": ["http://www.example/"] }));
+        assert_eq!(get(fleet.edge(0), "/", &[]).text(), "2");
+        assert_eq!(early.join().unwrap().status, 200);
+    });
+    // what was asked for after the last purge has its label, however long it waited
+    let after = get(fleet.edge(0), "/", &[]);
+    assert!(after.is_hit() && after.text() == "2", "{after:?}");
+}
