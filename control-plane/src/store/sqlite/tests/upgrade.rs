@@ -20,25 +20,29 @@ fn name(n: u64, i: u64) -> u64 {
     (n * NAMES_EACH + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// By one commit.
 async fn fill(store: &SqliteStore) {
-    for first in (1..=RECORDS).step_by(APPEND_RECORDS_MAX) {
-        let last = RECORDS.min(first + APPEND_RECORDS_MAX as u64 - 1);
-        let entries = (first..=last).map(|n| {
-            let record = PurgeRecord {
-                soft: false,
-                scopes: (0..NAMES_EACH).map(|i| name(n, i)).collect(),
-                named: Named::default(),
-                by: "ci".into(),
-                by_token: None,
-                by_node: None,
-                more: 0,
-            };
-            record.entry()
-        });
-        let key = IdempotencyKey(first.into());
-        let appended = store.append(Term(1), 1, entries.collect(), key);
-        appended.await.unwrap();
-    }
+    let entry = |n| {
+        let record = PurgeRecord {
+            soft: false,
+            scopes: (0..NAMES_EACH).map(|i| name(n, i)).collect(),
+            named: Named::default(),
+            by: "ci".into(),
+            by_token: None,
+            by_node: None,
+            more: 0,
+        };
+        record.entry()
+    };
+    let change = move |tables: &mut Tables| {
+        for first in (1..=RECORDS).step_by(APPEND_RECORDS_MAX) {
+            let last = RECORDS.min(first + APPEND_RECORDS_MAX as u64 - 1);
+            let entries: Vec<Entry> = (first..=last).map(entry).collect();
+            tables.append(Term(1), 1, &entries, IdempotencyKey(first.into()))?;
+        }
+        Ok(())
+    };
+    store.change(0, change).await.unwrap();
 }
 
 /// The table of names and its index, in SQLite's words.
