@@ -120,12 +120,14 @@ impl Audit {
             Ok(done) => Outcome::Done(short(&came_to(done))),
             Err(error) => Outcome::Refused(short(&error.to_string())),
         });
-        if let Err(error) = self.put(&entry).await {
+        let is_kept = {
+            let mut entries = self.entries.lock();
+            let at = entries.binary_search_by_key(&entry.seq, |entry| entry.seq);
+            at.map(|at| entries[at] = entry.clone()).is_ok()
+        };
+        // where it is not, its place is another one's by now
+        if is_kept && let Err(error) = self.put(&entry).await {
             tracing::warn!(%error, seq = entry.seq, "what became of a change could not be kept");
-        }
-        let mut entries = self.entries.lock();
-        if let Ok(at) = entries.binary_search_by_key(&entry.seq, |entry| entry.seq) {
-            entries[at] = entry;
         }
         done
     }
@@ -250,6 +252,35 @@ mod tests {
             assert_eq!(
                 (told[0].seq, told[ENTRIES_MAX - 1].seq),
                 (ENTRIES_MAX as u64 + 5, 6)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_outlasts_its_entry_takes_the_place_of_no_other() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Epoch(1)));
+        let audit = Audit::open(store.clone()).await.unwrap();
+        let what = Change {
+            kind: Kind::Node,
+            action: "remove",
+            target: "slow".into(),
+        };
+        let others = async {
+            for _ in 0..ENTRIES_MAX {
+                enter(&audit, "a", Ok(0)).await;
+            }
+            Ok::<_, StoreError>(())
+        };
+        let by = By::named("ci");
+        let slow = audit.entered(&by, what, 1, others, |()| String::new());
+        slow.await.unwrap();
+        for audit in [&audit, &Audit::open(store).await.unwrap()] {
+            let told = all(audit);
+            assert!(told.iter().all(|entry| entry.target == "a"));
+            assert!(
+                told.iter()
+                    .map(|e| e.seq)
+                    .eq((2..=ENTRIES_MAX as u64 + 1).rev())
             );
         }
     }
