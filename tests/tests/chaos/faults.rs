@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const SHIELD: usize = 2;
 /// The control plane, where a fault may befall it too.
 const PLANE: usize = 3;
+/// Answers between two faults, so that the hit ratio is not that of the machine; they take at most so long.
+const ANSWERS: u64 = 1000;
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Which of a node's directories: what it knows, its copies, or both.
 #[derive(Clone, Copy, Debug)]
@@ -102,10 +105,20 @@ pub(crate) fn befall(run: &Run, fleet: &mut Fleet) {
                 end(*fault, run, fleet);
             }
             fleet.is_whole_again();
+            settle(run);
         }
         run.rounds.fetch_add(1, Ordering::SeqCst);
     }
     fleet.is_whole_again();
+}
+
+/// Readers find the fleet whole for a while, on a slow machine too.
+fn settle(run: &Run) {
+    let (before, deadline) = (run.answers.load(Ordering::Relaxed), Instant::now() + SETTLE);
+    let answered = || run.answers.load(Ordering::Relaxed) - before;
+    while answered() < ANSWERS && Instant::now() < deadline && !run.is_over() {
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn hold(random: &mut Random) {

@@ -12,7 +12,7 @@ pub(crate) const PURGERS: usize = 4;
 /// Answers that a purge waits for, so that the hit ratio is not that of the machine.
 const ANSWERS: u64 = 60;
 /// ... at most so long: readers may all stand before a node that does.
-const PACE: Duration = Duration::from_secs(1);
+const PACE: Duration = Duration::from_secs(2);
 /// How long a purge waits for its receipt.
 const WAIT: Duration = Duration::from_millis(50);
 /// How long the control plane may be away.
