@@ -449,13 +449,11 @@ impl Members {
         pending.all(|member| member.stream.is_none() && (member.heard || !returning))
     }
 
-    /// Members that have no stream.
-    pub fn away(&self) -> Vec<String> {
+    /// Members that were not removed, connected or not.
+    pub fn present(&self) -> Vec<String> {
         let members = self.by_id.lock();
-        let away = members
-            .iter()
-            .filter(|(_, m)| m.removed_at.is_none() && m.stream.is_none());
-        away.map(|(id, _)| id.clone()).collect()
+        let present = members.iter().filter(|(_, m)| m.removed_at.is_none());
+        present.map(|(id, _)| id.clone()).collect()
     }
 
     /// Members that were not removed, for `head`.

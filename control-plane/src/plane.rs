@@ -219,9 +219,10 @@ impl Plane {
         let asked = self.questions.ask(&about, PATIENCE, ended(&mut ending));
         let mut answers = asked.await?;
         let told = |id: &String| answers.told.iter().any(|(node, _)| node == id);
-        let away = self.members.away().into_iter().filter(|id| !told(id));
-        let away: Vec<String> = away.collect();
-        answers.silent.extend(away);
+        // also one whose stream ends at this moment, which is neither asked nor away yet
+        let present = self.members.present().into_iter();
+        let silent: Vec<String> = present.filter(|id| !told(id)).collect();
+        answers.silent.extend(silent);
         answers.silent.sort_unstable();
         answers.silent.dedup();
         Some(answers)
