@@ -12,7 +12,7 @@
 //! - [`look`], [`fill`], [`answer`]: a node that is asked, that asks, and that answers
 //! - [`plane`], [`node`]: the control plane; streams, crashes and leases of nodes
 //! - [`promise`]: what must never be, and what must be reachable lest that be no proof
-//! - [`check`]: runs the checker
+//! - [`mod@check`]: runs the checker
 
 pub mod action;
 pub mod answer;
