@@ -42,6 +42,11 @@ impl Default for Turns {
 }
 
 impl Turns {
+    /// Later than the beginning by more than buckets save for, so that a node that has just started has saved as much.
+    fn now(&self) -> Duration {
+        self.began.elapsed() + Duration::from_secs(1)
+    }
+
     /// Takes the next turn of a service, if it comes soon enough.
     pub(crate) fn of_budget(
         &self,
@@ -49,7 +54,7 @@ impl Turns {
         per_second: NonZeroU32,
         patience: Patience,
     ) -> Due {
-        let now = self.began.elapsed();
+        let now = self.now();
         let mut budgets = self.budgets.lock();
         if budgets.len() >= BUDGETS_MAX && !budgets.contains_key(service) {
             budgets.retain(|_, bucket| !bucket.is_idle(now));
@@ -64,9 +69,9 @@ impl Turns {
             return true;
         };
         let budgets = self.budgets.lock();
-        budgets.get(&service.id).is_none_or(|bucket| {
-            bucket.is_free(self.began.elapsed(), Rate(budget.requests_per_second))
-        })
+        budgets
+            .get(&service.id)
+            .is_none_or(|bucket| bucket.is_free(self.now(), Rate(budget.requests_per_second)))
     }
 }
 
