@@ -99,6 +99,34 @@ fn a_second_opening_is_refused_until_the_first_is_closed() {
     reopen(&dir).unwrap();
 }
 
+#[tokio::test]
+async fn names_of_trimmed_records_leave_the_file_and_it_opens_again() {
+    let (dir, store) = begin();
+    let entry = |name| Entry {
+        body: (&b"purge"[..]).into(),
+        names: vec![name],
+    };
+    for name in 1..=3 {
+        let key = IdempotencyKey(name.into());
+        let appending = store.append(Term(5), 9, vec![entry(name)], key);
+        appending.await.unwrap();
+    }
+    let last = store.head().await.unwrap().at;
+    store.trim(last).await.unwrap();
+    drop(store);
+    let left = |sql| -> i64 {
+        let file = Connection::open(file_in(dir.path())).unwrap();
+        file.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left("SELECT count(*) FROM names"), 1);
+    let store = reopen(&dir).unwrap();
+    let end = PurgeSeq::new(last.epoch, last.n + 1);
+    for (name, found) in [(1, 0), (2, 0), (3, 1)] {
+        let of = store.find(vec![name], end, 9).await.unwrap();
+        assert_eq!(of.len(), found, "{name}");
+    }
+}
+
 /// Makes the file one of the format before: without names.
 fn downgrade(dir: &TempDir) {
     let connection = Connection::open(file_in(dir.path())).unwrap();
