@@ -3,9 +3,12 @@
 #[cfg(test)]
 mod answers;
 mod history;
+mod id;
+mod lists;
 mod reader;
 
-use self::history::Looked;
+use self::id::PurgeId;
+pub(super) use self::lists::{Listed, latest, limit, list};
 use self::reader::{Reader, only_service, wrong};
 use super::auth::{Purges, Reads};
 use super::extract::{Body, Id, Parameters};
@@ -15,9 +18,7 @@ use crate::members::{Members, Receipt};
 use crate::plane::{Plane, random_key};
 use crate::record::{By, Item, Kind, Named, PurgeRecord, pack};
 use crate::signed::FORM;
-use crate::store::{
-    APPEND_RECORDS_MAX, Appended, FOUND_MAX, Head, IdempotencyKey, Record, StoreError,
-};
+use crate::store::{APPEND_RECORDS_MAX, Appended, IdempotencyKey, Record, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -25,7 +26,7 @@ use axum::response::{IntoResponse, Response};
 use seawall_control_protocol::Told;
 use seawall_purge::receipt::State as Stands;
 use seawall_purge::record::SCOPES_MAX;
-use seawall_purge::{Epoch, PurgeSeq, Scope, ScopeId};
+use seawall_purge::{PurgeSeq, Scope, ScopeId};
 use seawall_service_model::named::{
     parse_host, parse_prefix, parse_tag, parse_url, prefix_scope, url_scopes,
 };
@@ -38,10 +39,6 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Items of one purge.
 const ITEMS_MAX: usize = 10_000;
 const WAIT_MS_MAX: u64 = 60_000;
-const LIST_MAX: usize = FOUND_MAX;
-const LIST_DEFAULT: usize = 50;
-/// Names of each kind that a list of purges tells; a purge by its id tells all.
-const LISTED_NAMES_MAX: usize = 10;
 const KEY_BYTES_MAX: usize = 255;
 /// 95 of 100 estimates are this many standard deviations around the truth, or nearer.
 const DEVIATIONS: f64 = 1.96;
@@ -54,38 +51,6 @@ pub struct Requested {
     soft: bool,
     dry_run: bool,
     wait: Option<Duration>,
-}
-
-/// A purge, as its id names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PurgeId(Appended);
-
-impl std::fmt::Display for PurgeId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Appended { first, last } = self.0;
-        write!(f, "{:x}-{}", first.epoch.0, first.n)?;
-        if last.n > first.n {
-            write!(f, "-{}", last.n)?;
-        }
-        Ok(())
-    }
-}
-
-impl PurgeId {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-');
-        let epoch = Epoch(u64::from_str_radix(parts.next()?, 16).ok()?);
-        let first: u64 = parts.next()?.parse().ok().filter(|n| *n > 0)?;
-        let last: u64 = parts.next().map_or(Some(first), |last| last.parse().ok())?;
-        let whole = parts.next().is_none() && last >= first;
-        let records = last.checked_sub(first)?;
-        (whole && records < APPEND_RECORDS_MAX as u64).then(|| {
-            Self(Appended {
-                first: PurgeSeq::new(epoch, first),
-                last: PurgeSeq::new(epoch, last),
-            })
-        })
-    }
 }
 
 impl Requested {
@@ -542,155 +507,4 @@ fn shown(plane: &Plane, id: PurgeId, asked: &Asked, all: bool) -> Value {
     tell_by(&mut body, &asked.by);
     body["named"] = json!(asked.named);
     body
-}
-
-/// How many a list tells.
-pub(super) fn limit(query: &Parameters) -> Result<usize, Refused> {
-    match query.get("limit") {
-        None => Ok(LIST_DEFAULT),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIST_MAX).contains(limit))
-            .ok_or_else(|| Refused::field("limit", format!("1 to {LIST_MAX} is wanted here"))),
-    }
-}
-
-/// Newest first where no place to begin is given; after an id: the older ones. All of them, or those that cover what is
-/// asked about.
-pub(super) async fn list(
-    _: Reads,
-    State(api): State<Api>,
-    query: Parameters,
-) -> Result<Response, Refused> {
-    let limit = limit(&query)?;
-    let looked = Looked::parse(&query, &api.plane.services.in_force())?;
-    let head = api.plane.log.head().await?;
-    let end = match query.get("after") {
-        None => head.at.n,
-        Some(id) => {
-            let id = PurgeId::parse(id)
-                .ok_or_else(|| Refused::field("after", "no purge has this id"))?;
-            let within = id.0.first.epoch == head.at.epoch && id.0.last.n <= head.at.n;
-            if !within {
-                return Err(Refused::field("after", "no purge of this log has this id"));
-            }
-            id.0.first.n - 1
-        }
-    };
-    if let Some(looked) = looked {
-        let before = PurgeSeq::new(head.at.epoch, end + 1);
-        let purges = history::list(&api.plane, &looked, before, &query).await?;
-        return Ok(Json(json!({ "purges": purges })).into_response());
-    }
-    let purges = latest(&api.plane, head, end, limit).await?;
-    let purges: Vec<Value> = purges.into_iter().map(|purge| purge.body).collect();
-    Ok(Json(json!({ "purges": purges })).into_response())
-}
-
-/// A purge in a list: without receipts, and with its first names.
-pub(super) struct Listed {
-    pub(super) first: PurgeSeq,
-    pub(super) at_ms: u64,
-    pub(super) body: Value,
-}
-
-impl Listed {
-    fn of(plane: &Plane, id: PurgeId, asked: &Asked) -> Self {
-        let mut body = shown(plane, id, asked, false);
-        if let Some(members) = body.as_object_mut() {
-            members.remove("receipts");
-        }
-        cut(&mut body["named"]);
-        Self {
-            first: id.0.first,
-            at_ms: asked.appended_ms,
-            body,
-        }
-    }
-}
-
-/// The last purges that end at `end` or before, latest first, at most `limit`.
-pub(super) async fn latest(
-    plane: &Plane,
-    head: Head,
-    mut end: u64,
-    limit: usize,
-) -> Result<Vec<Listed>, StoreError> {
-    let mut purges = Vec::new();
-    while purges.len() < limit && end >= head.first {
-        // backwards by blocks; a purge of several records lies in one block or is taken in whole
-        let start = end.saturating_sub(LIST_MAX as u64).max(head.first - 1);
-        let before = PurgeSeq::new(head.at.epoch, start);
-        let records = plane.log.read(before, (end - start) as usize).await?;
-        let mut at = records.len();
-        while at > 0 && purges.len() < limit {
-            // the last record of a purge has none after it
-            let mut from = at - 1;
-            while from > 0 && PurgeRecord::decode(&records[from - 1])?.more > 0 {
-                from -= 1;
-            }
-            let cut_off = from == 0 && start >= head.first && at < records.len();
-            if cut_off {
-                break;
-            }
-            let part = &records[from..at];
-            let id = PurgeId(Appended {
-                first: part[0].at,
-                last: part[part.len() - 1].at,
-            });
-            purges.push(Listed::of(plane, id, &Asked::of(part)?));
-            at = from;
-        }
-        end = start + at as u64;
-    }
-    Ok(purges)
-}
-
-/// Leaves the first of each list of names; `count` says how many there are in all, where some are left out.
-fn cut(named: &mut Value) {
-    let Some(members) = named.as_object_mut() else {
-        return;
-    };
-    let mut count = 0;
-    let mut left_out = false;
-    for list in members.values_mut().filter_map(Value::as_array_mut) {
-        count += list.len();
-        left_out |= list.len() > LISTED_NAMES_MAX;
-        list.truncate(LISTED_NAMES_MAX);
-    }
-    if left_out {
-        members.insert("count".into(), json!(count));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_reads_as_it_is_written_and_nothing_else_does() {
-        let at = |n| PurgeSeq::new(Epoch(0xab), n);
-        for (first, last, text) in [(7, 7, "ab-7"), (7, 9, "ab-7-9")] {
-            let id = PurgeId(Appended {
-                first: at(first),
-                last: at(last),
-            });
-            assert_eq!(id.to_string(), text);
-            assert_eq!(PurgeId::parse(text), Some(id));
-        }
-        for bad in [
-            "",
-            "7",
-            "ab-",
-            "ab-0",
-            "ab-9-7",
-            "ab-1-2-3",
-            "xyz-1",
-            "ab-1-5000",
-            "ab-1-99999999999999999999",
-        ] {
-            assert_eq!(PurgeId::parse(bad), None, "{bad}");
-        }
-    }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::members::Received;
 use crate::store::{MemoryStore, Store};
 use seawall_control_protocol::{Ack, Hello};
+use seawall_purge::Epoch;
 use seawall_purge::lineage::Held;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
