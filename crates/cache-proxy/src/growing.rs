@@ -74,22 +74,26 @@ pub(crate) enum Answer {
         share: Share,
         withheld: Withheld,
     },
-    /// A copy that was stored before is the answer: validated, or stale where that is allowed.
-    Stored {
-        head: Arc<Head>,
-        variant: u64,
-        outcome: Outcome,
-        share: Share,
-        withheld: Withheld,
-        /// What the next server answered; `None`: nothing.
-        status: Option<u16>,
-        /// The next server confirmed it by a copy of its own that is stale, as that one says.
-        stale: bool,
-        /// The origin was asked for what came of it.
-        fetched: bool,
-    },
+    /// A stored copy is the answer: validated, stale where that is allowed, or a part that was stored just now.
+    Stored(StoredAnswer),
     /// A part that cannot be shared came where one was asked for: who waits asks anew.
     Unusable(Anew),
+}
+
+/// A stored copy that is the answer, and how it came to be.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAnswer {
+    pub(crate) head: Arc<Head>,
+    pub(crate) variant: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) share: Share,
+    pub(crate) withheld: Withheld,
+    /// What the next server answered; `None`: nothing.
+    pub(crate) status: Option<u16>,
+    /// The next server confirmed it by a copy of its own that is stale, as that one says.
+    pub(crate) stale: bool,
+    /// The origin was asked for what came of it.
+    pub(crate) fetched: bool,
 }
 
 /// How to ask anew.

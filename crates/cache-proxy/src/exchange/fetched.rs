@@ -10,11 +10,10 @@ use crate::copy::CopyHead;
 use crate::deliver::Story;
 use crate::fill::Stored;
 use crate::fills::Fill;
-use crate::growing::{Anew, Answer, Reader, Share};
+use crate::growing::{Anew, Answer, Reader, Share, StoredAnswer};
 use crate::shown::Withheld;
 use crate::standing::Standing;
 use http::header;
-use seawall_cache_store::Head;
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{
     Forward, Freshness, Outcome, RequestDirectives, Reuse, Timestamp, is_upstream_error, reuse,
@@ -42,18 +41,6 @@ pub(super) struct Waiting<'a> {
     pub(super) fill: &'a Arc<Fill>,
 }
 
-/// A copy that lay there before, and is the answer.
-struct Before {
-    head: Arc<Head>,
-    variant: u64,
-    outcome: Outcome,
-    share: Share,
-    withheld: Withheld,
-    status: Option<u16>,
-    stale: bool,
-    fetched: bool,
-}
-
 impl Waiting<'_> {
     /// Acts on the answer. `None`: it is none for this request, which looks again.
     pub(super) async fn answered<W: Wire>(
@@ -64,28 +51,9 @@ impl Waiting<'_> {
         looks: &mut Looks,
     ) -> Option<Way> {
         match answer {
-            Answer::Stored {
-                head,
-                variant,
-                outcome,
-                share,
-                withheld,
-                status,
-                stale,
-                fetched,
-            } => {
+            Answer::Stored(stored) => {
                 drop(reader);
-                let before = Before {
-                    head,
-                    variant,
-                    outcome,
-                    share,
-                    withheld,
-                    status,
-                    stale,
-                    fetched,
-                };
-                self.by_stored(x, &before, looks).await
+                self.by_stored(x, &stored, looks).await
             }
             Answer::Unusable(Anew::Alone) if self.asked.fields.contains_key(header::RANGE) => {
                 Some(Way::Pass(self.forward, self.covered))
@@ -108,19 +76,19 @@ impl Waiting<'_> {
     async fn by_stored<W: Wire>(
         &self,
         x: &mut Exchange<W>,
-        before: &Before,
+        answer: &StoredAnswer,
         looks: &mut Looks,
     ) -> Option<Way> {
         let Self {
             proxy, asked, led, ..
         } = *self;
-        let head = &before.head;
-        let lies = match before.outcome {
+        let head = &answer.head;
+        let lies = match answer.outcome {
             // a part came, and is stored as what was fetched
             Outcome::Miss => asked.under(self.fill.own),
             _ => asked.clone(),
         };
-        if !led && !before.share.admits(&self.fill.request, &asked.fields) {
+        if !led && !answer.share.admits(&self.fill.request, &asked.fields) {
             return None;
         }
         if !led && !self.survives(&head.scopes, head.generation) {
@@ -130,13 +98,13 @@ impl Waiting<'_> {
             looks.alike = false;
             return None;
         }
-        if before.outcome == Outcome::Miss && self.fill.own != asked.own_key.0 {
+        if answer.outcome == Outcome::Miss && self.fill.own != asked.own_key.0 {
             // of an equivalent URL: it is found there if it says so
             return None;
         }
         let now = seawall_client_conn::now();
         let standing = proxy.standing(asked, head, now);
-        if !led && !self.shares(before, &standing, now) {
+        if !led && !self.shares(answer, &standing, now) {
             return None;
         }
         let freshness = match standing {
@@ -146,17 +114,17 @@ impl Waiting<'_> {
         };
         let copy = Usable {
             head,
-            variant: before.variant,
+            variant: answer.variant,
             freshness: &freshness,
-            kept: before.share != Share::FirstOnly,
-            fetched: before.fetched,
-            withheld: before.withheld.as_deref().filter(|_| led),
+            kept: answer.share != Share::FirstOnly,
+            fetched: answer.fetched,
+            withheld: answer.withheld.as_deref().filter(|_| led),
         };
-        let outcome = match before.outcome {
+        let outcome = match answer.outcome {
             Outcome::Miss if !led => Outcome::Collapsed,
             outcome => outcome,
         };
-        let story = self.story(outcome, before.status);
+        let story = self.story(outcome, answer.status);
         let delivered = stored_story(proxy, x, &lies, copy, story).await;
         if delivered.is_none() {
             looks.lost = Some(head.generation);
@@ -165,8 +133,8 @@ impl Waiting<'_> {
     }
 
     /// Whether a copy that answers somebody else may answer this request.
-    fn shares(&self, before: &Before, standing: &Standing<'_>, now: Timestamp) -> bool {
-        let (asked, head) = (self.asked, &before.head);
+    fn shares(&self, answer: &StoredAnswer, standing: &Standing<'_>, now: Timestamp) -> bool {
+        let (asked, head) = (self.asked, &answer.head);
         let accepts = || match standing {
             Standing::Usable(freshness) => {
                 let directives = asked.directives_for(head, standing, now);
@@ -174,11 +142,11 @@ impl Waiting<'_> {
             }
             Standing::Gone => false,
         };
-        if before.outcome == Outcome::StaleError && !matches!(standing, Standing::Gone) {
+        if answer.outcome == Outcome::StaleError && !matches!(standing, Standing::Gone) {
             // the next server failed, and this is what there is for everybody who asked it
             return accepts();
         }
-        asked.may_share(head.label, Some(&head.scopes), |_| false) && (!before.stale || accepts())
+        asked.may_share(head.label, Some(&head.scopes), |_| false) && (!answer.stale || accepts())
     }
 
     async fn by_own<W: Wire>(

@@ -2,7 +2,7 @@
 
 use super::{Body, FillSink};
 use crate::fill::Stored;
-use crate::growing::{Anew, Answer, Share};
+use crate::growing::{Anew, Answer, Share, StoredAnswer};
 use crate::refreshed::{Fate, Refreshed, refresh, selecting};
 use crate::standing::Standing;
 use crate::unstorable::with_credentials;
@@ -35,7 +35,7 @@ impl FillSink {
             let erred = failed || is_upstream_error(response.status);
             if erred && self.may_serve_on_error(&stored.head, now) {
                 let original = stored.head.original_fields();
-                return self.answer_stored(Answer::Stored {
+                return self.answer_stored(Answer::Stored(StoredAnswer {
                     share: Share::Selecting(selecting(&original.fields).into()),
                     head: stored.head,
                     variant: stored.variant,
@@ -44,7 +44,7 @@ impl FillSink {
                     status: (!failed).then(|| response.status.as_u16()),
                     stale: self.asking.learned().stale(),
                     fetched: false,
-                });
+                }));
             }
             if response.status == StatusCode::NOT_MODIFIED {
                 let learned = self.asking.learned();
@@ -195,7 +195,7 @@ impl FillSink {
             // it may be used for this answer, and not be kept
             Fate::Left | Fate::Retired => Share::FirstOnly,
         };
-        self.answer_stored(Answer::Stored {
+        self.answer_stored(Answer::Stored(StoredAnswer {
             head: refreshed.head,
             variant,
             outcome: Outcome::Revalidated,
@@ -204,6 +204,6 @@ impl FillSink {
             status: Some(update.status.as_u16()),
             stale: learned.stale(),
             fetched: self.asked.since.is_some() && learned.fetched(),
-        });
+        }));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Body, FillSink, Keeping};
 use crate::fill::Stored;
-use crate::growing::{Anew, Answer, Share};
+use crate::growing::{Anew, Answer, Share, StoredAnswer};
 use crate::message;
 use crate::parts::{Fetch, NoPart, PartKey, RUN_BYTES, RUN_CHUNKS};
 use crate::shown::Withheld;
@@ -188,7 +188,7 @@ impl FillSink {
 
     /// Who waits, and who comes from now on, reads the stored response.
     fn answer_part(&self, head: &Arc<Head>, variant: u64, share: Share, withheld: Withheld) {
-        let answer = Answer::Stored {
+        let answer = Answer::Stored(StoredAnswer {
             head: head.clone(),
             variant,
             outcome: Outcome::Miss,
@@ -197,7 +197,7 @@ impl FillSink {
             status: Some(StatusCode::PARTIAL_CONTENT.as_u16()),
             stale: self.asking.learned().stale(),
             fetched: self.asking.learned().fetched(),
-        };
+        });
         // what is under way is stored, also when its readers have left
         self.fill.growing.set_answer(answer, true);
         self.proxy.fills().leave(&self.fill);
