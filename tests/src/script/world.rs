@@ -1,4 +1,6 @@
 //! Two edges, a shield, an origin and a log of purges, which a script moves step by step.
+//!
+//! Longer than most: each step reads and changes all of it, and what holds between the steps is said in one place.
 
 use crate::script::call::{Call, Held};
 use crate::script::client::Client;

@@ -1,4 +1,6 @@
 //! Content codings: negotiated, made once and stored (RFC 9110 §8.4, §12.5.3).
+//!
+//! Longer than most: what is coded, decoded and left alone is judged by the same few origins.
 
 use seawall_service_model::Policy;
 use seawall_tests::client::get;
