@@ -82,7 +82,12 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn start(origin: SocketAddr) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let kept = std::env::var_os("SEAWALL_CHAOS_KEEP").map(PathBuf::from);
+        let dir = tempfile::Builder::new()
+            .prefix("chaos-")
+            .disable_cleanup(kept.is_some())
+            .tempdir_in(kept.unwrap_or_else(std::env::temp_dir))
+            .unwrap();
         let at = dir.path().to_owned();
         let file = at.join("site.toml");
         fs::write(&file, service(origin, true)).unwrap();

@@ -1,6 +1,7 @@
 //! Chaos: processes of the program under clients, purges and faults. Nothing is answered that a receipt says cannot be.
 //!
-//! `SEAWALL_CHAOS_PURGES` and `SEED` make another run of it, `SEAWALL_BIN` names the program.
+//! `SEAWALL_CHAOS_PURGES` and `SEED` make another run of it, `SEAWALL_BIN` names the program, and
+//! `SEAWALL_CHAOS_KEEP` a directory that what the fleet had and logged is left in.
 #![allow(clippy::print_stdout, reason = "a run tells its figures")]
 
 mod faults;
@@ -57,7 +58,9 @@ fn no_receipt_is_broken_whatever_befalls_the_fleet() {
         let fleet = &mut fleet;
         let faults = scope.spawn(move || faults::befall(run, fleet));
         let tidy = scope.spawn(|| {
+            let mut told = 0;
             while !run.is_over() {
+                run.tell(&mut told);
                 // a long run's requests would fill the memory
                 origin.forget();
                 thread::sleep(Duration::from_millis(100));

@@ -2,7 +2,7 @@
 
 use crate::fleet::{EDGES, NODES};
 use crate::random::Random;
-use crate::run::{Ends, Run};
+use crate::run::{Ends, Run, STATES};
 use crate::site::Purge;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -26,6 +26,8 @@ pub(crate) struct Open {
     asked: Instant,
     purge: Purge,
     told: Value,
+    /// Which states each edge has told.
+    heard: [[bool; STATES.len()]; EDGES],
 }
 
 /// Purges until it is enough. What is left: purges whose receipts wait.
@@ -47,6 +49,7 @@ pub(crate) fn purge(run: &Run, purger: usize) -> Vec<Open> {
             asked,
             purge,
             told: Value::Null,
+            heard: Default::default(),
         };
         if !new.hear(run, told) {
             open.push(new);
@@ -96,11 +99,11 @@ impl Open {
     fn hear(&mut self, run: &Run, told: Value) -> bool {
         for receipt in told["receipts"].as_array().into_iter().flatten() {
             let edge = NODES[..EDGES].iter().position(|id| receipt["node"] == **id);
-            if let (Some(edge), Some("applied" | "fenced")) = (edge, receipt["state"].as_str()) {
-                for (object, version) in &self.purge.covers {
-                    run.judge
-                        .in_force(edge, *object, *version, self.purge.strength);
-                }
+            let state = STATES.iter().position(|state| receipt["state"] == **state);
+            if let (Some(edge), Some(state)) = (edge, state)
+                && !std::mem::replace(&mut self.heard[edge][state], true)
+            {
+                run.receipt(edge, state, &self.purge);
             }
         }
         let complete = told["complete"] == json!(true);

@@ -53,12 +53,14 @@ pub(crate) fn read(run: &Run, reader: usize) {
             continue;
         };
         seen.insert(object, version);
+        let by = run.judged(edge, object, least);
         let fresh_hit = answer.is_hit() && is_fresh(answer.edge_status());
         if !least.allows(version, fresh_hit) {
             let all = answer.field("cache-status").unwrap_or_default();
             let url = path(object);
             run.violation(&format!(
-                "edge-{edge} answers {url} with {version}, and {least:?} ({}, {all})",
+                "edge-{edge} answers {url} with {version}, and {least:?} by {} ({}, {all})",
+                by.unwrap_or_default(),
                 answer.status
             ));
         }
