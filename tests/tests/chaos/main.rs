@@ -1,7 +1,7 @@
 //! Chaos: processes of the program under clients, purges and faults. Nothing is answered that a receipt says cannot be.
 //!
-//! `SEAWALL_CHAOS_PURGES` and `SEED` make another run of it, `SEAWALL_BIN` names the program, and
-//! `SEAWALL_CHAOS_KEEP` a directory that what the fleet had and logged is left in.
+//! `SEAWALL_CHAOS_PURGES`, `SEAWALL_CHAOS_PURGERS` (how many purge at the same time) and `SEED` make another run of it,
+//! `SEAWALL_BIN` names the program, and `SEAWALL_CHAOS_KEEP` a directory that what the fleet had and logged is left in.
 #![allow(clippy::print_stdout, reason = "a run tells its figures")]
 
 mod faults;
@@ -45,14 +45,20 @@ fn no_receipt_is_broken_whatever_befalls_the_fleet() {
     let site = Site::new();
     let origin = site.origin();
     let mut fleet = Fleet::start(origin.address());
-    let run = Run::new((seed, purges), site, fleet.edges, fleet.admin.clone());
+    let purgers = setting("SEAWALL_CHAOS_PURGERS", purgers::PURGERS as u64) as usize;
+    let run = Run::new(
+        (seed, purges, purgers),
+        site,
+        fleet.edges,
+        fleet.admin.clone(),
+    );
     thread::scope(|scope| {
         let run = &run;
         let _ends = run::Ends(run);
         for reader in 0..readers::READERS {
             scope.spawn(move || readers::read(run, reader));
         }
-        let purgers: Vec<_> = (0..purgers::PURGERS)
+        let purgers: Vec<_> = (0..run.purgers)
             .map(|purger| scope.spawn(move || purgers::purge(run, purger)))
             .collect();
         let fleet = &mut fleet;

@@ -72,7 +72,7 @@ pub(crate) fn purge(run: &Run, purger: usize) -> Vec<Open> {
 fn pace(run: &Run) {
     let (before, deadline) = (run.answers.load(Ordering::Relaxed), Instant::now() + PACE);
     let answered = || run.answers.load(Ordering::Relaxed) - before;
-    while answered() < ANSWERS * PURGERS as u64 && Instant::now() < deadline {
+    while answered() < ANSWERS * run.purgers as u64 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

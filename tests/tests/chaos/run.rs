@@ -23,6 +23,8 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     /// Purges at least.
     pub(crate) purges: usize,
+    /// So many purge at the same time.
+    pub(crate) purgers: usize,
     pub(crate) site: Arc<Site>,
     pub(crate) judge: Judge,
     /// As `judge`, by those receipts alone that told of a fence.
@@ -64,7 +66,7 @@ impl Drop for Ends<'_> {
 
 impl Run {
     pub(crate) fn new(
-        (seed, purges): (u64, usize),
+        (seed, purges, purgers): (u64, usize, usize),
         site: Arc<Site>,
         edges: [SocketAddr; EDGES],
         admin: Admin,
@@ -72,6 +74,7 @@ impl Run {
         Self {
             seed,
             purges,
+            purgers,
             site,
             judge: Judge::new(EDGES, OBJECTS),
             fenced: Judge::new(EDGES, OBJECTS),
