@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
-use seawall_cache_store::{CacheStore, Head, Purges};
+use seawall_cache_store::{CacheStore, Purges};
 use seawall_client_conn::{
     ALLOW, ConnInfo, Exchange, Handler, QuickBody, RequestHead, Wire, error_head,
 };
@@ -302,7 +302,10 @@ impl CacheProxy {
         }
         let scheme = match link {
             Link::Fleet { scheme, .. } => scheme,
-            Link::Client => self.scheme(x, &fields),
+            Link::Client => {
+                let stated = fields.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+                self.scheme(&x.info, stated)
+            }
         };
         let target = target.to_owned();
         Ok(self.placed(Placing {
@@ -320,11 +323,10 @@ impl CacheProxy {
         }))
     }
 
-    /// The scheme the client used: the connection's, or what a listed proxy says of it.
-    fn scheme<W: Wire>(&self, x: &Exchange<W>, fields: &http::HeaderMap) -> Scheme {
-        let stated = fields.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-        match (x.info.scheme, stated) {
-            (_, Some(stated)) if self.tier.trusts_forwarded(x.info.peer.ip().to_canonical()) => {
+    /// The scheme the client used: the connection's, or what a listed proxy says of it in `X-Forwarded-Proto`.
+    pub(crate) fn scheme(&self, info: &ConnInfo, stated: Option<&[u8]>) -> Scheme {
+        match (info.scheme, stated) {
+            (_, Some(stated)) if self.tier.trusts_forwarded(info.peer.ip().to_canonical()) => {
                 if stated.eq_ignore_ascii_case(b"https") {
                     Scheme::Https
                 } else {
@@ -455,10 +457,14 @@ impl CacheProxy {
         head: &RequestHead<'_>,
         info: &ConnInfo,
         key: u128,
-        copy: &Head,
+        delivered: Delivered,
     ) {
-        let (outcome, status) = (Outcome::Hit, copy.status.as_u16());
-        self.metrics.request(outcome, status, copy.length, 0.0);
+        let Delivered {
+            outcome,
+            status,
+            bytes,
+        } = delivered;
+        self.metrics.request(outcome, status, bytes, 0.0);
         if let Some(log) = &self.access_log {
             log.log(AccessEntry {
                 time_ms: unix_ms(),
@@ -469,7 +475,7 @@ impl CacheProxy {
                 host: lossy(head.host),
                 path: head.target.to_owned(),
                 status,
-                bytes: copy.length,
+                bytes,
                 outcome,
                 service: Some(service.id.0.clone()),
                 key: Some(key),

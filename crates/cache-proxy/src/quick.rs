@@ -1,12 +1,15 @@
 //! The plain fresh hit, found and judged synchronously and written by the connection's own loop.
 
+mod shape;
+
 use crate::CacheProxy;
 use crate::coder;
+use crate::deliver::Delivered;
 use bytes::{BufMut, BytesMut};
 use seawall_cache_store::{Body, Found, INLINE_MAX};
 use seawall_client_conn::{ConnInfo, QuickBody, RequestHead};
-use seawall_http_cache::{AcceptEncoding, Fields};
-use seawall_service_model::{AcceptedCodings, CacheMode, Scheme, cache_key};
+use seawall_http_cache::{AcceptEncoding, Fields, Outcome};
+use seawall_service_model::{AcceptedCodings, CacheMode, cache_key};
 use std::io::Write as _;
 
 /// A longer body is not worth gathering in one go: the full path streams it.
@@ -25,16 +28,17 @@ pub(crate) fn quick(
         return None;
     }
     let path = head.target.split('?').next().unwrap_or_default();
-    let (policy, _) = service.policy(head.method, path, head);
+    let (policy, rule) = service.policy(head.method, path, head);
     if policy.cache == CacheMode::Bypass {
         return None;
     }
-    let scheme = match info.scheme {
-        seawall_client_conn::Scheme::Http => Scheme::Http,
-        seawall_client_conn::Scheme::Https => Scheme::Https,
-    };
+    // HEAD is answered from what GET stored, under the key that GET has
+    if head.method == "HEAD" && service.policy("GET", path, head).1 != rule {
+        return None;
+    }
+    let scheme = proxy.scheme(info, head.looks.forwarded_proto);
     let key = cache_key(service, scheme, head.host, head.target, &policy.key, head).0;
-    let accept = || AcceptEncoding::of_line(head.accept_encoding);
+    let accept = || AcceptEncoding::of_line(head.looks.accept_encoding);
     let found = match policy.accept_encoding {
         AcceptedCodings::AsAsked => proxy.store().lookup(key, head),
         AcceptedCodings::Normalised => {
@@ -60,16 +64,26 @@ pub(crate) fn quick(
     if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
         copy = proxy.store().recoded(key, variant, &copy, recoding)?;
     }
-    // of what goes out, which may be much longer than what it was made of
-    if copy.length > BODY_MAX || matches!(copy.body, Body::Part(_)) {
+    if matches!(copy.body, Body::Part(_)) {
         return None;
     }
-    let body = if copy.length <= INLINE_MAX {
-        QuickBody::One(copy.inline_body())
+    let shape = shape::of(head, &copy, now)?;
+    let taken = shape.body(&copy);
+    let length = taken.end - taken.start;
+    if length > BODY_MAX {
+        return None;
+    }
+    let body = if length == 0 {
+        QuickBody::None
+    } else if copy.length <= INLINE_MAX {
+        QuickBody::One(
+            copy.inline_body()
+                .slice(taken.start as usize..taken.end as usize),
+        )
     } else {
-        QuickBody::Many(proxy.store().body(&copy, 0..copy.length)?)
+        QuickBody::Many(proxy.store().body(&copy, taken)?)
     };
-    out.put_slice(copy.serialised());
+    shape.write(&copy, out);
     if service.response.cache_status {
         out.put_slice(copy.cache_status_prefix());
         out.put_slice(b"seawall-edge; hit; ttl=");
@@ -83,7 +97,12 @@ pub(crate) fn quick(
     out.put_slice(b"age: ");
     put_number(out, copy.freshness.age(now));
     out.put_slice(b"\r\n");
-    proxy.finished_quick(service, head, info, key, &copy);
+    let delivered = Delivered {
+        outcome: Outcome::Hit,
+        status: shape.status(&copy).as_u16(),
+        bytes: length,
+    };
+    proxy.finished_quick(service, head, info, key, delivered);
     Some(body)
 }
 

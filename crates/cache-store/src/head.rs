@@ -230,6 +230,24 @@ impl Head {
         &self.record[..self.fields_len as usize]
     }
 
+    /// Names, in lower case, and values of the fields, in their order.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        // behind the status line
+        let lines = self.serialised().split(|&b| b == b'\n').skip(1);
+        lines.filter_map(|line| {
+            let colon = line.iter().position(|&b| b == b':')?;
+            let name = std::str::from_utf8(&line[..colon]).ok()?;
+            Some((name, line[colon + 1..].trim_ascii()))
+        })
+    }
+
+    /// The first value of the field `name`, in lower case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.lines()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
     /// `cache-status: ` and the members of the tiers behind, ready for this node's own member; the line is not ended.
     pub fn cache_status_prefix(&self) -> &[u8] {
         &self.record[self.fields_len as usize..(self.fields_len + self.status_len) as usize]
@@ -244,10 +262,9 @@ impl Head {
     /// How recent it is among copies that all match a request (RFC 9111 §4.1, §4): by `Date`, where there is none by when
     /// it was received; of the same second the one that was made last here.
     pub(crate) fn recency(&self) -> (Timestamp, Generation) {
-        let date = self.serialised().split(|&b| b == b'\n').find_map(|line| {
-            let value = line.strip_prefix(b"date: ")?;
-            Timestamp::parse_http_date(value.trim_ascii(), self.freshness.received)
-        });
+        let date = self
+            .field("date")
+            .and_then(|date| Timestamp::parse_http_date(date, self.freshness.received));
         (date.unwrap_or(self.freshness.received), self.generation)
     }
 
@@ -276,14 +293,9 @@ impl Head {
     /// Takes the record apart. What was serialised here parses; a field that does not is left out.
     pub fn fields(&self) -> HeadFields {
         let mut fields = HeaderMap::with_capacity(16);
-        // the status line needs no second reading: the index has the status
-        for line in self.serialised().split(|&b| b == b'\n').skip(1) {
-            let Some(colon) = line.iter().position(|&b| b == b':') else {
-                continue;
-            };
-            let value = line[colon + 1..].trim_ascii();
+        for (name, value) in self.lines() {
             if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(&line[..colon]),
+                HeaderName::from_bytes(name.as_bytes()),
                 HeaderValue::from_bytes(value),
             ) {
                 fields.append(name, value);

@@ -6,6 +6,7 @@
 
 use seawall_http_cache::Timestamp;
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 thread_local! {
     /// Where this thread's clock stands still; 0: it is the kernel's.
@@ -25,13 +26,23 @@ pub fn now() -> Timestamp {
     if at != 0 {
         return Timestamp(at);
     }
+    Timestamp(coarse(libc::CLOCK_REALTIME_COARSE).tv_sec.max(0) as u64)
+}
+
+/// Time that nobody sets, at most a few milliseconds late.
+pub(crate) fn uptime() -> Duration {
+    let time = coarse(libc::CLOCK_MONOTONIC_COARSE);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
+}
+
+fn coarse(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the kernel writes one timespec to the address of one.
-    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) };
-    Timestamp(time.tv_sec.max(0) as u64)
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time
 }
 
 /// Calls `f` with the time and its text for `Date`.

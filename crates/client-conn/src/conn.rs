@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::buffers::{self, BUFFER_BYTES};
 use crate::clock::with_date;
+use crate::exchange::QuickBody;
 use crate::framing::{Framing, Persistence, framing, write_head};
 use crate::io::Io;
 use crate::limits::ConnLimits;
@@ -12,8 +13,11 @@ use http::HeaderMap;
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
+use std::future::Future as _;
 use std::io::{self, IoSlice, Write as _};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -22,7 +26,9 @@ const BODY_READ_BYTES: usize = 32 * 1024;
 /// A client may send this far ahead (pipelining) while its answer is made.
 const READ_AHEAD_MAX: usize = 64 * 1024;
 /// Shorter bodies are copied behind their head, so that both go out in one plain write.
-pub(crate) const COPY_BYTES_MAX: usize = 16 * 1024;
+const COPY_BYTES_MAX: usize = 16 * 1024;
+/// Answers to pipelined requests are gathered up to here.
+const GATHERED_BYTES_MAX: usize = 64 * 1024;
 
 pub(crate) struct Conn {
     pub(crate) io: Io,
@@ -108,6 +114,15 @@ impl Conn {
         Ok(n)
     }
 
+    /// Reads what is there into the room that there is.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { io, input, .. } = self;
+        // cancel-safe: dropped while pending it has read nothing
+        let n = ready!(pin!(io.read_buf(input)).poll(cx))?;
+        self.eof |= n == 0;
+        Poll::Ready(Ok(n))
+    }
+
     /// Writes what waits. Cancel-safe: what was written is gone from the buffer.
     pub(crate) async fn flush_output(&mut self) -> io::Result<()> {
         let timeout = self.limits.write_idle_timeout;
@@ -157,6 +172,36 @@ impl Conn {
         self.output = waiting;
         self.output.clear();
         Ok(())
+    }
+
+    /// The body of a quick answer, whose head waits to be written. What is short waits as well, for the next request that is
+    /// there already. `None`: the connection has ended.
+    pub(crate) async fn body_behind(&mut self, body: QuickBody) -> Option<()> {
+        match body.short() {
+            Ok(data) => self.output.put_slice(&data),
+            Err(QuickBody::None) => {}
+            Err(QuickBody::One(data)) => self.write_now(&[&data]).await.ok()?,
+            Err(QuickBody::Many(parts)) => {
+                let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+                self.write_now(&parts).await.ok()?;
+            }
+        }
+        if self.output.len() > GATHERED_BYTES_MAX {
+            self.flush_output().await.ok()?;
+        }
+        Some(())
+    }
+
+    /// Ends the connection because its client wants that. One that keeps to its word sends nothing more (RFC 9112 §9.6):
+    /// its answer cannot be lost to a reset, and nothing is waited for.
+    pub(crate) async fn close_as_asked(mut self: Box<Self>) {
+        match self.io {
+            // closed when it is dropped, with what was written
+            Io::Tcp(_) if self.input.is_empty() => {
+                let _ = self.flush_output().await;
+            }
+            _ => self.close().await,
+        }
     }
 
     /// Ends the connection so that the last answer is not lost to a reset: what the client still sends is read for a while.

@@ -19,6 +19,21 @@ pub enum QuickBody {
     Many(Vec<Bytes>),
 }
 
+/// A longer body is written from where it lies; a shorter one is copied behind its head, so that answers to pipelined
+/// requests go out together.
+const COPIED_BYTES_MAX: usize = 2048;
+
+impl QuickBody {
+    /// The body, if it is short enough to be copied behind its head.
+    pub(crate) fn short(self) -> Result<Bytes, Self> {
+        match self {
+            Self::None => Ok(Bytes::new()),
+            Self::One(data) if data.len() <= COPIED_BYTES_MAX => Ok(data),
+            long => Err(long),
+        }
+    }
+}
+
 /// What a connection asks of the one that answers.
 pub trait Handler: Send + Sync + Sized + 'static {
     /// A look at a plain HTTP/1.1 head, before anything is allocated. Writes status line and fields to `out` (each line

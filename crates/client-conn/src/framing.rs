@@ -48,7 +48,7 @@ pub(crate) fn of_connection(response: &ResponseHeader) -> impl Fn(&HeaderName) -
         .collect();
     move |name| {
         let named = |n: &&[u8]| n.eq_ignore_ascii_case(name.as_str().as_bytes());
-        is_hop_by_hop(name) || nominated.iter().any(named)
+        is_hop_by_hop(name.as_str()) || nominated.iter().any(named)
     }
 }
 

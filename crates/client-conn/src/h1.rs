@@ -5,19 +5,20 @@ use crate::answer::error_head;
 use crate::body::Body;
 use crate::buffers::BUFFER_BYTES;
 use crate::clock::with_date;
-use crate::conn::{Begin, COPY_BYTES_MAX, Conn};
+use crate::conn::{Begin, Conn};
 use crate::exchange::{Exchange, Handler, QuickBody};
 use crate::framing::{Framing, Persistence, write_head};
-use crate::head::{Parsed, to_request, with_head};
+use crate::head::{Parsed, RequestHead, to_request, with_head};
+use crate::idle::IdleWatch;
 use crate::info::{ConnInfo, Scheme};
 use crate::io::Io;
 use crate::session::Slot;
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use pingora::http::RequestHeader;
-use std::io;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
-use tokio::io::Interest;
 
 /// What the connection does next, decided while the head is borrowed.
 enum Step {
@@ -26,16 +27,37 @@ enum Step {
 }
 
 /// The first line of HTTP/2 with prior knowledge (RFC 9113 §3.4); no HTTP/1 request begins like this.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What was done on a connection before its loop began: see [`crate::first`].
+#[derive(Default)]
+pub(crate) struct Begun {
+    /// Read, not yet consumed.
+    pub(crate) input: BytesMut,
+    /// To be written before anything else.
+    pub(crate) output: BytesMut,
+    /// The body of an answer whose head stands in `output`, and whether the connection is kept behind it.
+    pub(crate) rest: Option<(QuickBody, bool)>,
+}
 
 /// Runs a connection until it ends. `None` throughout: it has.
 pub(crate) async fn serve<H: Handler>(
     mut conn: Box<Conn>,
     handler: Arc<H>,
     info: Arc<ConnInfo>,
-    mut stop: ShutdownWatch,
+    stop: ShutdownWatch,
+    begun: Begun,
 ) -> Option<()> {
+    (conn.input, conn.output) = (begun.input, begun.output);
+    if let Some((body, keep)) = begun.rest {
+        conn.body_behind(body).await?;
+        if !keep {
+            conn.close_as_asked().await;
+            return None;
+        }
+    }
     let slot: Slot<Box<Conn>> = Slot::default();
+    let mut idle = IdleWatch::new(stop.clone(), conn.limits.idle_timeout);
     let https = info.scheme == Scheme::Https;
     let mut head_since: Option<Instant> = None;
     let mut first = true;
@@ -45,23 +67,27 @@ pub(crate) async fn serve<H: Handler>(
             && H2_PREFACE.starts_with(&conn.input[..conn.input.len().min(H2_PREFACE.len())])
         {
             if conn.input.len() >= H2_PREFACE.len() {
-                return crate::h2::serve(conn, handler, info, stop).await;
+                return Box::pin(crate::h2::serve(conn, handler, info, stop)).await;
             }
             // a beginning of it: wait for the rest
-            conn = wait(conn, &handler, &info, &mut stop, &mut head_since).await?;
+            conn = wait(conn, &handler, &info, &mut idle, &mut head_since).await?;
             continue;
         }
         if conn.input.is_empty() {
-            conn = wait(conn, &handler, &info, &mut stop, &mut head_since).await?;
+            conn = wait(conn, &handler, &info, &mut idle, &mut head_since).await?;
             continue;
         }
-        let limits = conn.limits.clone();
-        let Conn { input, output, .. } = &mut *conn;
-        let parsed = with_head(input, https, &limits, |head| {
-            if head.plain
-                && !head.http10
+        let Conn {
+            input,
+            output,
+            limits,
+            ..
+        } = &mut *conn;
+        let parsed = with_head(input, https, limits, |head| {
+            if head.looks.plain
                 && let Some(body) = handler.quick(head, &info, output)
             {
+                end_head(output, head);
                 return Step::Quick(body, head.len, head.keep_alive);
             }
             let begin = Begin {
@@ -83,14 +109,14 @@ pub(crate) async fn serve<H: Handler>(
                 return refuse(conn, &*handler, &info, status, reason).await;
             }
             Parsed::Partial => {
-                conn = wait(conn, &handler, &info, &mut stop, &mut head_since).await?;
+                conn = wait(conn, &handler, &info, &mut idle, &mut head_since).await?;
             }
             Parsed::Done(Step::Quick(body, len, keep)) => {
                 (first, head_since) = (false, None);
                 conn.input.advance(len);
-                quick(&mut conn, body, keep).await?;
+                conn.body_behind(body).await?;
                 if !keep {
-                    conn.close().await;
+                    conn.close_as_asked().await;
                     return None;
                 }
             }
@@ -102,7 +128,7 @@ pub(crate) async fn serve<H: Handler>(
                 conn.flush_output().await.ok()?;
                 conn.input.advance(len);
                 conn.begin(&begin);
-                conn.keep &= !*stop.borrow();
+                conn.keep &= !idle.is_stopping();
                 let exchange = Exchange::new(
                     request,
                     info.clone(),
@@ -111,7 +137,8 @@ pub(crate) async fn serve<H: Handler>(
                     conn,
                     slot.clone(),
                 );
-                handler.clone().exchange(exchange).await;
+                // in memory of its own: between exchanges, and for plain hits, a connection is small
+                Box::pin(handler.clone().exchange(exchange)).await;
                 conn = slot.lock().take()?;
                 conn = conn.after_exchange().await?;
             }
@@ -119,27 +146,13 @@ pub(crate) async fn serve<H: Handler>(
     }
 }
 
-/// Completes a quick answer: ends its head, and writes at once what is too long to wait for the next request.
-async fn quick(conn: &mut Conn, body: QuickBody, keep: bool) -> Option<()> {
-    conn.output.put_slice(if keep {
-        b"\r\n"
-    } else {
-        b"connection: close\r\n\r\n"
+/// Ends the head of a quick answer, and says what becomes of the connection.
+pub(crate) fn end_head(output: &mut BytesMut, request: &RequestHead<'_>) {
+    output.put_slice(match (request.keep_alive, request.http10) {
+        (true, false) => b"\r\n",
+        (true, true) => b"connection: keep-alive\r\n\r\n",
+        (false, _) => b"connection: close\r\n\r\n",
     });
-    match body {
-        QuickBody::None => {}
-        QuickBody::One(data) if data.len() <= COPY_BYTES_MAX => conn.output.put_slice(&data),
-        QuickBody::One(data) => conn.write_now(&[&data]).await.ok()?,
-        QuickBody::Many(parts) => {
-            let parts: Vec<&[u8]> = parts.iter().map(|p| &p[..]).collect();
-            conn.write_now(&parts).await.ok()?;
-        }
-    }
-    // answers to pipelined requests are gathered, up to here
-    if conn.output.len() > 4 * COPY_BYTES_MAX {
-        conn.flush_output().await.ok()?;
-    }
-    Some(())
 }
 
 /// Waits for more of a head, or for a first byte.
@@ -147,17 +160,17 @@ async fn wait<H: Handler>(
     mut conn: Box<Conn>,
     handler: &Arc<H>,
     info: &Arc<ConnInfo>,
-    stop: &mut ShutdownWatch,
+    idle: &mut IdleWatch,
     head_since: &mut Option<Instant>,
 ) -> Option<Box<Conn>> {
     conn.flush_output().await.ok()?;
     if conn.input.is_empty() {
-        if conn.eof || *stop.borrow() {
+        if conn.eof || idle.is_stopping() {
             conn.close().await;
             return None;
         }
         *head_since = None;
-        return idle(conn, stop).await;
+        return next(conn, idle).await;
     }
     if conn.eof {
         return refuse_some(conn, &**handler, info, 400, "the request is cut short").await;
@@ -171,63 +184,28 @@ async fn wait<H: Handler>(
     }
 }
 
-/// Between two requests: holds no buffers.
-async fn idle(mut conn: Box<Conn>, stop: &mut ShutdownWatch) -> Option<Box<Conn>> {
+/// Waits for the next request, without buffers.
+async fn next(mut conn: Box<Conn>, idle: &mut IdleWatch) -> Option<Box<Conn>> {
+    idle.begin();
     conn.give_buffers();
-    let timeout = conn.limits.idle_timeout;
-    if let Io::Tcp(tcp) = &conn.io {
-        let ready = async {
-            tokio::select! { biased;
-                ready = tcp.readable() => ready.is_ok(),
-                _ = stop.changed() => false,
-            }
-        };
-        if !pingora_timeout::timeout(timeout, ready)
-            .await
-            .unwrap_or(false)
-        {
-            return None;
-        }
+    let read = poll_fn(|cx| {
         conn.take_buffers();
-        let Conn {
-            io: Io::Tcp(tcp),
-            input,
-            ..
-        } = &mut *conn
-        else {
-            return None;
-        };
-        let room = input.capacity();
-        return match tcp.try_read_buf(input) {
-            Ok(0) => None,
-            Ok(n) => {
-                if n < room {
-                    // a short read has emptied the socket: saying so here saves the read that would find out. New data
-                    // raises readiness anew (edge-triggered epoll)
-                    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                    let _ = tcp.try_io(Interest::READABLE, nothing);
-                }
-                Some(conn)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(conn),
-            Err(_) => None,
-        };
-    }
-    conn.take_buffers();
-    let read = async {
-        tokio::select! { biased;
-            read = conn.fill(BUFFER_BYTES) => read.is_ok_and(|n| n > 0),
-            _ = stop.changed() => false,
+        if let Poll::Ready(read) = conn.poll_fill(cx) {
+            return Poll::Ready(Some(read));
         }
-    };
-    if pingora_timeout::timeout(timeout, read)
-        .await
-        .unwrap_or(false)
-    {
-        return Some(conn);
+        conn.give_buffers();
+        idle.poll_over(cx).map(|()| None)
+    });
+    match (read.await, &conn.io) {
+        (Some(Ok(read)), _) if read > 0 => Some(conn),
+        // the client has closed, or is gone; or it has sent nothing that a reset could make it lose
+        (Some(_), _) | (None, Io::Tcp(_)) => None,
+        // it is told that this is the end
+        (None, Io::Tls(_) | Io::Other(_)) => {
+            conn.close().await;
+            None
+        }
     }
-    conn.close().await;
-    None
 }
 
 async fn refuse_some<H: Handler>(

@@ -18,13 +18,83 @@ pub struct RequestHead<'b> {
     pub fields: &'b [httparse::Header<'b>],
     pub http10: bool,
     pub keep_alive: bool,
-    pub accept_encoding: Option<&'b [u8]>,
-    /// A GET without a body, and without a field that asks for more than the whole stored object.
-    pub plain: bool,
+    pub looks: Looks<'b>,
     pub(crate) len: usize,
     pub(crate) body: Body,
     pub(crate) expects_continue: bool,
     pub(crate) upgrade: bool,
+}
+
+/// What a look at a request shows of what it asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks<'b> {
+    /// A GET or HEAD without a body, and without a field that a fresh stored response cannot answer.
+    pub plain: bool,
+    /// It has `If-None-Match` or `If-Modified-Since`.
+    pub conditional: bool,
+    /// It has `Range`.
+    pub ranged: bool,
+    /// `Accept-Encoding`, where it stands in one line.
+    pub accept_encoding: Option<&'b [u8]>,
+    /// `X-Forwarded-Proto`, the first line of it.
+    pub forwarded_proto: Option<&'b [u8]>,
+}
+
+impl<'b> Looks<'b> {
+    pub(crate) fn of(method: &str) -> Self {
+        Self {
+            plain: matches!(method, "GET" | "HEAD"),
+            ..Self::default()
+        }
+    }
+
+    /// Looks at a field that says nothing of the message itself.
+    #[inline]
+    pub(crate) fn note(&mut self, name: &str, value: &'b [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            5 if is("range") => self.ranged = true,
+            6 if is("pragma") => self.plain = false,
+            // says when a range counts
+            8 if is("if-range") => {}
+            8 if is("cdn-loop") => self.plain = false,
+            13 if is("cache-control") => self.plain = false,
+            13 if is("if-none-match") => self.conditional = true,
+            15 if is("accept-encoding") => {
+                // several lines are one list: the full path joins them
+                self.plain &= self.accept_encoding.is_none();
+                self.accept_encoding = Some(value);
+            }
+            17 if is("if-modified-since") => self.conditional = true,
+            17 if is("x-forwarded-proto") => {
+                self.forwarded_proto = self.forwarded_proto.or(Some(value));
+            }
+            8.. if name.as_bytes()[..3].eq_ignore_ascii_case(b"if-") => self.plain = false,
+            _ => {}
+        }
+    }
+}
+
+impl RequestHead<'_> {
+    pub(crate) const EMPTY: RequestHead<'static> = RequestHead {
+        method: "",
+        target: "",
+        host: b"",
+        fields: &[],
+        http10: false,
+        keep_alive: true,
+        looks: Looks {
+            plain: false,
+            conditional: false,
+            ranged: false,
+            accept_encoding: None,
+            forwarded_proto: None,
+        },
+        len: 0,
+        body: Body::Done,
+        expects_continue: false,
+        upgrade: false,
+    };
 }
 
 impl Fields for RequestHead<'_> {
@@ -96,16 +166,12 @@ pub fn with_head<R>(
     let mut head = RequestHead {
         method,
         target,
-        host: b"",
         fields: request.headers,
         http10,
         keep_alive: !http10,
-        accept_encoding: None,
-        plain: method == "GET",
+        looks: Looks::of(method),
         len,
-        body: Body::Done,
-        expects_continue: false,
-        upgrade: false,
+        ..RequestHead::EMPTY
     };
     match judge(&mut head, https) {
         Ok(()) => Parsed::Done(f(&head)),
@@ -156,6 +222,7 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
     let mut length: Option<u64> = None;
     let mut codings: Vec<&[u8]> = Vec::new();
     let (mut upgrade, mut other_upgrade, mut connection_upgrade) = (false, false, false);
+    let mut closes = false;
     for field in head.fields {
         let (name, value) = (field.name, field.value);
         match name.len() {
@@ -163,15 +230,13 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
                 hosts += 1;
                 head.host = value;
             }
-            5 if name.eq_ignore_ascii_case("range") => head.plain = false,
             6 if name.eq_ignore_ascii_case("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err((417, "only 100-continue can be expected"));
                 }
                 head.expects_continue = true;
-                head.plain = false;
+                head.looks.plain = false;
             }
-            6 if name.eq_ignore_ascii_case("pragma") => head.plain = false,
             7 if name.eq_ignore_ascii_case("upgrade") => {
                 // RFC 9110 §7.8: protocols that are not spoken here are ignored, such as the h2c that clients offer in
                 // passing; beside one of those nothing is switched, since the next server might choose it
@@ -180,48 +245,34 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
                     upgrade |= websocket;
                     other_upgrade |= !websocket && !protocol.is_empty();
                 }
-                head.plain = false;
+                head.looks.plain = false;
             }
-            8 if name.eq_ignore_ascii_case("cdn-loop") => head.plain = false,
             10 if name.eq_ignore_ascii_case("connection") => {
                 for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
                     if option.eq_ignore_ascii_case(b"close") {
-                        head.keep_alive = false;
+                        closes = true;
                     } else if option.eq_ignore_ascii_case(b"keep-alive") {
                         head.keep_alive |= head.http10;
                     } else {
                         connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                        head.plain = false;
+                        head.looks.plain = false;
                     }
                 }
             }
-            13 if name.eq_ignore_ascii_case("cache-control") => head.plain = false,
             14 if name.eq_ignore_ascii_case("content-length") => {
                 if length.is_some() {
                     return Err((400, "Content-Length is repeated"));
                 }
                 length = Some(content_length(value).ok_or((400, "malformed Content-Length"))?);
             }
-            15 if name.eq_ignore_ascii_case("accept-encoding") => {
-                // several lines are one list: the full path joins them
-                head.plain &= head.accept_encoding.is_none();
-                head.accept_encoding = Some(value);
-            }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 codings.extend(value.split(|&b| b == b',').map(<[u8]>::trim_ascii));
             }
-            8.. if name.as_bytes()[..3].eq_ignore_ascii_case(b"if-") => head.plain = false,
-            _ => {}
+            _ => head.looks.note(name, value),
         }
     }
-    // "close" wins over "keep-alive", wherever it stands
-    let closes = |f: &&httparse::Header<'_>| {
-        f.name.eq_ignore_ascii_case("connection")
-            && f.value
-                .split(|&b| b == b',')
-                .any(|o| o.trim_ascii().eq_ignore_ascii_case(b"close"))
-    };
-    head.keep_alive &= !head.fields.iter().any(|f| closes(&f));
+    // it wins over "keep-alive", wherever it stands
+    head.keep_alive &= !closes;
     match hosts {
         0 if !head.http10 => return Err((400, "Host is missing")),
         0 => {}
@@ -237,7 +288,8 @@ fn judge(head: &mut RequestHead<'_>, https: bool) -> Result<(), Refused> {
         (false, None) if head.http10 => return Err((400, "Transfer-Encoding in HTTP/1.0")),
         (false, None) => chunked(&codings)?,
     };
-    head.plain &= head.body == Body::Done;
+    // without a host there is no service to look at
+    head.looks.plain &= head.body == Body::Done && !head.host.is_empty();
     head.expects_continue &= !head.http10 && head.body != Body::Done;
     let switches = upgrade && !other_upgrade && connection_upgrade;
     head.upgrade = switches && !head.http10 && head.body == Body::Done;

@@ -7,25 +7,30 @@
 //!
 //! - [`head`], [`target`], [`body`]: what a request must look like (RFC 9112, strictly); [`framing`]: response heads
 //! - [`wire`], [`session`], [`exchange`]: one exchange, whatever the protocol
-//! - `conn`, `h1`: an HTTP/1 connection and its loop; `h2`: HTTP/2 over the h2 crate
+//! - `conn`, `h1`, `idle`: an HTTP/1 connection, its loop, and what ends it between requests; `h2`: HTTP/2 over the h2 crate
+//! - `accept`, `first`, `open`: connections are accepted, looked at where they were, and counted
 //! - [`tls`], [`listener`], [`server`]: certificates, sockets, workers and draining
 //! - [`limits`], [`clock`], [`answer`]: bounds, coarse time, error answers of our own
 
+mod accept;
 pub mod answer;
 pub mod body;
 mod buffers;
 pub mod clock;
 mod conn;
 pub mod exchange;
+mod first;
 pub mod framing;
 mod h1;
 mod h2;
 pub mod head;
 mod hold;
+mod idle;
 pub mod info;
 mod io;
 pub mod limits;
 pub mod listener;
+mod open;
 pub mod server;
 pub mod session;
 pub mod target;

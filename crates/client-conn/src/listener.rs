@@ -1,6 +1,6 @@
 //! Listening sockets: one for each worker, on one address.
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
@@ -40,6 +40,8 @@ fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     if reuse_port {
+        // the connections have it from here
+        socket.set_tcp_nodelay(true)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())
@@ -56,6 +58,7 @@ impl Bound {
         let address = first.local_addr()?;
         for listener in &listeners {
             listener.set_nonblocking(true)?;
+            SockRef::from(listener).set_tcp_nodelay(true)?;
             if listener.local_addr()? != address {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,

@@ -1,25 +1,23 @@
 //! Workers: one thread, one runtime and one socket of each address for each; and how they end.
 
 use crate::ShutdownWatch;
+use crate::accept::{Door, accept};
 use crate::conn::Conn;
 use crate::exchange::Handler;
-use crate::h1;
-use crate::info::{ConnInfo, PeerIdentity, Protocol, Scheme};
+use crate::h1::{self, Begun};
+use crate::info::ConnInfo;
 use crate::io::{Io, Stream};
 use crate::limits::ConnLimits;
 use crate::listener::Bound;
+use crate::open::Shared;
 use crate::tls::TlsSettings;
-use parking_lot::{Condvar, Mutex};
 use seawall_telemetry::Metrics;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 /// One address to listen on.
 #[derive(Debug)]
@@ -48,41 +46,11 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    open: AtomicUsize,
-    /// Taken and told when the last connection has closed.
-    closed: (Mutex<()>, Condvar),
-    limits: Arc<ConnLimits>,
-    metrics: Arc<Metrics>,
-}
-
-/// Counts a connection while it lives.
-struct Open {
-    shared: Arc<Shared>,
-    _gauge: seawall_telemetry::InFlight,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.shared.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // under the lock: who looked before and is about to wait does not miss it
-            let _told = self.shared.closed.0.lock();
-            self.shared.closed.1.notify_all();
-        }
-    }
-}
-
 /// Starts the workers; they accept at once.
 pub fn start<H: Handler>(spec: ServerSpec, handler: &Arc<H>) -> io::Result<Server> {
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
-    let shared = Arc::new(Shared {
-        open: AtomicUsize::new(0),
-        closed: (Mutex::new(()), Condvar::new()),
-        limits: spec.limits,
-        metrics: spec.metrics,
-    });
+    let shared = Shared::new(spec.limits, spec.metrics);
     let addresses = spec.listens.iter().map(|l| l.bound.address()).collect();
     let workers = spec.workers.max(1);
     let mut sockets: Vec<Vec<(std::net::TcpListener, Option<Arc<TlsSettings>>)>> =
@@ -104,14 +72,13 @@ pub fn start<H: Handler>(spec: ServerSpec, handler: &Arc<H>) -> io::Result<Serve
             .spawn(move || {
                 runtime.block_on(async move {
                     for (socket, tls) in sockets {
-                        let accept = accept(
-                            socket,
+                        let door = Door {
                             tls,
-                            shared.clone(),
-                            handler.clone(),
-                            stopping.clone(),
-                        );
-                        tokio::spawn(accept);
+                            shared: shared.clone(),
+                            handler: handler.clone(),
+                            stopping: stopping.clone(),
+                        };
+                        tokio::spawn(accept(socket, door));
                     }
                     // true, or its sender is gone
                     let _ = ending.wait_for(|end| *end).await;
@@ -128,98 +95,6 @@ pub fn start<H: Handler>(spec: ServerSpec, handler: &Arc<H>) -> io::Result<Serve
     })
 }
 
-/// What the accept loop waits after an error that is its own (out of files), before it tries again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
-async fn accept<H: Handler>(
-    socket: std::net::TcpListener,
-    tls: Option<Arc<TlsSettings>>,
-    shared: Arc<Shared>,
-    handler: Arc<H>,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let listener = match TcpListener::from_std(socket) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "a listening socket cannot be used");
-            return;
-        }
-    };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        shared.metrics.connections.inc();
-        if shared.open.fetch_add(1, Ordering::AcqRel) >= shared.limits.connections_max {
-            shared.open.fetch_sub(1, Ordering::AcqRel);
-            shared.metrics.connections_refused.inc();
-            continue;
-        }
-        let open = Open {
-            shared: shared.clone(),
-            _gauge: shared.metrics.connections_open.guard(),
-        };
-        let (tls, handler, stopping) = (tls.clone(), handler.clone(), stopping.clone());
-        tokio::spawn(async move {
-            run(stream, peer, tls, handler, stopping, &open.shared).await;
-            drop(open);
-        });
-    }
-}
-
-async fn run<H: Handler>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<Arc<TlsSettings>>,
-    handler: Arc<H>,
-    stopping: watch::Receiver<bool>,
-    shared: &Arc<Shared>,
-) -> Option<()> {
-    let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().ok()?;
-    let mut info = ConnInfo {
-        peer,
-        local,
-        scheme: Scheme::Http,
-        protocol: Protocol::Http1,
-        client_identity: None,
-    };
-    let io = match tls {
-        None => Io::Tcp(stream),
-        Some(settings) => {
-            let handshake = TlsAcceptor::from(settings.current()).accept(stream);
-            match pingora_timeout::timeout(shared.limits.handshake_timeout, handshake).await {
-                Ok(Ok(tls)) => {
-                    info.scheme = Scheme::Https;
-                    let certificates = tls.get_ref().1.peer_certificates();
-                    info.client_identity =
-                        certificates
-                            .and_then(|chain| chain.first())
-                            .map(|leaf| PeerIdentity {
-                                certificate: leaf.to_vec(),
-                            });
-                    Io::Tls(Box::new(tls))
-                }
-                Ok(Err(_)) | Err(_) => {
-                    shared.metrics.tls_failures.inc();
-                    return None;
-                }
-            }
-        }
-    };
-    let conn = Conn::new(io, peer, local, shared.limits.clone());
-    h1::serve(conn, handler, Arc::new(info), stopping).await
-}
-
 /// Serves one HTTP connection over a stream that somebody else accepted, on the runtime of the caller, until it ends or
 /// `stop` turns true. `info` says what is known of it; it is not counted. For specs, whose nodes meet in memory.
 pub async fn serve<H: Handler>(
@@ -231,7 +106,7 @@ pub async fn serve<H: Handler>(
 ) {
     let conn = Conn::new(Io::Other(stream), info.peer, info.local, limits);
     // either way it has ended
-    let _ = h1::serve(conn, handler, Arc::new(info), stop).await;
+    let _ = h1::serve(conn, handler, Arc::new(info), stop, Begun::default()).await;
 }
 
 impl Server {
@@ -241,13 +116,13 @@ impl Server {
 
     /// Connections open now.
     pub fn open(&self) -> usize {
-        self.shared.open.load(Ordering::Acquire)
+        self.shared.open()
     }
 
     /// Accepts no more, lets what runs finish for at most `grace`, then ends. True: everything finished. Blocks.
     pub fn drain(self, grace: Duration) -> bool {
         let _ = self.stop.send(true);
-        let finished = self.wait_closed(Instant::now() + grace);
+        let finished = self.shared.wait_closed(Instant::now() + grace);
         let _ = self.end.send(true);
         for thread in self.threads {
             if thread.join().is_err() {
@@ -255,21 +130,5 @@ impl Server {
             }
         }
         finished
-    }
-
-    fn wait_closed(&self, deadline: Instant) -> bool {
-        let mut told = self.shared.closed.0.lock();
-        while self.open() > 0 {
-            if self
-                .shared
-                .closed
-                .1
-                .wait_until(&mut told, deadline)
-                .timed_out()
-            {
-                return self.open() == 0;
-            }
-        }
-        true
     }
 }

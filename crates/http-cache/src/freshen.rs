@@ -66,15 +66,26 @@ pub fn not_modified_fields(stored: &HeaderMap) -> HeaderMap {
     let tagged = stored.contains_key(header::ETAG);
     let mut fields = HeaderMap::with_capacity(stored.len());
     for (name, value) in stored {
-        let dropped = is_of_the_bytes(name)
-            || is_hop_by_hop(name)
-            || *name == header::SET_COOKIE
-            || (tagged && *name == header::LAST_MODIFIED);
-        if !dropped {
+        if goes_with_not_modified(name.as_str(), tagged) {
             fields.append(name, value.clone());
         }
     }
     fields
+}
+
+/// Whether a field of a stored head, by its name in lower case, is one of [`not_modified_fields`]. `tagged`: the head has an
+/// `ETag`.
+pub fn goes_with_not_modified(name: &str, tagged: bool) -> bool {
+    !(is_of_the_bytes(name)
+        || is_hop_by_hop(name)
+        || name == "set-cookie"
+        || (tagged && name == "last-modified"))
+}
+
+/// Whether a field of a stored head, by its name in lower case, goes with a single part of the stored body (RFC 9110
+/// §15.3.7.1). `Content-Length` and `Content-Range` are the part's own; see [`crate::remove_content_digests`].
+pub fn goes_with_part(name: &str) -> bool {
+    !matches!(name, "content-length" | "content-range") && !OF_CONTENT.contains(&name)
 }
 
 /// The fields that a 304 to another cache of the fleet carries of a stored head: all, so that each of them updates the
@@ -100,7 +111,7 @@ pub fn refusal_fields(stored: &HeaderMap) -> HeaderMap {
             let kept = **name == header::ACCEPT_RANGES;
             let guides = NOT_IN_REFUSALS.contains(&name.as_str())
                 || name.as_str().ends_with(TARGETED_SUFFIX);
-            (is_of_the_bytes(name) && !kept) || guides
+            (is_of_the_bytes(name.as_str()) && !kept) || guides
         })
         .cloned()
         .collect();
@@ -193,8 +204,7 @@ fn is_weak(fields: &HeaderMap) -> bool {
     tag.is_some_and(|tag| trim(tag.as_bytes()).starts_with(b"W/"))
 }
 
-fn is_of_the_bytes(name: &HeaderName) -> bool {
-    let name = name.as_str();
+fn is_of_the_bytes(name: &str) -> bool {
     OF_THE_BYTES.contains(&name) || OF_CONTENT.contains(&name) || OF_REPRESENTATION.contains(&name)
 }
 

@@ -122,8 +122,8 @@ pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
 }
 
 /// Whether the field belongs to one connection by its name, whatever `Connection` says (RFC 9110 §7.6.1, §11.7).
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name)
 }
 
 #[cfg(test)]

@@ -77,8 +77,9 @@ pub use digest::{remove_content_digests, remove_digests};
 pub use entity_tag::strong_etag;
 pub use fields::Fields;
 pub use freshen::{
-    Form, fleet_not_modified_fields, freshen, has_conditions, has_preconditions,
-    not_modified_fields, refusal_fields, update_applies, validation_fields,
+    Form, fleet_not_modified_fields, freshen, goes_with_not_modified, goes_with_part,
+    has_conditions, has_preconditions, not_modified_fields, refusal_fields, update_applies,
+    validation_fields,
 };
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
 pub use head_update::{HeadUpdate, head_update};

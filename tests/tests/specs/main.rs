@@ -15,6 +15,7 @@ mod explain;
 mod faults;
 mod framing;
 mod history;
+mod hits;
 mod holes;
 mod interleavings;
 mod invalidation;

@@ -1,0 +1,186 @@
+//! One listening socket: its connections are accepted, counted, and run as tasks of this thread.
+
+use crate::conn::Conn;
+use crate::exchange::Handler;
+use crate::first::{self, First};
+use crate::h1::{self, Begun};
+use crate::info::{ConnInfo, PeerIdentity, Protocol, Scheme};
+use crate::io::Io;
+use crate::limits::ConnLimits;
+use crate::open::{Open, Shared};
+use crate::tls::TlsSettings;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// What the loop waits after an error that is its own (out of files), before it tries again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Connections taken in one go, before the others of this thread have their turn.
+const ACCEPTS_MAX: usize = 32;
+
+/// What the connections of a listening socket need.
+pub(crate) struct Door<H: Handler> {
+    pub(crate) tls: Option<Arc<TlsSettings>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handler: Arc<H>,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Accepts until the server stops.
+pub(crate) async fn accept<H: Handler>(socket: TcpListener, door: Door<H>) {
+    let listening = socket
+        .local_addr()
+        .and_then(|bound| Ok((bound, register(socket)?)));
+    let (bound, listener) = match listening {
+        Ok(listening) => listening,
+        Err(error) => {
+            tracing::error!(%error, "a listening socket cannot be used");
+            return;
+        }
+    };
+    let mut stopping = door.stopping.clone();
+    let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+    loop {
+        let ready = tokio::select! {
+            ready = listener.readable() => ready,
+            _ = &mut stopped => return,
+        };
+        let mut ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                tracing::error!(%error, "a listening socket cannot be waited for");
+                return;
+            }
+        };
+        for _ in 0..ACCEPTS_MAX {
+            match ready.try_io(|listener| take(listener.get_ref())) {
+                Ok(Ok((stream, peer))) => door.enter(stream, peer, bound),
+                // the client was gone before it was its turn
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    break;
+                }
+                // none waits
+                Err(_) => break,
+            }
+        }
+        drop(ready);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "tokio's own listener registers what it accepts at once; this is the binding without that"
+)]
+fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    // SAFETY: a standard listener owns one descriptor from its beginning to its drop, and the AsyncFd owns the listener.
+    unsafe {
+        Ok(AsyncFd::register_with_interest(
+            listener,
+            Interest::READABLE,
+        )?)
+    }
+}
+
+fn take(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (stream, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.map(SocketAddr::try_from).transpose()?;
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((stream.into(), peer))
+}
+
+impl<H: Handler> Door<H> {
+    fn enter(&self, stream: TcpStream, peer: SocketAddr, bound: SocketAddr) {
+        let Some(open) = Open::new(&self.shared) else {
+            return;
+        };
+        let info = ConnInfo {
+            peer,
+            local: bound,
+            scheme: Scheme::Http,
+            protocol: Protocol::Http1,
+            client_identity: None,
+        };
+        let (handler, stopping) = (self.handler.clone(), self.stopping.clone());
+        if let Some(tls) = &self.tls {
+            let settings = tls.clone();
+            tokio::spawn(async move {
+                // either way it has ended
+                let _ = secure(stream, info, settings, handler, stopping, &open.shared).await;
+                drop(open);
+            });
+            return;
+        }
+        let limits = &self.shared.limits;
+        let First::Goes(begun) = first::look(&stream, &*self.handler, &info, limits) else {
+            return;
+        };
+        let limits = limits.clone();
+        tokio::spawn(async move {
+            let _ = plain(stream, info, limits, handler, stopping, begun).await;
+            drop(open);
+        });
+    }
+}
+
+/// Where the connection was accepted: the socket knows it better where it listens to all addresses.
+fn local(stream: &TcpStream, bound: SocketAddr) -> io::Result<SocketAddr> {
+    if bound.ip().is_unspecified() {
+        stream.local_addr()
+    } else {
+        Ok(bound)
+    }
+}
+
+async fn plain<H: Handler>(
+    stream: TcpStream,
+    mut info: ConnInfo,
+    limits: Arc<ConnLimits>,
+    handler: Arc<H>,
+    stopping: watch::Receiver<bool>,
+    begun: Begun,
+) -> Option<()> {
+    info.local = local(&stream, info.local).ok()?;
+    let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+    let conn = Conn::new(Io::Tcp(stream), info.peer, info.local, limits);
+    h1::serve(conn, handler, Arc::new(info), stopping, begun).await
+}
+
+async fn secure<H: Handler>(
+    stream: TcpStream,
+    mut info: ConnInfo,
+    settings: Arc<TlsSettings>,
+    handler: Arc<H>,
+    stopping: watch::Receiver<bool>,
+    shared: &Shared,
+) -> Option<()> {
+    info.local = local(&stream, info.local).ok()?;
+    let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+    let handshake = TlsAcceptor::from(settings.current()).accept(stream);
+    let handshake = pingora_timeout::timeout(shared.limits.handshake_timeout, handshake);
+    let Ok(Ok(tls)) = Box::pin(handshake).await else {
+        shared.metrics.tls_failures.inc();
+        return None;
+    };
+    info.scheme = Scheme::Https;
+    let certificates = tls.get_ref().1.peer_certificates();
+    info.client_identity = certificates
+        .and_then(|chain| chain.first())
+        .map(|leaf| PeerIdentity {
+            certificate: leaf.to_vec(),
+        });
+    let io = Io::Tls(Box::new(tls));
+    let conn = Conn::new(io, info.peer, info.local, shared.limits.clone());
+    h1::serve(conn, handler, Arc::new(info), stopping, Begun::default()).await
+}
