@@ -1,10 +1,16 @@
-//! HTTP/2 over the h2 crate: each stream is an exchange of its own.
+//! HTTP/2 over the h2 crate: a plain hit is answered by the connection's loop, any other stream is an exchange of its own.
 
+mod gather;
+mod hit;
+
+use self::gather::gather;
+use self::hit::Looked;
 use crate::ShutdownWatch;
 use crate::clock::with_date;
 use crate::conn::Conn;
 use crate::exchange::{Exchange, Handler};
 use crate::framing::{Framing, framing, has_date, of_connection};
+use crate::idle::IdleWatch;
 use crate::info::{ConnInfo, Protocol, Scheme};
 use crate::session::Slot;
 use crate::target::{is_host, is_origin_form, same_host};
@@ -16,10 +22,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use std::future::poll_fn;
-use std::io::Cursor;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 
 /// Response bytes that wait inside h2 for one stream.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
@@ -174,12 +179,23 @@ impl Wire for H2Wire {
     }
 }
 
+impl H2Wire {
+    /// Sends a body behind its head.
+    async fn parts(&mut self, parts: Vec<Bytes>) -> Result<()> {
+        let last = parts.len() - 1;
+        for (index, part) in parts.into_iter().enumerate() {
+            self.data(part, index == last).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Runs a connection whose first bytes are HTTP/2's.
 pub(crate) async fn serve<H: Handler>(
     conn: Box<Conn>,
     handler: Arc<H>,
     info: Arc<ConnInfo>,
-    mut stop: ShutdownWatch,
+    stop: ShutdownWatch,
 ) -> Option<()> {
     let Conn {
         io, input, limits, ..
@@ -189,11 +205,7 @@ pub(crate) async fn serve<H: Handler>(
         ..(*info).clone()
     });
     let addrs = Arc::new((SocketAddr::Inet(info.peer), SocketAddr::Inet(info.local)));
-    let (read, write) = tokio::io::split(io);
-    let io = tokio::io::join(
-        AsyncReadExt::chain(Cursor::new(input.freeze()), read),
-        write,
-    );
+    let (io, flush) = gather(io, input.freeze());
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(limits.h2_streams_max)
         .max_header_list_size(limits.head_bytes_max as u32)
@@ -207,45 +219,68 @@ pub(crate) async fn serve<H: Handler>(
         .await
         .ok()?
         .ok()?;
+    flush.holds();
     let mut closing = false;
+    let mut idle = IdleWatch::new(stop.clone(), limits.idle_timeout);
     // streams at work: while there are any the connection is not idle
     let work = Arc::new(());
     loop {
-        let next = tokio::select! {
-            next = pingora_timeout::timeout(limits.idle_timeout, conn.accept()) => next,
-            _ = stop.changed(), if !closing => {
-                closing = true;
+        idle.begin();
+        let next = poll_fn(|cx| {
+            if let Poll::Ready(next) = conn.poll_accept(cx) {
+                return Poll::Ready(Some(next));
+            }
+            // an error ends the next read too
+            let _ = flush.poll(cx);
+            idle.poll_over(cx).map(|()| None)
+        });
+        let (request, respond) = match next.await {
+            Some(Some(Ok(stream))) => stream,
+            Some(Some(Err(_)) | None) => return None,
+            None if idle.takes_stop() => {
                 conn.graceful_shutdown();
+                closing = true;
                 continue;
             }
-        };
-        let (request, mut respond) = match next {
-            Ok(Some(Ok(stream))) => stream,
-            Ok(Some(Err(_)) | None) => return None,
-            Err(_) if Arc::strong_count(&work) > 1 => continue,
-            Err(_) if !closing => {
-                closing = true;
+            None if Arc::strong_count(&work) > 1 => continue,
+            None if !closing => {
                 conn.graceful_shutdown();
+                closing = true;
                 continue;
             }
-            Err(_) => return None,
+            None => return None,
         };
         let (parts, recv) = request.into_parts();
         let Some(request) = origin_form(parts.into(), info.scheme == Scheme::Https) else {
+            let mut respond = respond;
             handler.rejected(&info, 400, "malformed HTTP/2 request");
             respond.send_reset(h2::Reason::PROTOCOL_ERROR);
             continue;
         };
         let wire = H2Wire {
+            head_request: request.method == Method::HEAD,
             recv,
             respond,
             send: None,
-            head_request: request.method == Method::HEAD,
             done: false,
             room: u64::MAX,
             body_idle: limits.body_idle_timeout,
             write_idle: limits.write_idle_timeout,
             addrs: addrs.clone(),
+        };
+        let wire = match hit::answer(wire, &request, &*handler, &info) {
+            Looked::Answered => continue,
+            Looked::Sends(mut wire, parts) => {
+                let working = work.clone();
+                tokio::spawn(async move {
+                    if wire.parts(parts).await.is_err() {
+                        wire.abort();
+                    }
+                    drop(working);
+                });
+                continue;
+            }
+            Looked::Exchange(wire) => wire,
         };
         let slot: Slot<H2Wire> = Slot::default();
         let exchange = Exchange::new(

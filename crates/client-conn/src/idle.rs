@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep};
 /// instead of two entries into lists with locks and two removals.
 pub(crate) struct IdleWatch {
     stop: ShutdownWatch,
+    /// The stop is known, and no longer told of.
+    stop_taken: bool,
     timeout: Duration,
     /// When the idle moment began, by [`uptime`].
     since: Duration,
@@ -35,6 +37,7 @@ impl IdleWatch {
         }
         Self {
             stop,
+            stop_taken: false,
             timeout,
             since: Duration::ZERO,
             armed: None,
@@ -47,6 +50,13 @@ impl IdleWatch {
         self.stop.has_changed().unwrap_or(true)
     }
 
+    /// Whether the server stops, and that was not known here. From then on idle moments end by their time alone.
+    pub(crate) fn takes_stop(&mut self) -> bool {
+        let news = self.is_stopping() && !self.stop_taken;
+        self.stop_taken |= news;
+        news
+    }
+
     /// An idle moment begins.
     pub(crate) fn begin(&mut self) {
         self.since = uptime();
@@ -54,7 +64,7 @@ impl IdleWatch {
 
     /// Ready: the connection has to end.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_stopping() {
+        if self.is_stopping() && !self.stop_taken {
             return Poll::Ready(());
         }
         if let Some(armed) = &self.armed
@@ -89,7 +99,7 @@ impl IdleWatch {
         if armed.timer.is_elapsed() {
             armed.timer.as_mut().reset(Instant::now() + left);
         }
-        if armed.stopped.as_mut().poll(cx).is_ready() {
+        if !self.stop_taken && armed.stopped.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         while armed.timer.as_mut().poll(cx).is_ready() {
