@@ -4,6 +4,7 @@ use crate::store::{Entry, Record, StoreError};
 use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{Purge, ScopeId, Strength};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// What an operator named, in the words of the API.
@@ -38,6 +39,9 @@ pub struct PurgeRecord {
     /// The node by which it came, where it came by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_node: Option<String>,
+    /// How often in a second origins are asked for what it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<NonZeroU32>,
     /// Records of this purge, from this one to its last.
     pub more: u32,
 }
@@ -111,6 +115,7 @@ pub fn pack(items: Vec<Item>, service: Option<&str>, soft: bool, by: &By) -> Vec
         by: by.name.clone(),
         by_token: by.token.clone(),
         by_node: by.node.clone(),
+        pace: None,
         more: 0,
     };
     let mut records = vec![fresh()];
@@ -190,6 +195,7 @@ impl PurgeRecord {
             appended_ms: record.appended_ms,
             strength: self.strength(),
             scopes: self.scopes.iter().copied().map(ScopeId).collect(),
+            pace: self.pace,
         }
     }
 }
@@ -256,13 +262,15 @@ mod tests {
 
     #[test]
     fn a_record_reads_as_it_was_written_and_a_damaged_one_says_which() {
-        let written = pack(vec![item("a", 3)], None, false, &By::named("ci")).remove(0);
+        let mut written = pack(vec![item("a", 3)], None, false, &By::named("ci")).remove(0);
+        written.pace = NonZeroU32::new(50);
         let mut record = Record {
             at: PurgeSeq::new(Epoch(1), 2),
             term: crate::store::Term(3),
             appended_ms: 4,
             body: written.encode(),
         };
+        assert_eq!(written.purge(&record).pace, written.pace);
         assert_eq!(PurgeRecord::decode(&record), Ok(written));
         record.body = b"{}".as_slice().into();
         let error = PurgeRecord::decode(&record).unwrap_err().to_string();
@@ -270,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_an_earlier_version_reads_without_token_and_node() {
+    fn a_record_of_an_earlier_version_reads_without_token_node_and_pace() {
         let body = br#"{"soft":true,"scopes":[3],"named":{"tags":["a"]},"by":"ci","more":0}"#;
         let record = Record {
             at: PurgeSeq::new(Epoch(1), 2),
@@ -280,10 +288,10 @@ mod tests {
         };
         let read = PurgeRecord::decode(&record).unwrap();
         assert_eq!(
-            (read.by.as_str(), read.by_token, read.by_node),
-            ("ci", None, None)
+            (read.by.as_str(), read.by_token, read.by_node, read.pace),
+            ("ci", None, None, None)
         );
-        // and is written as it was where there is neither
+        // and is written as it was where there is none of them
         assert_eq!(
             &*pack(vec![item("a", 0)], None, false, &By::named("ci"))[0].encode(),
             br#"{"soft":false,"scopes":[],"named":{"tags":["a"]},"by":"ci","more":0}"#

@@ -32,6 +32,7 @@ use seawall_service_model::named::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_128;
@@ -39,6 +40,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Items of one purge.
 const ITEMS_MAX: usize = 10_000;
 const WAIT_MS_MAX: u64 = 60_000;
+/// Questions a second.
+const PACE_MAX: u32 = 1_000_000;
 const KEY_BYTES_MAX: usize = 255;
 /// 95 of 100 estimates are this many standard deviations around the truth, or nearer.
 const DEVIATIONS: f64 = 1.96;
@@ -49,6 +52,7 @@ pub struct Requested {
     items: Vec<Item>,
     service: Option<String>,
     soft: bool,
+    pace: Option<NonZeroU32>,
     dry_run: bool,
     wait: Option<Duration>,
 }
@@ -100,6 +104,21 @@ impl Requested {
                 }
             },
         };
+        let pace = reader.take("pace").map(|value| {
+            if soft {
+                return Err(Refused::field(
+                    "pace",
+                    "a soft purge has no pace: what it covers is still there",
+                ));
+            }
+            let pace = value.as_u64().and_then(|pace| u32::try_from(pace).ok());
+            let pace = pace.filter(|pace| *pace <= PACE_MAX);
+            pace.and_then(NonZeroU32::new).ok_or_else(|| {
+                let reason = format!("requests a second, 1 to {PACE_MAX}, are wanted here");
+                Refused::field("pace", reason)
+            })
+        });
+        let pace = pace.transpose()?;
         let mut items = Vec::new();
         let mut add = |kind, text: String, scopes: Vec<ScopeId>| {
             items.push(Item { kind, text, scopes });
@@ -145,7 +164,7 @@ impl Requested {
         if let Some(name) = reader.members.keys().next() {
             return Err(Refused::field(
                 name.as_str(),
-                "there is no such member; there are: service, urls, tags, prefixes, hosts, everything, soft, dry_run, wait_ms",
+                "there is no such member; there are: service, urls, tags, prefixes, hosts, everything, soft, pace, dry_run, wait_ms",
             ));
         }
         if everything {
@@ -176,6 +195,7 @@ impl Requested {
             items,
             service,
             soft,
+            pace,
             dry_run,
             wait,
         })
@@ -198,8 +218,11 @@ impl Requested {
             Some(key) => IdempotencyKey(xxh3_128(format!("{}\0{key}", by.name).as_bytes())),
             None => random_key()?,
         };
-        let (soft, wait) = (self.soft, self.wait);
-        let records = pack(self.items, self.service.as_deref(), soft, &by);
+        let (soft, pace, wait) = (self.soft, self.pace, self.wait);
+        let mut records = pack(self.items, self.service.as_deref(), soft, &by);
+        for record in &mut records {
+            record.pace = pace;
+        }
         if let Some(beyond) = records.get(APPEND_RECORDS_MAX) {
             let reason = "the purge names more than one can carry: split it";
             return Err(Refused::field(beyond.named.first(), reason));
@@ -232,6 +255,7 @@ impl Requested {
         if all {
             body["at"] = json!(rfc3339(appended_ms));
             body["soft"] = json!(soft);
+            tell_pace(&mut body, pace);
             tell_by(&mut body, &by);
             body["named"] = json!(named);
         }
@@ -459,6 +483,7 @@ async fn read(plane: &Plane, id: PurgeId) -> Result<Vec<Record>, StoreError> {
 struct Asked {
     named: Named,
     soft: bool,
+    pace: Option<NonZeroU32>,
     by: By,
     appended_ms: u64,
 }
@@ -474,6 +499,7 @@ impl Asked {
                     asked = Some(Self {
                         named: decoded.named,
                         soft: decoded.soft,
+                        pace: decoded.pace,
                         by: By {
                             name: decoded.by,
                             token: decoded.by_token,
@@ -485,6 +511,12 @@ impl Asked {
             }
         }
         asked.ok_or(StoreError::Empty)
+    }
+}
+
+fn tell_pace(body: &mut Value, pace: Option<NonZeroU32>) {
+    if let Some(pace) = pace {
+        body["pace"] = json!(pace);
     }
 }
 
@@ -504,6 +536,7 @@ fn shown(plane: &Plane, id: PurgeId, asked: &Asked, all: bool) -> Value {
     let (mut body, _) = summary(plane, &id.to_string(), receipts, all);
     body["at"] = json!(rfc3339(asked.appended_ms));
     body["soft"] = json!(asked.soft);
+    tell_pace(&mut body, asked.pace);
     tell_by(&mut body, &asked.by);
     body["named"] = json!(asked.named);
     body

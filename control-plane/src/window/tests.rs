@@ -23,6 +23,7 @@ async fn append(store: &dyn Store, count: u64, scopes: usize) {
         by_token: None,
         by_node: None,
         more: 0,
+        pace: None,
     };
     let entry = Entry {
         body: record.encode(),

@@ -2,6 +2,7 @@
 
 use crate::asked::Asked;
 use crate::link;
+use crate::pace::Pace;
 use crate::shown::withhold_tags;
 use crate::standing::Standing;
 use crate::tier::TierKind;
@@ -13,6 +14,7 @@ use seawall_cache_store::Head;
 use seawall_control_protocol::boottime;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
 use seawall_purge::{Label, ScopeId, Source, tier};
+use seawall_service_model::OriginBudget;
 use seawall_upstream::{Attempt, Hop, Role, Settling, Turn};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
@@ -141,6 +143,8 @@ pub(crate) struct Hook {
     pub(crate) proxy: Arc<crate::CacheProxy>,
     /// The copy whose validators the request carries.
     pub(crate) validates: Option<Arc<Head>>,
+    /// The copy whose place the answer takes, usable or not.
+    pub(crate) replaces: Option<Arc<Head>>,
     /// What else is done with a final head before it goes on to the client: passes have one, fills do it themselves.
     pub(crate) answer: Option<AnswerHook>,
 }
@@ -148,23 +152,51 @@ pub(crate) struct Hook {
 pub(crate) type AnswerHook =
     Box<dyn Fn(&Asked, &mut ResponseHeader) -> Option<Settling> + Send + Sync>;
 
+impl Hook {
+    /// The pace of the purge that has taken the copy in whose place the answer comes.
+    fn pace(&self) -> Option<Pace> {
+        let head = self.replaces.as_ref()?;
+        let pace = self.proxy.turns().pace(head.label, &head.scopes)?;
+        // the copy lies there until something takes its place, which such answers do not: each would wait for its turn
+        let lasts = !self
+            .proxy
+            .is_unstorable(&self.asked, seawall_client_conn::now());
+        lasts.then_some(pace)
+    }
+}
+
 impl Attempt for Hook {
     fn turn(&self, hop: &Hop) -> Option<Turn> {
         // a change that a client brings about waits for nothing
         if hop.role != Role::Origin || !self.asked.method.is_safe() {
             return None;
         }
-        let budget = self.asked.service.origin_budget?;
+        let (budget, pace) = (self.asked.service.origin_budget, self.pace());
+        if budget.is_none() && pace.is_none() {
+            return None;
+        }
         let (proxy, asked) = (self.proxy.clone(), self.asked.clone());
         let patience = if asked.refreshes() {
             Patience::None
         } else {
-            Patience::UpTo(budget.queue_wait)
+            Patience::UpTo(budget.map_or(OriginBudget::QUEUE_WAIT, |budget| budget.queue_wait))
         };
         Some(Box::pin(async move {
             let turns = proxy.turns();
+            let counters = &proxy.metrics().origin_budget;
+            let mut patience = patience;
+            if let Some(pace) = pace {
+                let turn = turns.of_pace(&pace, patience);
+                if let Ok(waits) = turn {
+                    patience = patience.less(waits);
+                }
+                turns::awaited(turn, counters).await?;
+            }
+            let Some(budget) = budget else {
+                return Ok(());
+            };
             let turn = turns.of_budget(&asked.service.id, budget.requests_per_second, patience);
-            turns::awaited(turn, &proxy.metrics().origin_budget).await
+            turns::awaited(turn, counters).await
         }))
     }
 

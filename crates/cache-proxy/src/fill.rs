@@ -83,6 +83,7 @@ async fn run(
                 asking: asking.clone(),
                 proxy: proxy.clone(),
                 validates: before.stored.as_ref().map(|stored| stored.head.clone()),
+                replaces: before.replaced.as_ref().map(|stored| stored.head.clone()),
                 answer: None,
             }),
         ));

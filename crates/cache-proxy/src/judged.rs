@@ -169,14 +169,24 @@ impl CacheProxy {
 
     /// Whether nobody else may have the answer to this request, as far as is known: it is not worth waiting for.
     fn is_alone(&self, asked: &Asked, fill: &FillKey, validates: bool, now: Timestamp) -> bool {
-        let unstorable = self.unstorable();
-        let credentials = asked.fields.contains_key(header::AUTHORIZATION)
-            && unstorable.contains(with_credentials(asked.own_key.0), now);
         // a validation may be joined: there is a copy to share
-        let known = !validates && unstorable.contains(asked.own_key.0, now);
+        let known = !validates && self.unstorable().contains(asked.own_key.0, now);
         // another one's answer will do, and this one's is for nobody else
         let own = asked.directives.no_store && !self.fills().has(fill);
-        credentials || known || own
+        self.is_of_its_credentials(asked, now) || known || own
+    }
+
+    /// Whether answers to such a request were seen not to be storable lately.
+    pub(crate) fn is_unstorable(&self, asked: &Asked, now: Timestamp) -> bool {
+        self.unstorable().contains(asked.own_key.0, now) || self.is_of_its_credentials(asked, now)
+    }
+
+    /// Whether answers are for the one alone who has these credentials.
+    fn is_of_its_credentials(&self, asked: &Asked, now: Timestamp) -> bool {
+        asked.fields.contains_key(header::AUTHORIZATION)
+            && self
+                .unstorable()
+                .contains(with_credentials(asked.own_key.0), now)
     }
 
     /// The fill that a request joins under `key`, where what lies under `varies` tells by what its answers vary.

@@ -18,7 +18,7 @@
 //! - `lease`: whether the node may answer by itself, or has to reach an origin first
 //! - `scoped`: what an answer can be purged by
 //! - `pass`: everything else
-//! - `turns`, `bucket`: what a question to an origin waits for
+//! - `turns`, `pace`, `bucket`: what a question to an origin waits for
 //! - `questions`: what the control plane asks; `explain`: how a request would be answered, and why; `last`: what became of
 //!   the last ones
 //! - `asking`, `outbound`, `link`, `message`: the question to the next server, the request as it goes on, and what tiers
@@ -44,6 +44,7 @@ mod lease;
 pub mod link;
 mod message;
 mod outbound;
+mod pace;
 mod part;
 mod parts;
 mod pass;

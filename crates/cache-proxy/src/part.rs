@@ -132,6 +132,7 @@ async fn run(
             asking: asking.clone(),
             proxy: proxy.clone(),
             validates: None,
+            replaces: None,
             answer: None,
         }),
     ));

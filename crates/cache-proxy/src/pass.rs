@@ -121,6 +121,7 @@ fn question(
             asking: asking.clone(),
             proxy: proxy.clone(),
             validates: None,
+            replaces: None,
             answer: Some(Box::new(move |asked, response| {
                 answered(
                     &store_of,

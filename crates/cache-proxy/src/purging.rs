@@ -19,6 +19,8 @@ impl CacheProxy {
     /// Puts consecutive purges in force. Once this returned, a request whose head arrives is answered with no copy that
     /// they cover, not even after a crash. Blocks for an fsync.
     pub fn apply_purges(&self, purges: &[Purge]) -> Result<PurgeSeq, JournalError> {
+        // before they are in force: what they take is asked for from that moment on
+        self.turns().remember(purges);
         let at = self.purges().apply(purges)?;
         self.moved.notify_waiters();
         Ok(at)

@@ -1,7 +1,9 @@
-//! What a question to an origin waits for: the budget of its service.
+//! What a question to an origin waits for: the pace of the purge that brought it about, and the budget of its service.
 
 use crate::bucket::{Bucket, Rate, TooLate};
+use crate::pace::{Pace, Paces};
 use parking_lot::Mutex;
+use seawall_purge::{Label, Purge, ScopeId};
 use seawall_service_model::{Service, ServiceId};
 use seawall_telemetry::OriginBudgetCounters;
 use seawall_upstream::{Failure, Phase, Role};
@@ -21,6 +23,16 @@ pub(crate) enum Patience {
     UpTo(Duration),
 }
 
+impl Patience {
+    /// What is left of it after a wait.
+    pub(crate) fn less(self, waits: Duration) -> Self {
+        match self {
+            Patience::None => Patience::None,
+            Patience::UpTo(max) => Patience::UpTo(max.saturating_sub(waits)),
+        }
+    }
+}
+
 /// When a question may be sent.
 pub(crate) type Due = Result<Duration, (Patience, TooLate)>;
 
@@ -30,6 +42,7 @@ pub(crate) struct Turns {
     /// Moments are counted from here.
     began: Instant,
     budgets: Mutex<HashMap<ServiceId, Bucket>>,
+    paces: Mutex<Paces>,
 }
 
 impl Default for Turns {
@@ -37,6 +50,7 @@ impl Default for Turns {
         Self {
             began: Instant::now(),
             budgets: Mutex::default(),
+            paces: Mutex::default(),
         }
     }
 }
@@ -61,6 +75,24 @@ impl Turns {
         }
         let bucket = budgets.entry(service.clone()).or_default();
         take(bucket, now, Rate(per_second), patience)
+    }
+
+    /// Those of them that have a pace are paced from now on.
+    pub(crate) fn remember(&self, purges: &[Purge]) {
+        if purges.iter().any(|purge| purge.pace.is_some()) {
+            self.paces.lock().remember(purges, self.now());
+        }
+    }
+
+    /// The pace at which a copy that is gone comes back.
+    pub(crate) fn pace(&self, label: Label, scopes: &[ScopeId]) -> Option<Pace> {
+        self.paces.lock().of(label, scopes, self.now())
+    }
+
+    /// Takes the next turn of a pace, if it comes soon enough.
+    pub(crate) fn of_pace(&self, pace: &Pace, patience: Patience) -> Due {
+        let mut bucket = pace.bucket.lock();
+        take(&mut bucket, self.now(), pace.rate, patience)
     }
 
     /// Whether the origin of `service` could be asked at once. True of a node that asks shields: it takes no turns.

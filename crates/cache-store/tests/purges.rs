@@ -23,6 +23,7 @@ fn purge(n: u64) -> Purge {
             Strength::Hard
         },
         scopes: vec![ScopeId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)), ScopeId(7)],
+        pace: None,
     }
 }
 

@@ -7,6 +7,7 @@ use prost::bytes::Bytes;
 pub use seawall_purge::Purge;
 pub use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{PurgeSeq, ScopeId, Strength};
+use std::num::NonZeroU32;
 
 /// Purges of one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -101,6 +102,7 @@ impl TryFrom<wire::Purge> for Purge {
                 Strength::Hard
             },
             scopes: wire.scopes.into_iter().map(ScopeId).collect(),
+            pace: NonZeroU32::new(wire.pace),
         })
     }
 }
@@ -113,6 +115,7 @@ impl From<&Purge> for wire::Purge {
             appended_ms: purge.appended_ms,
             soft: purge.strength == Strength::Soft,
             scopes: purge.scopes.iter().map(|scope| scope.0).collect(),
+            pace: purge.pace.map_or(0, NonZeroU32::get),
         }
     }
 }
@@ -171,6 +174,7 @@ mod tests {
             appended_ms: 1_700_000_000_000,
             strength,
             scopes: vec![ScopeId(u64::MAX), ScopeId(1)],
+            pace: NonZeroU32::new(at.n as u32),
         }
     }
 

@@ -120,6 +120,7 @@ mod tests {
                 appended_ms: 70,
                 strength,
                 scopes: vec![scope],
+                pace: None,
             };
             table.apply(&purge).unwrap();
         }

@@ -53,6 +53,7 @@ mod tests {
             appended_ms: 70,
             strength: Strength::Hard,
             scopes: vec![ScopeId(1)],
+            pace: None,
         };
         table.apply(&purge).unwrap();
         let rows = [

@@ -65,6 +65,7 @@ mod tests {
                 appended_ms: 70,
                 strength,
                 scopes: vec![ScopeId(n)],
+                pace: None,
             };
             table.apply(&purge).unwrap();
         }

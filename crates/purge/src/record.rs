@@ -2,6 +2,7 @@
 
 use crate::table::ApplyError;
 use crate::{PurgeSeq, ScopeId, Strength};
+use std::num::NonZeroU32;
 
 /// Scopes of one purge: more are several purges.
 pub const SCOPES_MAX: usize = 1000;
@@ -17,6 +18,8 @@ pub struct Purge {
     pub strength: Strength,
     /// 1 to [`SCOPES_MAX`].
     pub scopes: Vec<ScopeId>,
+    /// How often in a second an origin is asked for what a hard one takes. Nodes do not keep it with the purge.
+    pub pace: Option<NonZeroU32>,
 }
 
 /// Which of these purges a node that stands at `last` has not taken in. They have to be consecutive and of its lineage, and
@@ -47,6 +50,7 @@ mod tests {
             appended_ms: 70,
             strength: Strength::Hard,
             scopes: vec![ScopeId(1)],
+            pace: None,
         }
     }
 

@@ -22,6 +22,7 @@ fn purge(n: u64, strength: Strength, scopes: &[u64]) -> Purge {
         appended_ms: n * 1000,
         strength,
         scopes: scopes.iter().copied().map(ScopeId).collect(),
+        pace: None,
     }
 }
 

@@ -232,6 +232,9 @@ pub struct PurgeArgs {
     /// What is covered becomes stale, and is not gone.
     #[arg(long)]
     pub soft: bool,
+    /// What is gone is asked for anew no faster than N times a second, by each node that asks an origin.
+    #[arg(long, value_name = "N/s", value_parser = parse_pace, conflicts_with = "soft")]
+    pub pace: Option<u32>,
     /// Purge nothing: estimate what would go.
     #[arg(long)]
     pub dry_run: bool,
@@ -381,6 +384,12 @@ fn parse_header(text: &str) -> Result<String, &'static str> {
     let legal = http::HeaderName::from_bytes(name.trim().as_bytes()).is_ok()
         && http::HeaderValue::from_str(value.trim()).is_ok();
     legal.then(|| text.to_owned()).ok_or("that is no header")
+}
+
+fn parse_pace(text: &str) -> Result<u32, &'static str> {
+    let pace = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+    let pace = pace.filter(|pace| (1..=1_000_000).contains(pace));
+    pace.ok_or("1/s to 1000000/s is wanted here")
 }
 
 fn parse_wait(text: &str) -> Result<Duration, String> {

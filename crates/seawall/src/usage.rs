@@ -54,6 +54,7 @@ fn purge(args: &PurgeArgs) -> Result<(), Why> {
     };
     let purging = [
         (args.soft, "--soft"),
+        (args.pace.is_some(), "--pace"),
         (args.dry_run, "--dry-run"),
         (args.wait.is_some(), "--wait"),
     ];

@@ -223,9 +223,9 @@ pub const UPSTREAM_RETRIES: MetricInfo = metric(
 pub const ORIGIN_BUDGET: MetricInfo = metric(
     "seawall_origin_budget_total",
     Counter,
-    "questions",
+    "turns",
     &["result"],
-    "Questions to origins whose service has a budget, by result: at_once; queued (it waited for its turn, and was sent); refused (its turn would have come too late: a stale copy or a 503 answered); put_off (a refreshment in the background, which waits for no turn).",
+    "Turns of questions to origins, of their service's budget and of a purge's pace (a question that waits for both takes one of each), by result: at_once; queued (it waited for its turn, and was sent); refused (its turn would have come too late: a stale copy or a 503 answered); put_off (a refreshment in the background, which waits for no turn).",
 );
 pub const UPSTREAM_CONNECTIONS: MetricInfo = metric(
     "seawall_upstream_connections_total",

@@ -80,7 +80,7 @@ pub struct PartCounters {
     pub failed: IntCounter,
 }
 
-/// Questions to origins that have a budget, by what they waited for.
+/// Turns of questions to origins that a budget or a pace bounds, by what they waited for.
 #[derive(Debug)]
 pub struct OriginBudgetCounters {
     pub at_once: IntCounter,

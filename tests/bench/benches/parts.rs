@@ -169,6 +169,7 @@ fn table(purges: u64) -> Table {
             appended_ms: n,
             strength: Strength::Hard,
             scopes: vec![scope],
+            pace: None,
         };
         table.apply(&purge).expect("the next one");
     }

@@ -101,6 +101,7 @@ impl World<'_> {
             appended_ms: order.into(),
             strength: self.c.purges[usize::from(order) - 1].strength,
             scopes: Vec::new(),
+            pace: None,
         };
         let told = [purge];
         if !news(node.table.at.seq(), &told).is_ok_and(|news| news.len() == 1) {

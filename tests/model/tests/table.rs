@@ -31,6 +31,7 @@ fn tables(specs: &[Spec], begun: usize) -> (Small, Table) {
             appended_ms: order.into(),
             strength: spec.strength,
             scopes: ids(spec.scopes).to_vec(),
+            pace: None,
         };
         real.apply(&purge).unwrap();
     }

@@ -265,6 +265,7 @@ impl World {
                     appended_ms: self.clock * 1000,
                     strength,
                     scopes: scopes(what),
+                    pace: None,
                 };
                 let (step, clock) = (self.step, self.clock);
                 self.log.push(Appended {

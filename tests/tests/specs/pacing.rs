@@ -6,7 +6,7 @@ use seawall_tests::fleet::service;
 use seawall_tests::{Client, Fleet, FleetSpec, Origin, Response, eventually};
 use serde_json::json;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -226,4 +226,121 @@ fn a_request_that_waits_for_its_turn_is_answered_by_what_the_last_purge_allows()
     // what was asked for after the last purge has its label, however long it waited
     let after = get(fleet.edge(0), "/", &[]);
     assert!(after.is_hit() && after.text() == "2", "{after:?}");
+}
+
+/// Turns that were taken on the node that asks the origin.
+fn turns_taken(fleet: &Fleet, shields: usize) -> u64 {
+    let metrics = if shields == 0 {
+        fleet.metrics(0)
+    } else {
+        fleet.shield_metrics(0)
+    };
+    let of = |result: &str| metric(&metrics, "seawall_origin_budget_total", &[result]);
+    of("result=\"at_once\"") + of("result=\"queued\"")
+}
+
+#[test]
+fn what_a_purge_with_a_pace_took_is_fetched_no_faster() {
+    for shields in [0, 1] {
+        let arrivals = Arrivals::default();
+        let (noted, count) = (arrivals.clone(), AtomicUsize::new(0));
+        let origin = Origin::start(move |request, reply| {
+            if request.target != "/other" {
+                noted.lock().unwrap().push(Instant::now());
+            }
+            let count = count.fetch_add(1, Ordering::AcqRel) + 1;
+            let fields = [FRESH, ("surrogate-key", "all")];
+            reply.answer(200, &fields, count.to_string().as_bytes())
+        });
+        let spec = FleetSpec {
+            edges: 1,
+            shields,
+            ..FleetSpec::default()
+        };
+        let fleet = Fleet::start(spec, &origin);
+        let paths = paths(50);
+        let first = all_at_once(fleet.edge(0), &paths);
+        assert!(first.iter().all(|answer| answer.status == 200));
+        let last = first.iter().map(|answer| answer.text().parse().unwrap());
+        let last: usize = last.max().unwrap();
+        let is_new = |answer: &Response| answer.text().parse::<usize>().unwrap() > last;
+
+        let told = fleet.purge_everywhere(json!({ "tags": ["all"], "pace": 10 }));
+        let shown = fleet.get(&format!("/v1/purges/{}", told["id"].as_str().unwrap()));
+        assert_eq!(shown.1["pace"], 10);
+        let purged = Instant::now();
+        let answers = all_at_once(fleet.edge(0), &paths);
+        let (good, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+        assert!(!refused.is_empty() && good.len() >= 10, "{}", good.len());
+        assert!(good.into_iter().all(is_new));
+        for answer in refused {
+            assert_eq!(answer.status, 503, "{answer:?}");
+            let after = answer.field("retry-after").unwrap();
+            assert!(after.parse::<u32>().unwrap() >= 1, "{after}");
+        }
+        // what was never stored is not paced
+        let taken = turns_taken(&fleet, shields);
+        assert_eq!(get(fleet.edge(0), "/other", &[]).status, 200);
+        assert_eq!(turns_taken(&fleet, shields), taken);
+        for target in &paths {
+            eventually("its turn comes", || {
+                let answer = get(fleet.edge(0), target, &[]);
+                assert!(answer.status == 503 || is_new(&answer), "{answer:?}");
+                answer.status == 200
+            });
+        }
+        holds(&arrivals, purged, 10);
+
+        // a purge without one is as fast as ever
+        fleet.purge_everywhere(json!({ "tags": ["all"] }));
+        let answers = all_at_once(fleet.edge(0), &paths);
+        assert!(answers.iter().all(|answer| answer.status == 200));
+    }
+}
+
+#[test]
+fn a_pace_ends_with_the_first_answer_whether_it_may_be_stored_or_not() {
+    const CLOSED: (&str, &str) = ("cache-control", "no-store");
+    let closed = Arc::new(AtomicBool::new(false));
+    let now = closed.clone();
+    let origin = Origin::start(move |_, reply| {
+        let control = if now.load(Ordering::Acquire) {
+            CLOSED
+        } else {
+            FRESH
+        };
+        reply.answer(200, &[control], b"x")
+    });
+    let fleet = Fleet::start(
+        FleetSpec {
+            edges: 1,
+            shields: 0,
+            ..FleetSpec::default()
+        },
+        &origin,
+    );
+    let authorization = [("authorization", "Basic YTpi")];
+    // id, whether answers of now are for nobody, what is sent with each request
+    let rows = [
+        ("no-store", true, &[][..]),
+        ("credentials", false, &authorization[..]),
+    ];
+    for (id, no_store, fields) in rows {
+        closed.store(false, Ordering::Release);
+        let target = format!("/{id}");
+        assert_eq!(get(fleet.edge(0), &target, &[]).status, 200, "{id}");
+        closed.store(no_store, Ordering::Release);
+        fleet.purge_everywhere(json!({ "everything": true, "pace": 1 }));
+        let (taken, seen) = (turns_taken(&fleet, 0), origin.seen().len());
+        for _ in 0..6 {
+            let answer = get(fleet.edge(0), &target, fields);
+            assert_eq!(answer.status, 200, "{id}: {answer:?}");
+        }
+        assert_eq!(origin.seen().len(), seen + 6, "{id}: none is stored");
+        assert_eq!(
+            turns_taken(&fleet, 0),
+            taken + 1,
+            "{id}: the first alone waits"
+        );
+    }
 }

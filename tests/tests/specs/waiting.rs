@@ -236,6 +236,7 @@ fn who_insists_gets_nothing_from_before_a_purge_that_the_node_has_heard_of_since
         appended_ms: 0,
         strength: Strength::Hard,
         scopes: vec![blue.id()],
+        pace: None,
     };
     shield.proxy.apply_purges(&[purge]).unwrap();
     // its sender knows as much as the first one's, which is less than the shield does by now

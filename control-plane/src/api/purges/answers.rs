@@ -100,6 +100,7 @@ async fn a_purge_of_more_records_than_one_can_have_says_which_list_and_appends_n
         items: (0..=APPEND_RECORDS_MAX).map(item).collect(),
         service: None,
         soft: false,
+        pace: None,
         dry_run: false,
         wait: Some(Duration::ZERO),
     };
@@ -130,6 +131,37 @@ async fn a_purge_without_a_wait_of_its_own_does_not_wait_for_who_is_away() {
         );
         let took = begun.elapsed().as_millis();
         assert!((waited..waited + 10).contains(&took), "{took}");
+    }
+}
+
+#[tokio::test]
+async fn a_pace_is_told_and_one_that_cannot_be_is_refused() {
+    let plane = plane_with_a_node().await;
+    for asked in [
+        r#"{"everything": true, "pace": 0}"#,
+        r#"{"everything": true, "pace": 1000001}"#,
+        r#"{"everything": true, "pace": 4294967297}"#,
+        r#"{"everything": true, "pace": "50"}"#,
+        r#"{"everything": true, "pace": 50, "soft": true}"#,
+    ] {
+        let refused = Requested::parse(asked.as_bytes(), &plane).unwrap_err();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{asked}");
+        assert_eq!(refused.body()["field"], "pace", "{asked}");
+    }
+    for (asked, pace) in [
+        (r#"{"everything": true, "wait_ms": 0}"#, json!(null)),
+        (
+            r#"{"everything": true, "wait_ms": 0, "pace": 50}"#,
+            json!(50),
+        ),
+    ] {
+        let requested = Requested::parse(asked.as_bytes(), &plane).unwrap();
+        let done = requested.carry_out(&plane, By::named("ci"), None, true);
+        let (_, told) = done.await.unwrap();
+        assert_eq!(told["pace"], pace);
+        let (id, records) = find(&plane, told["id"].as_str().unwrap()).await.unwrap();
+        let shown = shown(&plane, id, &Asked::of(&records).unwrap(), true);
+        assert_eq!(shown["pace"], pace);
     }
 }
 

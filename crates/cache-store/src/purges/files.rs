@@ -92,6 +92,7 @@ pub(super) fn read_record(mut bytes: &[u8], epoch: Epoch) -> Option<(Purge, &[u8
         appended_ms,
         strength,
         scopes,
+        pace: None,
     };
     Some((purge, rest))
 }

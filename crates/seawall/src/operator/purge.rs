@@ -76,6 +76,9 @@ fn purge(client: &Client, args: &PurgeArgs, output: &Output) -> Result<ExitCode>
         body["everything"] = json!(true);
     }
     body["soft"] = json!(args.soft);
+    if let Some(pace) = args.pace {
+        body["pace"] = json!(pace);
+    }
     body["dry_run"] = json!(args.dry_run);
     if let Some(wait) = args.wait {
         body["wait_ms"] = json!(wait.as_millis() as u64);
@@ -181,12 +184,17 @@ pub(super) fn receipt(body: &Value) -> String {
     told
 }
 
+/// How strong a purge is, and its pace.
+fn strength(body: &Value) -> String {
+    match (body["soft"] == json!(true), body["pace"].as_u64()) {
+        (true, _) => "soft".into(),
+        (false, Some(pace)) => format!("hard {pace}/s"),
+        (false, None) => "hard".into(),
+    }
+}
+
 pub(super) fn named(body: &Value) -> String {
-    let strength = if body["soft"] == json!(true) {
-        "soft"
-    } else {
-        "hard"
-    };
+    let strength = strength(body);
     let node = body["by_node"].as_str();
     let node = node.map_or(String::new(), |node| format!(", by way of {node}"));
     let who = format!(
@@ -239,15 +247,10 @@ pub(super) fn short(named: &Value) -> String {
 fn list(body: &Value) -> String {
     let rows: Vec<Vec<String>> = items(&body["purges"])
         .map(|purge| {
-            let strength = if purge["soft"] == json!(true) {
-                "soft"
-            } else {
-                "hard"
-            };
             vec![
                 text(purge, "id").to_owned(),
                 text(purge, "at").to_owned(),
-                strength.to_owned(),
+                strength(purge),
                 format!("{}/{}", purge["applied"], members(purge).0),
                 text(purge, "by").to_owned(),
                 short(&purge["named"]),

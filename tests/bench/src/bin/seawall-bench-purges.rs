@@ -78,6 +78,7 @@ fn purge(n: u64, scope: u64) -> Purge {
         appended_ms: n,
         strength: Strength::Hard,
         scopes: vec![ScopeId(digest(scope))],
+        pace: None,
     }
 }
 

@@ -31,6 +31,7 @@ async fn fill(store: &SqliteStore) {
             by_token: None,
             by_node: None,
             more: 0,
+            pace: None,
         };
         record.entry()
     };

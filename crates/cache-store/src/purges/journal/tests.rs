@@ -11,6 +11,7 @@ fn purge(n: u64) -> Purge {
         appended_ms: 1000 * n,
         strength: Strength::Hard,
         scopes: vec![ScopeId(n)],
+        pace: None,
     }
 }
 
