@@ -13,6 +13,7 @@ mod disk_faults;
 mod disks;
 mod explain;
 mod faults;
+mod fenced;
 mod framing;
 mod history;
 mod hits;
