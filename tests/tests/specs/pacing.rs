@@ -110,6 +110,25 @@ fn an_origin_is_asked_no_faster_than_its_budget_and_who_cannot_wait_is_told_to_c
 }
 
 #[test]
+fn what_passes_takes_its_turn_too() {
+    for shields in [0, 1] {
+        let (origin, arrivals) = counting(FRESH.1);
+        let fleet = fleet(shields, 20, "0s", &origin);
+        let began = Instant::now();
+        let mut good = 0;
+        for target in paths(60) {
+            let mut client = Client::connect(fleet.edge(0));
+            client.request("HEAD", &target, &[], b"");
+            let answer = client.response("HEAD").unwrap();
+            assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+            good += usize::from(answer.status == 200);
+        }
+        holds(&arrivals, began, 20);
+        assert_eq!(good, origin.seen().len(), "{shields}");
+    }
+}
+
+#[test]
 fn a_service_without_a_budget_waits_for_nobody_and_a_change_waits_for_nothing() {
     let (origin, _) = counting(FRESH.1);
     let fleet = fleet(0, 1, "0s", &origin);
@@ -173,6 +192,15 @@ fn a_soft_purge_of_everything_serves_stale_while_the_origin_is_asked_within_its_
         let stored = all_at_once(fleet.edge(0), &paths);
         let first: Vec<String> = stored.iter().map(Response::text).collect();
         assert!(stored.iter().all(|answer| answer.status == 200));
+        let asks = || match shields {
+            0 => fleet.metrics(0),
+            _ => fleet.shield_metrics(0),
+        };
+        let queued = || {
+            let result = "result=\"queued\"";
+            metric(&asks(), "seawall_origin_budget_total", &[result])
+        };
+        let before = queued();
         fleet.purge_everywhere(json!({ "everything": true, "soft": true }));
         let purged = Instant::now();
         let meanwhile = all_at_once(fleet.edge(0), &paths);
@@ -189,6 +217,7 @@ fn a_soft_purge_of_everything_serves_stale_while_the_origin_is_asked_within_its_
         });
         holds(&arrivals, purged, 5);
         assert_eq!(origin.seen().len(), 24, "each once");
+        assert_eq!(queued(), before, "they take no turn that a client may want");
     }
 }
 
