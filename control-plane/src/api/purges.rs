@@ -2,11 +2,13 @@
 
 #[cfg(test)]
 mod answers;
+mod demand;
 mod history;
 mod id;
 mod lists;
 mod reader;
 
+use self::demand::{Bound, origin_requests};
 use self::id::PurgeId;
 pub(super) use self::lists::{Listed, latest, limit, list};
 use self::reader::{Reader, only_service, wrong};
@@ -23,7 +25,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use seawall_control_protocol::Told;
+use seawall_control_protocol::{Estimate, Told};
 use seawall_purge::receipt::State as Stands;
 use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::{PurgeSeq, Scope, ScopeId};
@@ -269,6 +271,13 @@ impl Requested {
     }
 
     async fn estimate(self, plane: &Plane) -> Result<(StatusCode, Value), Refused> {
+        let head = plane.log.head().await?;
+        let bound = Bound::new(
+            self.pace,
+            self.service.as_deref(),
+            &plane.services.in_force(),
+            &plane.members.list(head.at),
+        );
         let mut scopes: BTreeSet<ScopeId> = BTreeSet::new();
         for item in self.items {
             scopes.extend(item.scopes);
@@ -318,7 +327,18 @@ impl Requested {
             Err(reason) => json!({ "node": node, "error": reason }),
         };
         let nodes: Vec<Value> = answers.told.iter().map(node).collect();
-        let body = json!({ "dry_run": true, "nodes": nodes, "silent": answers.silent });
+        let mut body = json!({ "dry_run": true, "nodes": nodes, "silent": answers.silent });
+        let estimates: Vec<&Estimate> = answers
+            .told
+            .iter()
+            .filter_map(|(_, told)| match told {
+                Ok(Told::Estimate(estimate)) => Some(estimate),
+                _ => None,
+            })
+            .collect();
+        if let Some(told) = origin_requests(&estimates, bound) {
+            body["origin_requests"] = told;
+        }
         Ok((StatusCode::OK, body))
     }
 }

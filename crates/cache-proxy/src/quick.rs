@@ -97,6 +97,7 @@ pub(crate) fn quick(
     out.put_slice(b"age: ");
     put_number(out, copy.freshness.age(now));
     out.put_slice(b"\r\n");
+    proxy.store().asked_for(key, now);
     let delivered = Delivered {
         outcome: Outcome::Hit,
         status: shape.status(&copy).as_u16(),

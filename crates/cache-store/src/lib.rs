@@ -11,11 +11,13 @@
 //! - [`hidden`]: what its fields were before they were changed for clients
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`memo`]: what the purges made of a copy last
+//! - `sample`, `demand`: some of the keys, and when clients asked for them, to tell what a purge would take away
 //! - [`minimum`]: generations below which heads of a key are dead
 //! - [`store`]: the store itself; `view`: what lies under a key, for people
 //! - [`disk`]: the disk tier under it
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
+mod demand;
 pub mod disk;
 mod durability;
 pub mod head;

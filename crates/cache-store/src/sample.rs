@@ -21,8 +21,18 @@ pub struct SampleCount {
     pub bytes_squared: f64,
     /// Copies in the sample.
     pub sampled: u64,
+    /// Keys of copies that would go, and that clients asked for in this second or the one before.
+    pub asked_second: u64,
+    /// The same of this second and the sixty before.
+    pub asked_minute: u64,
     /// There may be copies on disk from before this start that nobody asked for since: the sample lacks those.
     pub partial: bool,
+}
+
+/// Other bits than those that choose shards and owners.
+#[inline]
+pub(crate) fn is_sampled(key: u128) -> bool {
+    ((key >> 20) as u32).is_multiple_of(ONE_IN)
 }
 
 #[derive(Debug)]
@@ -46,8 +56,7 @@ struct Notes {
 impl Sample {
     /// Remembers a copy, if its key is in the sample.
     pub(crate) fn note(&self, key: u128, variant: u64, head: &Head) {
-        // other bits than those that choose shards and owners
-        if !((key >> 20) as u32).is_multiple_of(ONE_IN) {
+        if !is_sampled(key) {
             return;
         }
         let mut notes = self.noted.lock();
@@ -66,11 +75,13 @@ impl Sample {
         }
     }
 
-    /// Counts the copies with any of `scopes` that are `still` stored; those that are not are forgotten.
+    /// Counts the copies with any of `scopes` that are `still` stored; those that are not are forgotten. `asked`: how many
+    /// seconds have begun since a key was asked for.
     pub(crate) fn count(
         &self,
         scopes: &[ScopeId],
         still: impl Fn(u128, u64) -> bool,
+        asked: impl Fn(u128) -> Option<u64>,
     ) -> SampleCount {
         let mut notes = self.noted.lock();
         let Notes { by_copy, order } = &mut *notes;
@@ -82,11 +93,16 @@ impl Sample {
             sampled: by_copy.len() as u64,
             ..SampleCount::default()
         };
-        for noted in by_copy.values() {
+        let mut keys = HashSet::new();
+        for ((key, _), noted) in by_copy {
             if noted.scopes.iter().any(|scope| named.contains(scope)) {
                 count.objects += 1;
                 count.bytes += noted.bytes;
                 count.bytes_squared += (noted.bytes as f64).powi(2);
+                // variants share a key: which of them was asked for is not noted
+                let ago = keys.insert(*key).then(|| asked(*key)).flatten();
+                count.asked_second += u64::from(ago.is_some_and(|ago| ago <= 1));
+                count.asked_minute += u64::from(ago.is_some_and(|ago| ago <= 60));
             }
         }
         count

@@ -13,6 +13,7 @@ mod recall;
 
 use self::evictions::CountEvictions;
 use crate::INLINE_MAX;
+use crate::demand::Demand;
 use crate::disk::directory::layouts;
 use crate::disk::tier::Tier;
 use crate::disk::{DiskConfig, OpenError};
@@ -25,7 +26,7 @@ use crate::variants::{DIGEST_UNVARIED, Variants};
 use foyer::{Cache, CacheBuilder, S3FifoConfig};
 use http::HeaderName;
 use parking_lot::Mutex;
-use seawall_http_cache::{ContentCoding, Fields};
+use seawall_http_cache::{ContentCoding, Fields, Timestamp};
 use seawall_purge::{BootId, Generation, ScopeId};
 use seawall_telemetry::Metrics;
 use std::path::PathBuf;
@@ -96,6 +97,7 @@ pub struct CacheStore {
     chunks: Cache<ChunkKey, Chunk>,
     minima: Minima,
     sample: Sample,
+    demand: Demand,
     disk: Option<Tier>,
     boot: BootId,
     counter: AtomicU64,
@@ -179,6 +181,7 @@ impl CacheStore {
                 .build(),
             minima,
             sample: Sample::default(),
+            demand: Demand::default(),
             disk,
             boot: config.boot,
             counter: AtomicU64::new(1),
@@ -400,16 +403,24 @@ impl CacheStore {
         self.replace(key, recoded_variant(variant, recoding), head);
     }
 
+    /// A client asks for `key`: the sample takes note of when. Costs a look at the key, for one in 64 of them a write.
+    #[inline]
+    pub fn asked_for(&self, key: u128, now: Timestamp) {
+        self.demand.note(key, now);
+    }
+
     /// What a purge of `scopes` would take away, counted in a sample of the keys.
-    pub fn estimate(&self, scopes: &[ScopeId]) -> SampleCount {
-        let mut count = self.sample.count(scopes, |key, variant| {
+    pub fn estimate(&self, scopes: &[ScopeId], now: Timestamp) -> SampleCount {
+        let still = |key, variant| {
             let slot = HeadKey {
                 primary: key,
                 variant,
             };
             let on_disk = self.disk.as_ref().is_some_and(|d| d.may_hold_head(&slot));
             self.heads.contains(&slot) || on_disk
-        });
+        };
+        let asked = |key| self.demand.since(key, now);
+        let mut count = self.sample.count(scopes, still, asked);
         count.partial = self.disk.is_some() && self.boot.0 > 1;
         count
     }

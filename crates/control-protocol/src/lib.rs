@@ -38,7 +38,7 @@ pub use documents::Document;
 pub use explain::{ExplainGet, Explained};
 pub use lease::{Lease, boottime};
 pub use purges::{Purge, PurgeBatch};
-pub use questions::{About, Answer, Estimate, Question, Told};
+pub use questions::{About, Answer, Demand, Estimate, Question, Told};
 pub use welcome::Welcome;
 
 /// Protocol versions that this build speaks, best first.

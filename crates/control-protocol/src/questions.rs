@@ -52,6 +52,17 @@ pub struct Estimate {
     pub sampled: u64,
     /// The node has objects from before its start that the sample may lack.
     pub partial: bool,
+    /// `None`: the node's build does not tell.
+    pub demand: Option<Demand>,
+}
+
+/// Keys of the sample whose objects would go, by when clients asked this node for them. Other nodes are no clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// In this second or the one before.
+    pub second: u64,
+    /// In this second or the sixty before.
+    pub minute: u64,
 }
 
 impl TryFrom<wire::Question> for Question {
@@ -99,6 +110,10 @@ impl TryFrom<wire::Answer> for Answer {
                 bytes_squared: estimate.bytes_squared,
                 sampled: estimate.sampled,
                 partial: estimate.partial,
+                demand: estimate.demand.map(|demand| Demand {
+                    second: demand.second,
+                    minute: demand.minute,
+                }),
             })),
             wire::answer::Outcome::Explained(explained) => {
                 Ok(Told::Explained(Box::new(explained.try_into()?)))
@@ -120,6 +135,10 @@ impl From<&Answer> for wire::Answer {
                 bytes_squared: estimate.bytes_squared,
                 sampled: estimate.sampled,
                 partial: estimate.partial,
+                demand: estimate.demand.map(|demand| wire::Demand {
+                    second: demand.second,
+                    minute: demand.minute,
+                }),
             }),
             Ok(Told::Explained(explained)) => {
                 wire::answer::Outcome::Explained((&**explained).into())
@@ -153,8 +172,20 @@ mod tests {
             bytes_squared: 6e6,
             sampled: 12,
             partial: true,
+            demand: Some(Demand {
+                second: 1,
+                minute: 2,
+            }),
         };
-        for outcome in [Ok(Told::Estimate(estimate)), Err("no sample".to_owned())] {
+        let older = Estimate {
+            demand: None,
+            ..estimate
+        };
+        for outcome in [
+            Ok(Told::Estimate(estimate)),
+            Ok(Told::Estimate(older)),
+            Err("no sample".to_owned()),
+        ] {
             let answer = Answer { id: 9, outcome };
             assert_eq!(Answer::try_from(wire::Answer::from(&answer)), Ok(answer));
         }

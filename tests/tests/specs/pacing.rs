@@ -373,3 +373,58 @@ fn a_pace_ends_with_the_first_answer_whether_it_may_be_stored_or_not() {
         );
     }
 }
+
+#[test]
+fn a_dry_run_tells_how_often_the_origin_would_be_asked() {
+    for shields in [0, 1] {
+        let (origin, _) = counting(FRESH.1);
+        let fleet = fleet(shields, 3000, "10s", &origin);
+        let mut client = Client::connect(fleet.edge(0));
+        let mut ask = |half: u32| {
+            for i in 0..1500 {
+                client.get(&format!("/{half}/{i}"), &[]);
+            }
+        };
+        let dry = |half: u32, pace: Option<u32>| {
+            let prefix = format!("www.example/{half}");
+            let mut asked = json!({ "prefixes": [prefix], "dry_run": true });
+            if let Some(pace) = pace {
+                asked["pace"] = json!(pace);
+            }
+            let (status, told) = fleet.purge(asked);
+            assert_eq!(status, 200, "{told}");
+            let requests = told["origin_requests"].clone();
+            move |name: &str| requests[name].as_u64().unwrap()
+        };
+        ask(0);
+        let told = dry(0, None);
+        let (minute, error) = (told("first_minute"), told("first_minute_error"));
+        assert!(minute.abs_diff(1500) <= 2 * error, "{minute} +- {error}");
+        assert!(0 < error && error < 1000, "{error}");
+        assert!(told("first_second") <= minute);
+        eventually("nobody asks any more", || dry(0, None)("first_second") == 0);
+        assert_eq!(dry(0, None)("first_minute"), minute);
+        assert_eq!(dry(1, None)("first_minute"), 0);
+        // hits count like what is fetched
+        for half in [0, 1, 1] {
+            eventually("they ask", || {
+                ask(half);
+                let told = dry(half, None);
+                assert_eq!(
+                    told("per_second_max"),
+                    3000,
+                    "the budget of the node that asks"
+                );
+                assert_eq!(told("per_second"), told("first_second").min(3000));
+                told("first_second") > 0
+            });
+        }
+        eventually("they ask", || {
+            ask(1);
+            let told = dry(1, Some(3));
+            assert_eq!(told("per_second_max"), 3);
+            assert_eq!(told("per_second"), told("first_second").min(3));
+            told("first_second") > 3
+        });
+    }
+}

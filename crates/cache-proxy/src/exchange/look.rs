@@ -97,6 +97,9 @@ async fn look<W: Wire>(
     let place = looks.find(proxy, own).await;
     let asked = &place.asked;
     let now = seawall_client_conn::now();
+    if !asked.is_from_fleet() {
+        proxy.store().asked_for(asked.key.0, now);
+    }
     let judged = proxy.judge(asked, &place.found, looks.lost, now);
     let miss = match &judged {
         Judged::Answers(copy, outcome) => {

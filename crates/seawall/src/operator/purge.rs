@@ -283,6 +283,19 @@ fn estimate(body: &Value) -> String {
     let mut told =
         "dry run: nothing is purged. Estimated from a sample of each node's keys:\n".to_owned();
     told += &table(&["NODE", "OBJECTS", "BYTES"], &rows);
+    let requests = &body["origin_requests"];
+    let number = |name: &str| requests[name].as_u64();
+    if let (Some(second), Some(minute)) = (number("first_second"), number("first_minute")) {
+        let error = |name: &str| number(name).unwrap_or_default();
+        told += &format!(
+            "origin requests: {second} +- {} in the first second, {minute} +- {} in the first minute\n",
+            error("first_second_error"),
+            error("first_minute_error"),
+        );
+        if let (Some(through), Some(most)) = (number("per_second"), number("per_second_max")) {
+            told += &format!("  of which {through}/s go through: pace or budget allow {most}/s\n");
+        }
+    }
     for node in items(&body["silent"]) {
         told += &format!("  {} did not answer\n", node.as_str().unwrap_or_default());
     }
@@ -292,6 +305,23 @@ fn estimate(body: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dry_run_tells_how_often_origins_would_be_asked() {
+        let mut body = json!({ "nodes": [], "silent": [] });
+        assert!(!estimate(&body).contains("origin requests"));
+        body["origin_requests"] = json!({
+            "first_second": 640, "first_second_error": 393, "first_minute": 6400,
+            "first_minute_error": 1245, "per_second": 640,
+        });
+        let line =
+            "origin requests: 640 +- 393 in the first second, 6400 +- 1245 in the first minute\n";
+        assert!(estimate(&body).ends_with(line));
+        body["origin_requests"]["per_second"] = json!(100);
+        body["origin_requests"]["per_second_max"] = json!(100);
+        let bound = "  of which 100/s go through: pace or budget allow 100/s\n";
+        assert!(estimate(&body).ends_with(&format!("{line}{bound}")));
+    }
 
     #[test]
     fn a_receipt_counts_the_members_and_tells_the_removed_ones_apart() {
