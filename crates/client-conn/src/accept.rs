@@ -47,6 +47,7 @@ pub(crate) async fn accept<H: Handler>(socket: TcpListener, door: Door<H>) {
     };
     let mut stopping = door.stopping.clone();
     let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+    let mut young: Vec<Young> = Vec::new();
     loop {
         let ready = tokio::select! {
             ready = listener.readable() => ready,
@@ -59,23 +60,52 @@ pub(crate) async fn accept<H: Handler>(socket: TcpListener, door: Door<H>) {
                 return;
             }
         };
+        let mut then = Then::Yield;
         for _ in 0..ACCEPTS_MAX {
             match ready.try_io(|listener| take(listener.get_ref())) {
-                Ok(Ok((stream, peer))) => door.enter(stream, peer, bound),
+                Ok(Ok((stream, peer))) => young.extend(door.open(stream, peer)),
                 // the client was gone before it was its turn
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    then = Then::Pause;
                     break;
                 }
                 // none waits
-                Err(_) => break,
+                Err(_) => {
+                    then = Then::Wait;
+                    break;
+                }
             }
         }
         drop(ready);
-        tokio::task::yield_now().await;
+        // not before all are taken: what they ask for arrives meanwhile
+        for young in young.drain(..) {
+            door.enter(young, bound);
+        }
+        match then {
+            Then::Wait => {}
+            Then::Yield => tokio::task::yield_now().await,
+            Then::Pause => tokio::time::sleep(PAUSE).await,
+        }
     }
+}
+
+/// What the loop does when it has taken what it could.
+enum Then {
+    /// Waits for another connection.
+    Wait,
+    /// Lets others have their turn: more may wait.
+    Yield,
+    /// Lets the error pass.
+    Pause,
+}
+
+/// A connection that was accepted and counted.
+struct Young {
+    stream: TcpStream,
+    peer: SocketAddr,
+    open: Open,
 }
 
 #[allow(
@@ -101,10 +131,14 @@ fn take(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 }
 
 impl<H: Handler> Door<H> {
-    fn enter(&self, stream: TcpStream, peer: SocketAddr, bound: SocketAddr) {
-        let Some(open) = Open::new(&self.shared) else {
-            return;
-        };
+    /// `None`: there are as many as there may be.
+    fn open(&self, stream: TcpStream, peer: SocketAddr) -> Option<Young> {
+        let open = Open::new(&self.shared)?;
+        Some(Young { stream, peer, open })
+    }
+
+    fn enter(&self, young: Young, bound: SocketAddr) {
+        let Young { stream, peer, open } = young;
         let info = ConnInfo {
             peer,
             local: bound,
