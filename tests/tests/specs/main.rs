@@ -49,6 +49,7 @@ mod stale;
 mod standards;
 mod strangers;
 mod targeted;
+mod told;
 mod validation;
 mod variants;
 mod waiting;
