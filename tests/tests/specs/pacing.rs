@@ -129,6 +129,34 @@ fn what_passes_takes_its_turn_too() {
 }
 
 #[test]
+fn what_a_copy_lacks_takes_its_turn_too() {
+    const CHUNK: usize = 256 << 10;
+    const CHUNKS: usize = 60;
+    let arrivals = Arrivals::default();
+    let noted = arrivals.clone();
+    let origin = Origin::start(move |request, reply| {
+        noted.lock().unwrap().push(Instant::now());
+        let range = request
+            .field("range")
+            .and_then(|r| r.strip_prefix("bytes="));
+        let (first, last) = range.and_then(|r| r.split_once('-')).unwrap();
+        let told = format!("bytes {first}-{last}/{}", CHUNKS * CHUNK);
+        let [first, last] = [first, last].map(|at| at.parse::<usize>().unwrap());
+        let fields = [FRESH, ("etag", "\"1\""), ("content-range", &told)];
+        reply.answer(206, &fields, &vec![b'x'; last + 1 - first])
+    });
+    let fleet = fleet(0, 20, "0s", &origin);
+    let began = Instant::now();
+    let ranges = (0..CHUNKS).map(|n| format!("bytes={}-{}", n * CHUNK, n * CHUNK + 9));
+    let answers = ranges.map(|range| get(fleet.edge(0), "/", &[("range", &range)]));
+    let answers: Vec<Response> = answers.collect();
+    holds(&arrivals, began, 20);
+    let good = answers.iter().filter(|a| a.status == 206).count();
+    assert_eq!(good, origin.seen().len());
+    assert!(answers.iter().all(|a| matches!(a.status, 206 | 503)));
+}
+
+#[test]
 fn a_service_without_a_budget_waits_for_nobody_and_a_change_waits_for_nothing() {
     let (origin, _) = counting(FRESH.1);
     let fleet = fleet(0, 1, "0s", &origin);
