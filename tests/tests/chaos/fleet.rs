@@ -1,5 +1,6 @@
 //! A control plane, a shield and two edges as processes, by files; each node reaches the control plane by a relay.
 
+use crate::patience::Patience;
 use crate::program::{Program, read, runs};
 use crate::relay::{Link, Relay};
 use crate::site::HOST;
@@ -9,7 +10,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const NODES: [&str; 3] = ["edge-0", "edge-1", "shield-0"];
@@ -136,7 +137,7 @@ impl Fleet {
 
     /// Waits until every node follows the control plane and has all purges.
     pub(crate) fn is_whole_again(&mut self) {
-        let deadline = Instant::now() + RECOVERY;
+        let mut patience = Patience::of(RECOVERY);
         loop {
             self.lives();
             let told = self.admin.ask("GET", "/v1/nodes", "", "");
@@ -153,7 +154,7 @@ impl Fleet {
                 return;
             }
             assert!(
-                Instant::now() < deadline,
+                patience.lasts(),
                 "the fleet is not whole again: {told}\n{}",
                 self.logs()
             );

@@ -6,6 +6,7 @@
 
 mod faults;
 mod fleet;
+mod patience;
 mod program;
 mod purgers;
 mod random;

@@ -1,5 +1,6 @@
 //! The program as processes: `SEAWALL_BIN`, or this binary, which is the program too.
 
+use crate::patience::Patience;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
@@ -124,7 +125,15 @@ impl Program {
                 let _ = ready.map(|ready| tell.send(ready));
             }
         });
-        match told.recv_timeout(START) {
+        let mut patience = Patience::of(START);
+        let ready = loop {
+            let ready = told.recv_timeout(Duration::from_secs(1));
+            let waits = ready == Err(mpsc::RecvTimeoutError::Timeout);
+            if !waits || !patience.lasts() {
+                break ready;
+            }
+        };
+        match ready {
             Ok(ready) if ready.is_object() => Ok(Self {
                 child,
                 ready,

@@ -1,6 +1,7 @@
 //! Purges, and what their receipts tell.
 
 use crate::fleet::{EDGES, NODES};
+use crate::patience::Patience;
 use crate::random::Random;
 use crate::run::{Ends, Run, STATES};
 use crate::site::Purge;
@@ -79,17 +80,14 @@ fn pace(run: &Run) {
 
 /// Has the purge in the log, however often the control plane goes away meanwhile.
 fn append(run: &Run, key: &str, purge: &Purge) -> Value {
-    let (body, deadline) = (purge.asked(WAIT), Instant::now() + AWAY);
+    let (body, mut patience) = (purge.asked(WAIT), Patience::of(AWAY));
     loop {
         match run.admin.ask("POST", "/v1/purges?receipts=all", key, &body) {
             Ok((200 | 202, told)) => return told,
             Ok((503, _)) | Err(_) => {}
             Ok(other) => panic!("{}: {other:?}", purge.named()),
         }
-        assert!(
-            Instant::now() < deadline && !run.is_over(),
-            "no purge is taken"
-        );
+        assert!(patience.lasts() && !run.is_over(), "no purge is taken");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -129,14 +127,9 @@ impl Open {
 
     /// Waits until the receipt is complete.
     pub(crate) fn ends(mut self, run: &Run) {
-        let deadline = Instant::now() + AWAY;
+        let mut patience = Patience::of(AWAY);
         while !self.ask(run) {
-            assert!(
-                Instant::now() < deadline,
-                "{} never ends: {}",
-                self.id,
-                self.told
-            );
+            assert!(patience.lasts(), "{} never ends: {}", self.id, self.told);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
