@@ -125,6 +125,20 @@ impl Conn {
 
     /// Writes what waits. Cancel-safe: what was written is gone from the buffer.
     pub(crate) async fn flush_output(&mut self) -> io::Result<()> {
+        if self.output.is_empty() && !matches!(self.io, Io::Tls(_)) {
+            return Ok(());
+        }
+        if let Io::Tcp(tcp) = &self.io {
+            // mostly the socket takes all of it; if not, the loop below says what becomes of it
+            match tcp.try_write(&self.output) {
+                Ok(n) if n == self.output.len() => {
+                    self.output.clear();
+                    return Ok(());
+                }
+                Ok(n) => self.output.advance(n),
+                Err(_) => {}
+            }
+        }
         let timeout = self.limits.write_idle_timeout;
         while !self.output.is_empty() {
             let n = pingora_timeout::timeout(timeout, self.io.write(&self.output))
@@ -266,8 +280,12 @@ impl Conn {
         buffers::give(&mut self.output);
     }
 
-    pub(crate) fn take_buffers(&mut self) {
-        (self.input, self.output) = (buffers::take(), buffers::take());
+    pub(crate) fn take_input(&mut self) {
+        self.input = buffers::take();
+    }
+
+    pub(crate) fn take_output(&mut self) {
+        self.output = buffers::take();
     }
 }
 

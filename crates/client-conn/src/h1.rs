@@ -189,8 +189,9 @@ async fn next(mut conn: Box<Conn>, idle: &mut IdleWatch) -> Option<Box<Conn>> {
     idle.begin();
     conn.give_buffers();
     let read = poll_fn(|cx| {
-        conn.take_buffers();
+        conn.take_input();
         if let Poll::Ready(read) = conn.poll_fill(cx) {
+            conn.take_output();
             return Poll::Ready(Some(read));
         }
         conn.give_buffers();
