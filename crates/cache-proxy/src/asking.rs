@@ -9,7 +9,7 @@ use crate::tier::TierKind;
 use crate::turns::{self, Patience};
 use http::{HeaderMap, StatusCode, Version, header};
 use parking_lot::Mutex;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use seawall_cache_store::Head;
 use seawall_control_protocol::boottime;
 use seawall_http_cache::{Timestamp, strip_hop_by_hop};
@@ -200,7 +200,7 @@ impl Attempt for Hook {
         }))
     }
 
-    fn before(&self, hop: &Hop, request: &mut RequestHeader) {
+    fn before(&self, hop: &Hop, fields: &mut HeaderMap) {
         let asked = boottime();
         // S is picked up before the first byte of each attempt
         let label = self.proxy.snapshot().label();
@@ -220,8 +220,7 @@ impl Attempt for Hook {
             learned.role = hop.role;
             learned.conditional = conditional;
         }
-        let mut fields = request.headers.clone();
-        link::strip(&mut fields);
+        link::strip(fields);
         if self.validates.is_some() && !conditional {
             fields.remove(header::IF_NONE_MATCH);
             fields.remove(header::IF_MODIFIED_SINCE);
@@ -234,20 +233,11 @@ impl Attempt for Hook {
                 let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
                 let reaches = self.asked.since.is_some();
                 let scheme = self.asked.scheme;
-                link::write_request(
-                    &mut fields,
-                    scheme,
-                    hops,
-                    sequence,
-                    insists,
-                    refreshes,
-                    reaches,
-                );
-                self.proxy.tier().sign(hop, &mut fields);
+                link::write_request(fields, scheme, hops, sequence, insists, refreshes, reaches);
+                self.proxy.tier().sign(hop, fields);
             }
-            Role::Origin => self.asked.policy().request_headers.apply(&mut fields),
+            Role::Origin => self.asked.policy().request_headers.apply(fields),
         }
-        crate::message::replace_request_fields(request, &fields);
     }
 
     fn interim(&self, response: &mut ResponseHeader) {

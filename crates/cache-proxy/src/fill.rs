@@ -4,13 +4,11 @@ use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::asking::{Asking, Hook};
 use crate::fills::Fill;
-use crate::message;
 use crate::outbound::introduce;
 use crate::parts::RUN_BYTES;
 use crate::sink::FillSink;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_cache_store::{CHUNK_BYTES, Head};
-use seawall_client_conn::{ClientSession, ShutdownWatch, Slot};
 use seawall_http_cache::{range_to_forward, strip_hop_by_hop, validation_fields};
 use seawall_upstream::Ask;
 use std::sync::Arc;
@@ -49,12 +47,11 @@ pub(crate) fn spawn(
     asked: Arc<Asked>,
     before: Before,
     range: Option<HeaderValue>,
-    stop: &ShutdownWatch,
 ) {
-    let (proxy, stop) = (proxy.clone(), stop.clone());
+    let proxy = proxy.clone();
     tokio::spawn(async move {
         let _running = proxy.metrics().fills_in_flight.guard();
-        run(&proxy, fill, asked, before, range, &stop).await;
+        run(&proxy, fill, asked, before, range).await;
     });
 }
 
@@ -64,7 +61,6 @@ async fn run(
     asked: Arc<Asked>,
     before: Before,
     range: Option<HeaderValue>,
-    stop: &ShutdownWatch,
 ) {
     let mut fields = request_fields(proxy, &asked, before.stored.as_ref());
     let ranged = range.is_some();
@@ -87,7 +83,7 @@ async fn run(
                 answer: None,
             }),
         ));
-        let sink = FillSink::new(
+        let mut sink = FillSink::new(
             proxy.clone(),
             fill.clone(),
             asked.clone(),
@@ -96,15 +92,12 @@ async fn run(
             before.clone(),
             ranged,
         );
-        let Some(request) = message::request(&Method::GET, &asked.target, &fields) else {
-            // a head that pingora refuses was refused to the client before; the sink ends the fill when it is dropped
-            return;
-        };
-        let slot = Slot::default();
-        let session = ClientSession::new(sink, slot.clone(), request, false);
-        proxy.upstream().exchange(session, ask, stop).await;
-        // and with the slot the sink: what is not complete by now has failed
-        drop(slot);
+        let upstream = proxy.upstream();
+        upstream
+            .fetch(&mut sink, &asked.target, &fields, &ask)
+            .await;
+        // what is not complete by now has failed
+        drop(sink);
         if !asking.is_covered() {
             return;
         }

@@ -1,9 +1,9 @@
 //! One question to the next server.
 
 use crate::target::Target;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use seawall_service_model::{Service, Timeouts};
 use std::fmt;
 use std::pin::Pin;
@@ -52,8 +52,8 @@ pub trait Attempt: Send + Sync + 'static {
     fn turn(&self, _hop: &Hop) -> Option<Turn> {
         None
     }
-    /// Before the request's head is sent to `hop`; may change it.
-    fn before(&self, hop: &Hop, request: &mut RequestHeader);
+    /// Before the request's head is sent to `hop`; may change its fields.
+    fn before(&self, hop: &Hop, fields: &mut HeaderMap);
     /// With each interim head (1xx but 101), before it goes on; may change it.
     fn interim(&self, response: &mut ResponseHeader);
     /// With each final head, before it goes on; may change it. It does not go on before what is returned has ended,

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Failures in a row before an address is passed over.
@@ -20,12 +21,19 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<HashMap<SocketAddr, State>>);
+pub(crate) struct Health {
+    states: Mutex<HashMap<SocketAddr, State>>,
+    /// How many there are; most often none, which is seen without the lock.
+    count: AtomicUsize,
+}
 
 impl Health {
     /// Whether `address` should be tried before those that are not well.
     pub(crate) fn is_well(&self, address: &SocketAddr, now: Instant) -> bool {
-        self.0
+        if self.count.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        self.states
             .lock()
             .get(address)
             .and_then(|s| s.until)
@@ -33,7 +41,7 @@ impl Health {
     }
 
     pub(crate) fn failed(&self, address: SocketAddr, now: Instant) {
-        let mut states = self.0.lock();
+        let mut states = self.states.lock();
         if states.len() >= ADDRESSES_MAX && !states.contains_key(&address) {
             states.retain(|_, s| s.until.is_some_and(|until| until > now));
             if states.len() >= ADDRESSES_MAX {
@@ -46,10 +54,16 @@ impl Health {
             let doubled = PAUSE * 2u32.saturating_pow((state.failures - FAILURES_MAX).min(5));
             state.until = Some(now + doubled.min(PAUSE_MAX));
         }
+        self.count.store(states.len(), Ordering::Release);
     }
 
     pub(crate) fn succeeded(&self, address: &SocketAddr) {
-        self.0.lock().remove(address);
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut states = self.states.lock();
+        states.remove(address);
+        self.count.store(states.len(), Ordering::Release);
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Target {
     client: Option<Arc<CertKey>>,
     turn: AtomicUsize,
     /// Keeps pooled connections of targets apart that differ in more than their address.
-    group: u64,
+    pub(crate) group: u64,
     /// How connections are opened; `None`: by TCP.
     dialler: Option<Arc<Dialler>>,
 }

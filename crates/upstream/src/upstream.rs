@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::ask::{Ask, Hop, Role};
 use crate::dial::{Dial, Dialler};
+use crate::idle::Idle;
 use crate::resolve::Dns;
 use crate::target::{Target, TargetError, TargetSpec, TargetTls};
 use http::HeaderValue;
@@ -11,6 +12,7 @@ use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Wire};
 use seawall_service_model::{Origin, Service};
 use seawall_telemetry::Metrics;
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Idle connections kept for all servers together.
+/// Idle connections kept for all servers together, by either way.
 const POOL_MAX: usize = 1024;
 /// pingora's own bound on attempts; an [`Ask`]'s is the one that counts.
 const ATTEMPTS_MAX: usize = 16;
@@ -32,6 +34,10 @@ pub enum UpstreamError {
 /// All that a node asks through.
 pub struct Upstream {
     proxy: Arc<HttpProxy<App>>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the shorter way connects by, and the connections it keeps.
+    pub(crate) connector: TransportConnector,
+    pub(crate) idle: Arc<Idle>,
     targets: Mutex<HashMap<TargetSpec, Arc<Target>>>,
     dns: Arc<Dns>,
     dialler: Option<Arc<Dialler>>,
@@ -60,6 +66,9 @@ impl Upstream {
             ..ServerConf::default()
         });
         Arc::new(Self {
+            connector: TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf))),
+            idle: Idle::new(POOL_MAX),
+            metrics: metrics.clone(),
             proxy: Arc::new(http_proxy(&conf, App { metrics })),
             targets: Mutex::default(),
             dns: Arc::default(),
@@ -112,6 +121,7 @@ impl Upstream {
 
     /// Ends what the proxy keeps running.
     pub async fn cleanup(&self) {
+        self.idle.clear();
         self.proxy.http_cleanup().await;
     }
 }

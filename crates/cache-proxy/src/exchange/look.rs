@@ -104,7 +104,7 @@ async fn look<W: Wire>(
     let miss = match &judged {
         Judged::Answers(copy, outcome) => {
             if copy.why == Why::Window {
-                refresh(proxy, asked, copy.stored(), x.stop());
+                refresh(proxy, asked, copy.stored());
             }
             let usable = Usable::kept(copy.head, copy.variant, &copy.freshness);
             if let Some(delivered) = stored_copy(proxy, x, asked, usable, *outcome).await {
@@ -199,7 +199,7 @@ async fn fills<W: Wire>(
                 stored: stored.cloned(),
                 replaced: place.copy(),
             };
-            fill::spawn(proxy, fill.clone(), asked.clone(), before, range, x.stop());
+            fill::spawn(proxy, fill.clone(), asked.clone(), before, range);
             (reader, fill, true)
         }
     };
@@ -266,12 +266,7 @@ async fn first<W: Wire>(wire: &mut W, reader: &mut Reader) -> Result<First, Gone
 }
 
 /// Refreshes a stale copy in the background, once for all who are served from it.
-fn refresh(
-    proxy: &Arc<CacheProxy>,
-    asked: &Arc<Asked>,
-    stored: Stored,
-    stop: &seawall_client_conn::ShutdownWatch,
-) {
+fn refresh(proxy: &Arc<CacheProxy>, asked: &Arc<Asked>, stored: Stored) {
     if !proxy.turns().is_free(&asked.service) {
         // there is another stale answer to begin it, when the origin may be asked
         proxy.metrics().origin_budget.put_off.inc();
@@ -289,6 +284,6 @@ fn refresh(
             refresh: true,
             ..Asked::clone(asked)
         });
-        fill::spawn(proxy, fill, asked, before, range, stop);
+        fill::spawn(proxy, fill, asked, before, range);
     }
 }
