@@ -254,9 +254,9 @@ impl Attempt for Hook {
     }
 
     fn head(&self, _hop: &Hop, response: &mut ResponseHeader) -> Option<Settling> {
-        let mut fields = response.headers.clone();
-        let scopes = link::read_scopes(&fields);
-        let stated = link::take_answer(&mut fields);
+        let fields = &response.headers;
+        let scopes = link::read_scopes(fields);
+        let stated = link::read_answer(fields);
         {
             let mut learned = self.asking.inner.lock();
             // an origin has no word in this
@@ -273,14 +273,26 @@ impl Attempt for Hook {
                     || fields.contains_key(header::TRANSFER_ENCODING)
                     || response.version == http::Version::HTTP_2);
         }
-        one_length(response.status, &mut fields);
-        if fields.len() != response.headers.len() {
+        if link::is_spoken_in(fields) || !has_one_length(response.status, fields) {
+            let mut fields = fields.clone();
+            link::strip(&mut fields);
+            one_length(response.status, &mut fields);
             crate::message::replace_response_fields(response, fields);
         }
         self.answer
             .as_ref()
             .and_then(|answer| answer(&self.asked, response))
     }
+}
+
+/// Whether [`one_length`] would change nothing.
+fn has_one_length(status: StatusCode, fields: &HeaderMap) -> bool {
+    let most = if status.is_informational() || status == StatusCode::NO_CONTENT {
+        0
+    } else {
+        1
+    };
+    fields.get_all(header::CONTENT_LENGTH).iter().count() <= most
 }
 
 /// RFC 9110 §8.6: a length is told once, and not by what has no content at all.

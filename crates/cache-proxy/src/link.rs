@@ -41,13 +41,18 @@ const PREFIX: &str = "seawall-";
 /// A field of the dialect of origins that is not ours to remove.
 const TARGETED: &str = "seawall-cache-control";
 
+fn is_ours(name: &HeaderName) -> bool {
+    name.as_str().starts_with(PREFIX) && name.as_str() != TARGETED
+}
+
+/// Whether there is a field of the dialect.
+pub fn is_spoken_in(fields: &HeaderMap) -> bool {
+    fields.keys().any(is_ours)
+}
+
 /// Removes every field of the dialect.
 pub fn strip(fields: &mut HeaderMap) {
-    let ours: Vec<HeaderName> = fields
-        .keys()
-        .filter(|n| n.as_str().starts_with(PREFIX) && n.as_str() != TARGETED)
-        .cloned()
-        .collect();
+    let ours: Vec<HeaderName> = fields.keys().filter(|n| is_ours(n)).cloned().collect();
     for name in ours {
         fields.remove(name);
     }
@@ -129,24 +134,19 @@ pub struct Stated {
     pub framed: bool,
 }
 
-/// Reads and removes it.
-pub fn take_answer(fields: &mut HeaderMap) -> Option<Stated> {
-    let label = fields
-        .get(LABEL)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
+/// Reads it.
+pub fn read_answer(fields: &HeaderMap) -> Option<Stated> {
+    let label = fields.get(LABEL)?.to_str().ok()?.parse().ok()?;
     let is_set = |name| {
         fields
             .get(name)
             .is_some_and(|v: &HeaderValue| v.as_bytes() == b"1")
     };
-    let (fetched, stale, framed) = (is_set(FETCHED), is_set(STALE), !is_set(UNFRAMED));
-    strip(fields);
     Some(Stated {
-        label: Label(label?),
-        fetched,
-        stale,
-        framed,
+        label: Label(label),
+        fetched: is_set(FETCHED),
+        stale: is_set(STALE),
+        framed: !is_set(UNFRAMED),
     })
 }
 
@@ -161,7 +161,7 @@ pub fn write_scopes(fields: &mut HeaderMap, scopes: &[ScopeId]) {
     }
 }
 
-/// Reads it; before [`take_answer`], which removes it. `None`: what a neighbour stated is not known in full.
+/// Reads it. `None`: what a neighbour stated is not known in full.
 pub fn read_scopes(fields: &HeaderMap) -> Option<Vec<ScopeId>> {
     let Some(value) = fields.get(SCOPES) else {
         return Some(Vec::new());

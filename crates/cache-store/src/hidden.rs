@@ -1,7 +1,6 @@
 //! What a copy's fields were before they were changed for clients.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::collections::HashSet;
 
 /// The origin's values of fields that a rule or a coding sets, changes or removes, beside the head that clients get.
 ///
@@ -20,10 +19,15 @@ impl Hidden {
         shown: &HeaderMap,
         forgotten: impl Fn(&HeaderName) -> bool,
     ) -> Self {
-        let names: HashSet<&HeaderName> = original.keys().chain(shown.keys()).collect();
-        let mut changed: Vec<&HeaderName> = names
-            .into_iter()
-            .filter(|name| !original.get_all(*name).iter().eq(shown.get_all(*name)))
+        let differs = |name: &&HeaderName| {
+            let shown = shown.get_all(*name);
+            !original.get_all(*name).iter().eq(shown)
+        };
+        let added = shown.keys().filter(|name| !original.contains_key(*name));
+        let mut changed: Vec<&HeaderName> = original
+            .keys()
+            .filter(differs)
+            .chain(added)
             .filter(|name| !forgotten(name))
             .collect();
         changed.sort_unstable_by_key(|name| name.as_str());

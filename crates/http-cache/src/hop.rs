@@ -8,18 +8,18 @@ use crate::list::for_each_element;
 use crate::targeted::Targets;
 
 /// Fields of one connection, named in `Connection` or not; the Proxy- fields belong to the next proxy only.
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+static HOP_BY_HOP: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// Fields meant for every recipient, which `Connection` may not name (RFC 9110 §7.6.1).
@@ -79,7 +79,7 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
             }
         }
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         fields.remove(name);
     }
 }
@@ -89,9 +89,13 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
 /// Without hop-by-hop fields, without those that `private="..."` and `no-cache="..."` name where a cache with these
 /// targets reads its directives, and without `Age`, which [`crate::Freshness`] keeps and each delivery writes anew.
 pub fn stored_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
-    let mut stored = response.clone();
+    into_stored_fields(response.clone(), targets)
+}
+
+/// The same of a head that nobody else needs.
+pub fn into_stored_fields(mut stored: HeaderMap, targets: &Targets) -> HeaderMap {
+    let cc = CacheControl::of(&stored, targets);
     strip_hop_by_hop(&mut stored);
-    let cc = CacheControl::of(response, targets);
     for name in cc.private_fields.iter().chain(&cc.no_cache_fields) {
         stored.remove(name);
     }
@@ -123,7 +127,7 @@ pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
 
 /// Whether the field belongs to one connection by its name, whatever `Connection` says (RFC 9110 §7.6.1, §11.7).
 pub fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
+    HOP_BY_HOP.iter().any(|known| known.as_str() == name)
 }
 
 #[cfg(test)]

@@ -83,7 +83,9 @@ pub use freshen::{
 };
 pub use freshness::{Freshness, HEURISTIC_LIFETIME_MAX, LifetimeSource};
 pub use head_update::{HeadUpdate, head_update};
-pub use hop::{is_hop_by_hop, stored_fields, strip_hop_by_hop, withheld_fields};
+pub use hop::{
+    into_stored_fields, is_hop_by_hop, stored_fields, strip_hop_by_hop, withheld_fields,
+};
 pub use invalidation::{Site, also_invalidated};
 pub use max_forwards::forwards_left;
 pub use method::{is_cacheable_method, is_unsafe_method};

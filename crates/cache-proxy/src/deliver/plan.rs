@@ -5,8 +5,8 @@ use crate::copy::CopyHead;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_http_cache::{
-    ByteRange, Precondition, Ranges, evaluate, fleet_not_modified_fields, not_modified_fields,
-    ranges, refusal_fields, remove_content_digests,
+    ByteRange, Precondition, Ranges, evaluate, fleet_not_modified_fields, has_preconditions,
+    not_modified_fields, ranges, refusal_fields, remove_content_digests,
 };
 use std::ops::Range;
 
@@ -47,6 +47,19 @@ impl Plan {
 pub(super) fn plan(asked: &Asked, head: &CopyHead, fields: HeaderMap, stored: bool) -> Plan {
     let request = &*asked.fields;
     let (status, length) = (head.status, head.length);
+    let head_only = asked.method == Method::HEAD;
+    let body = if head_only {
+        Send::Nothing
+    } else {
+        Send::Whole
+    };
+    if !request.contains_key(header::RANGE) && !has_preconditions(request) {
+        return Plan {
+            status,
+            fields,
+            body,
+        };
+    }
     let validator = |name: header::HeaderName, fields: &HeaderMap| {
         fields.get(name).map(|v| v.as_bytes().to_vec())
     };
@@ -56,7 +69,6 @@ pub(super) fn plan(asked: &Asked, head: &CopyHead, fields: HeaderMap, stored: bo
     let date = validator(header::DATE, &fields).filter(|_| head.stored);
     let (etag, modified, date) = (etag.as_deref(), modified.as_deref(), date.as_deref());
     let now = asked.received_at;
-    let head_only = asked.method == Method::HEAD;
     // RFC 9110 §13.2.1: conditions are for what would succeed
     if status.is_success() && status != StatusCode::PARTIAL_CONTENT {
         match evaluate(&asked.method, request, etag, modified, date, now) {
@@ -91,11 +103,6 @@ pub(super) fn plan(asked: &Asked, head: &CopyHead, fields: HeaderMap, stored: bo
             Ranges::Parts(_) => {}
         }
     }
-    let body = if head_only {
-        Send::Nothing
-    } else {
-        Send::Whole
-    };
     Plan {
         status,
         fields,

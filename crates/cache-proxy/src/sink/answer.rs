@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, is_of_the_range, is_upstream_error, storable, stored_fields,
-    strip_hop_by_hop,
+    Storable, Timestamp, Unstorable, into_stored_fields, is_of_the_range, is_upstream_error,
+    storable, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use seawall_upstream::Phase;
@@ -81,7 +81,7 @@ impl FillSink {
         let mut apart = None;
         if freshness.is_some() {
             apart = withheld(kind, &self.asked, &fields);
-            fields = stored_fields(&fields, &self.asked.policy().storage.targets);
+            fields = into_stored_fields(fields, &self.asked.policy().storage.targets);
         } else {
             // Age with the rest: whoever keeps the answer counts from there (RFC 9111 §5.1)
             strip_hop_by_hop(&mut fields);
