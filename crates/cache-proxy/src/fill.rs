@@ -6,10 +6,11 @@ use crate::asking::{Asking, Hook};
 use crate::fills::Fill;
 use crate::outbound::introduce;
 use crate::parts::RUN_BYTES;
+use crate::running::Running;
 use crate::sink::FillSink;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use seawall_cache_store::{CHUNK_BYTES, Head};
-use seawall_http_cache::{range_to_forward, strip_hop_by_hop, validation_fields};
+use seawall_http_cache::{range_to_forward, validation_fields};
 use seawall_upstream::Ask;
 use std::sync::Arc;
 
@@ -39,20 +40,20 @@ pub(crate) struct Before {
 /// Attempts over all addresses and next servers of one exchange.
 pub(crate) const ATTEMPTS_MAX: usize = 4;
 
-/// Runs `fill` in the background until its answer is complete, stored where it may be, or has failed. `stored` is
-/// validated; `replaced` is what lies under the key, usable or not; `range` is asked for rather than the whole.
-pub(crate) fn spawn(
+/// Runs `fill` until its answer is complete, stored where it may be, or has failed. `stored` is validated; `replaced` is
+/// what lies under the key, usable or not; `range` is asked for rather than the whole.
+pub(crate) fn begin(
     proxy: &Arc<CacheProxy>,
     fill: Arc<Fill>,
     asked: Arc<Asked>,
     before: Before,
     range: Option<HeaderValue>,
-) {
+) -> Running {
     let proxy = proxy.clone();
-    tokio::spawn(async move {
+    Running::new(async move {
         let _running = proxy.metrics().fills_in_flight.guard();
         run(&proxy, fill, asked, before, range).await;
-    });
+    })
 }
 
 async fn run(
@@ -129,8 +130,8 @@ pub(crate) fn request_fields(
     asked: &Asked,
     stored: Option<&Stored>,
 ) -> HeaderMap {
+    // what belongs to the client's connection was taken off when the request was placed
     let mut fields = (*asked.fields).clone();
-    strip_hop_by_hop(&mut fields);
     for name in [
         header::RANGE,
         header::IF_RANGE,

@@ -9,7 +9,7 @@
 //! - `quick`: the plain fresh hit, without anything allocated
 //! - `exchange`: place, look up, judge; `placing`, `asked`, `snapshot`: what is known of the request; `judged`: what becomes
 //!   of it by what was found
-//! - `fill`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
+//! - `fill`, `running`, `fills`, `sink`, `growing`: one fetch, its answer judged, one copy, many readers; `unstorable`: keys not worth waiting for
 //! - `equivalents`, `recent`: URLs that a response declares to be one by `No-Vary-Search`
 //! - `deliver`, `source`, `held`, `copy`, `coder`: a copy goes to a client, as it is, in parts, as 304, coded, decoded
 //! - `part`, `parts`: chunks that a stored copy has lost are fetched again, each once
@@ -57,6 +57,7 @@ mod quick;
 mod recent;
 mod refreshed;
 mod refusal;
+mod running;
 mod scoped;
 mod shown;
 mod sink;

@@ -13,6 +13,7 @@ use crate::fills::{FillKey, Join};
 use crate::growing::{First, Reader};
 use crate::judged::{Judged, Lack, Next};
 use crate::refusal::Refusal;
+use crate::running::Running;
 use http::{HeaderValue, Method};
 use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{Forward, Outcome, Timestamp, Why};
@@ -190,20 +191,20 @@ async fn fills<W: Wire>(
             place.has_changed(proxy, stored, looks.lost, now)
         })
     };
-    let (mut reader, fill, led) = match join {
+    let (mut reader, fill, led, mut running) = match join {
         Join::Again => return None,
         Join::Full => return Some(full(proxy, x, asked, stored).await),
-        Join::Follow(reader, fill) => (reader, fill, false),
+        Join::Follow(reader, fill) => (reader, fill, false, Running::elsewhere()),
         Join::Lead(reader, fill) => {
             let before = Before {
                 stored: stored.cloned(),
                 replaced: place.copy(),
             };
-            fill::spawn(proxy, fill.clone(), asked.clone(), before, range);
-            (reader, fill, true)
+            let running = fill::begin(proxy, fill.clone(), asked.clone(), before, range);
+            (reader, fill, true, running)
         }
     };
-    let answer = match first(x.wire(), &mut reader).await {
+    let answer = match running.beside(first(x.wire(), &mut reader)).await {
         Ok(First::Answer(answer)) => answer,
         // a validation that led nowhere has retired its copy, a neighbour's answer was covered twice, and what became
         // of somebody else's fill says nothing
@@ -220,7 +221,9 @@ async fn fills<W: Wire>(
         led,
         fill: &fill,
     };
-    waiting.answered(x, answer, reader, looks).await
+    running
+        .beside(waiting.answered(x, answer, reader, looks))
+        .await
 }
 
 /// As many fills as are allowed are running.
@@ -284,6 +287,7 @@ fn refresh(proxy: &Arc<CacheProxy>, asked: &Arc<Asked>, stored: Stored) {
             refresh: true,
             ..Asked::clone(asked)
         });
-        fill::spawn(proxy, fill, asked, before, range);
+        // nobody waits for it: it goes on by itself
+        drop(fill::begin(proxy, fill, asked, before, range));
     }
 }
