@@ -118,6 +118,38 @@ fn who_waited_for_an_answer_that_a_soft_purge_made_stale_meanwhile_is_told_that_
 }
 
 #[test]
+fn a_304_to_a_second_attempt_does_not_bring_back_what_was_purged_before_it() {
+    let setting = Setting {
+        object: Object {
+            version: 1,
+            tags: [true, false],
+            grants: [false, false],
+        },
+        waits: false,
+        edges: 1,
+        fails: false,
+    };
+    let ask = |what| Step::Ask { edge: 0, what };
+    // the edge validates its copy; its connection is lost when the purge has come, and it asks the shield once more, which
+    // has not heard of the purge and would ask the origin by the same tag
+    let steps = [
+        ask(Asks::Get),
+        Step::Settle,
+        ask(Asks::NoCache),
+        Step::Let(2),
+        Step::Append {
+            what: What::Tag(0),
+            soft: false,
+        },
+        Step::Apply(0),
+        Step::Reset(2),
+        Step::Settle,
+        ask(Asks::Get),
+    ];
+    check(setting, &steps);
+}
+
+#[test]
 fn the_same_seed_makes_the_same_trace() {
     for seed in 0..20 {
         let (once, again) = (of_seed(seed).1, of_seed(seed).1);
