@@ -1,6 +1,7 @@
 //! What befalls the fleet, in an order that the seed decides.
 
 use crate::fleet::{EDGES, Fleet, NODES};
+use crate::patience::Patience;
 use crate::random::Random;
 use crate::relay::Link;
 use crate::run::{Ends, Run};
@@ -17,6 +18,8 @@ const PLANE: usize = 3;
 /// Answers between two faults, so that the hit ratio is not that of the machine; they take at most so long.
 const ANSWERS: u64 = 1000;
 const SETTLE: Duration = Duration::from_secs(5);
+/// How long it may take until a receipt says that an edge is fenced.
+const FENCED: Duration = Duration::from_secs(30);
 
 /// Which of a node's directories: what it knows, its copies, or both.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,8 @@ enum Fault {
     Kill(usize),
     Pause(usize),
     Unlink(usize, Link),
+    /// The same for longer than its lease: it is fenced, and goes on answering.
+    CutOff(usize, Link),
     /// Killed, and starts without its directories.
     Lose(usize, Dirs),
     /// Killed, and starts with those of another node.
@@ -57,6 +62,7 @@ fn round(random: &mut Random) -> Vec<Vec<Fault>> {
         vec![Fault::Pause(random.pick(&[SHIELD, PLANE]))],
         vec![Fault::Unlink(edge, Link::Cut)],
         vec![Fault::Unlink(random.pick(&[other, SHIELD]), Link::Silent)],
+        vec![Fault::CutOff(edge, link)],
         vec![Fault::Lose(edge, dirs[0])],
         vec![Fault::Foreign(other, dirs[1])],
         vec![Fault::Foreign(random.pick(&[edge, SHIELD]), dirs[2])],
@@ -101,6 +107,12 @@ pub(crate) fn befall(run: &Run, fleet: &mut Fleet) {
                 // receipts say that it is fenced, and readers have asked it since
                 thread::sleep(lease + Duration::from_secs(3));
             }
+            let cut_off = faults
+                .iter()
+                .any(|fault| matches!(fault, Fault::CutOff(..)));
+            if cut_off && fleet.lease.is_some() {
+                outlast(run);
+            }
             for fault in &faults {
                 end(*fault, run, fleet);
             }
@@ -112,7 +124,16 @@ pub(crate) fn befall(run: &Run, fleet: &mut Fleet) {
     fleet.is_whole_again();
 }
 
-/// Readers find the fleet whole for a while, on a slow machine too.
+/// Waits until receipts say that an edge is fenced, and readers have asked it since.
+fn outlast(run: &Run) {
+    let (before, mut patience) = (run.fenced(), Patience::of(FENCED));
+    while run.fenced() == before && patience.lasts() && !run.is_enough() && !run.is_over() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    settle(run);
+}
+
+/// Readers are answered for a while, on a slow machine too.
 fn settle(run: &Run) {
     let (before, deadline) = (run.answers.load(Ordering::Relaxed), Instant::now() + SETTLE);
     let answered = || run.answers.load(Ordering::Relaxed) - before;
@@ -134,6 +155,7 @@ impl Fault {
             Self::Pause(PLANE) => "pause control plane",
             Self::Pause(SHIELD) => "pause shield",
             Self::Pause(_) => "pause edge",
+            Self::CutOff(..) => "cut off beyond the lease",
             Self::Unlink(_, Link::Silent) => "link silent",
             Self::Unlink(..) => "link cut",
             Self::Lose(..) => "directory lost",
@@ -151,7 +173,7 @@ fn begin(fault: Fault, run: &Run, fleet: &mut Fleet) {
         Fault::Kill(node) => fleet.kill(node),
         Fault::Pause(PLANE) => fleet.pause_plane(true),
         Fault::Pause(node) => fleet.pause(node, true),
-        Fault::Unlink(node, link) => fleet.link(node, link),
+        Fault::Unlink(node, link) | Fault::CutOff(node, link) => fleet.link(node, link),
         Fault::Lose(node, which) => {
             fleet.kill(node);
             for dir in dirs(fleet, node, which) {
@@ -202,7 +224,7 @@ fn end(fault: Fault, run: &Run, fleet: &mut Fleet) {
         }
         Fault::Pause(PLANE) => fleet.pause_plane(false),
         Fault::Pause(node) => fleet.pause(node, false),
-        Fault::Unlink(node, _) => fleet.link(node, Link::Passes),
+        Fault::Unlink(node, _) | Fault::CutOff(node, _) => fleet.link(node, Link::Passes),
         Fault::Remove(_) => {}
         Fault::OriginErrors => run.site.errs.store(false, Ordering::SeqCst),
     }

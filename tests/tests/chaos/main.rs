@@ -88,5 +88,7 @@ fn no_receipt_is_broken_whatever_befalls_the_fleet() {
     fleet.lives();
     fleet.has_not_panicked();
     assert_eq!(run.violations.load(Ordering::SeqCst), 0);
+    // else it has shown nothing of fences
+    assert!(run.fenced() > 0 || fleet.lease.is_none());
     assert!(run.hit_ratio() > HIT_RATIO_MIN, "{}", run.hit_ratio());
 }

@@ -126,6 +126,11 @@ impl Run {
         }
     }
 
+    /// Receipts of edges that told of a fence.
+    pub(crate) fn fenced(&self) -> u64 {
+        self.receipts[1].load(Ordering::SeqCst)
+    }
+
     /// Counts an answer by the receipt that it is judged by, whose state is told; none: no receipt says anything of it.
     pub(crate) fn judged(&self, edge: usize, object: usize, least: Least) -> Option<&'static str> {
         let newest = |least: Least| least.any.max(least.fresh);
