@@ -287,12 +287,8 @@ impl Attempt for Hook {
 
 /// Whether [`one_length`] would change nothing.
 fn has_one_length(status: StatusCode, fields: &HeaderMap) -> bool {
-    let most = if status.is_informational() || status == StatusCode::NO_CONTENT {
-        0
-    } else {
-        1
-    };
-    fields.get_all(header::CONTENT_LENGTH).iter().count() <= most
+    let has_none = status.is_informational() || status == StatusCode::NO_CONTENT;
+    fields.get_all(header::CONTENT_LENGTH).iter().count() <= usize::from(!has_none)
 }
 
 /// RFC 9110 §8.6: a length is told once, and not by what has no content at all.

@@ -53,7 +53,10 @@ impl NodeControl for Told {
         tokio::spawn(async move {
             while let Ok(Some(message)) = messages.message().await {
                 // the spec may have ended
-                let _ = message.message.map(|message| up.send(message));
+                if let Some(message) = message.message {
+                    // a spec that has seen enough no longer listens
+                    let _ = up.send(message);
+                }
             }
         });
         Ok(Response::new(ReceiverStream::new(down)))
@@ -144,6 +147,7 @@ impl StandIn {
             appended_ms: 1,
             strength: Strength::Hard,
             scopes: vec![ScopeId(n)],
+            pace: None,
         };
         let purges = (n > 0).then(|| EncodedPurge::from(&purge));
         let batch = encode_batch(purges.as_slice(), at(n));
