@@ -210,6 +210,24 @@ impl Fleet {
         self.edges.len() - 1
     }
 
+    /// Starts one more edge, whose shield is `shield`: a server that says what it likes.
+    pub fn edge_below(&mut self, shield: &Origin) -> Edge {
+        let index = self.another_edge();
+        let mut model = self.edge_model(index);
+        model.shields = vec![ShieldEntryModel {
+            id: "not-a-shield".into(),
+            host: shield.address().ip().to_string(),
+            port: shield.address().port(),
+            weight: 1,
+            tls_name: None,
+        }];
+        let edge = Edge::start(&model, ServiceSet::default()).expect("an edge starts");
+        eventually("it follows", || {
+            self.is_up_to_date(&format!("edge-{index}"))
+        });
+        edge
+    }
+
     /// Starts an edge where it was.
     pub fn start_edge(&mut self, index: usize) {
         let edge = Edge::start(&self.edge_model(index), ServiceSet::default());

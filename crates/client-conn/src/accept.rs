@@ -168,13 +168,13 @@ impl<H: Handler> Door<H> {
     }
 }
 
-/// Where the connection was accepted: the socket knows it better where it listens to all addresses.
-fn local(stream: &TcpStream, bound: SocketAddr) -> io::Result<SocketAddr> {
-    if bound.ip().is_unspecified() {
-        stream.local_addr()
-    } else {
-        Ok(bound)
+/// Hands the connection to the poller, and says where it was accepted: the socket knows that better than its listener if
+/// that listens to all addresses.
+fn register_client(stream: TcpStream, info: &mut ConnInfo) -> io::Result<tokio::net::TcpStream> {
+    if info.local.ip().is_unspecified() {
+        info.local = stream.local_addr()?;
     }
+    tokio::net::TcpStream::from_std(stream)
 }
 
 async fn plain<H: Handler>(
@@ -185,8 +185,7 @@ async fn plain<H: Handler>(
     stopping: watch::Receiver<bool>,
     begun: Begun,
 ) -> Option<()> {
-    info.local = local(&stream, info.local).ok()?;
-    let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+    let stream = register_client(stream, &mut info).ok()?;
     let conn = Conn::new(Io::Tcp(stream), info.peer, info.local, limits);
     h1::serve(conn, handler, Arc::new(info), stopping, begun).await
 }
@@ -199,8 +198,7 @@ async fn secure<H: Handler>(
     stopping: watch::Receiver<bool>,
     shared: &Shared,
 ) -> Option<()> {
-    info.local = local(&stream, info.local).ok()?;
-    let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+    let stream = register_client(stream, &mut info).ok()?;
     let handshake = TlsAcceptor::from(settings.current()).accept(stream);
     let handshake = pingora_timeout::timeout(shared.limits.handshake_timeout, handshake);
     let Ok(Ok(tls)) = Box::pin(handshake).await else {

@@ -224,6 +224,7 @@ pub(crate) async fn serve<H: Handler>(
     let mut idle = IdleWatch::new(stop.clone(), limits.idle_timeout);
     // streams at work: while there are any the connection is not idle
     let work = Arc::new(());
+    let is_working = || Arc::strong_count(&work) > 1;
     loop {
         idle.begin();
         let next = poll_fn(|cx| {
@@ -234,25 +235,19 @@ pub(crate) async fn serve<H: Handler>(
             let _ = flush.poll(cx);
             idle.poll_over(cx).map(|()| None)
         });
-        let (request, respond) = match next.await {
+        let (request, mut respond) = match next.await {
             Some(Some(Ok(stream))) => stream,
             Some(Some(Err(_)) | None) => return None,
-            None if idle.takes_stop() => {
+            None if idle.takes_stop() || !(closing || is_working()) => {
                 conn.graceful_shutdown();
                 closing = true;
                 continue;
             }
-            None if Arc::strong_count(&work) > 1 => continue,
-            None if !closing => {
-                conn.graceful_shutdown();
-                closing = true;
-                continue;
-            }
+            None if is_working() => continue,
             None => return None,
         };
         let (parts, recv) = request.into_parts();
         let Some(request) = origin_form(parts.into(), info.scheme == Scheme::Https) else {
-            let mut respond = respond;
             handler.rejected(&info, 400, "malformed HTTP/2 request");
             respond.send_reset(h2::Reason::PROTOCOL_ERROR);
             continue;

@@ -230,17 +230,21 @@ impl Attempts {
         Ok(held.then_some(HEAD_HOLD))
     }
 
-    /// No connection came about. The error says whether there is another attempt.
-    pub(crate) fn not_connected(&mut self, mut error: Box<Error>) -> Box<Error> {
-        self.tell_health(false);
-        let (phase, timeout) = phase(&error, false, false);
+    /// Notes why the attempt failed: in which phase, and whether by running out of time.
+    fn failed_in(&mut self, (phase, timeout): (Phase, bool), error: &Error) {
         self.last = Some(Failure {
             status: if timeout { 504 } else { 502 },
             phase,
             role: self.role(),
-            reason: reason(&error),
+            reason: reason(error),
             retry_after_secs: None,
         });
+    }
+
+    /// No connection came about. The error says whether there is another attempt.
+    pub(crate) fn not_connected(&mut self, mut error: Box<Error>) -> Box<Error> {
+        self.tell_health(false);
+        self.failed_in(phase(&error, false, false), &error);
         // nothing was sent: any request may be tried elsewhere
         error.set_retry(self.more());
         error
@@ -264,13 +268,7 @@ impl Attempts {
         if !reused {
             self.tell_health(false);
         }
-        self.last = Some(Failure {
-            status: if timeout { 504 } else { 502 },
-            phase,
-            role: self.role(),
-            reason: reason(&error),
-            retry_after_secs: None,
-        });
+        self.failed_in((phase, timeout), &error);
         // a pooled connection that the server had closed says nothing of the server: the same address again.
         // Time that ran out, and an answer that had begun, are not tried twice
         let may_again = replayable && !head_seen && !timeout;

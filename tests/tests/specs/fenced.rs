@@ -1,8 +1,5 @@
 //! What a node without a lease takes for an answer: nothing stale, and nothing that the origin was not asked for.
 
-use seawall_config::ShieldEntryModel;
-use seawall_edge::Edge;
-use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
 use seawall_tests::cluster::metric;
 use seawall_tests::{Fleet, FleetSpec, Origin, eventually};
@@ -111,24 +108,6 @@ fn what_a_neighbour_had_is_not_reused_as_if_the_origin_had_confirmed_it() {
     }
 }
 
-/// An edge whose shield is `shield`.
-fn edge_below(fleet: &mut Fleet, shield: &Origin) -> Edge {
-    let index = fleet.another_edge();
-    let mut model = fleet.edge_model(index);
-    model.shields = vec![ShieldEntryModel {
-        id: "old-shield".into(),
-        host: shield.address().ip().to_string(),
-        port: shield.address().port(),
-        weight: 1,
-        tls_name: None,
-    }];
-    let edge = Edge::start(&model, ServiceSet::default()).expect("an edge starts");
-    eventually("it follows", || {
-        fleet.is_up_to_date(&format!("edge-{index}"))
-    });
-    edge
-}
-
 #[test]
 fn an_answer_that_no_origin_was_asked_for_is_none() {
     // a shield of a build that does not know the mark: it answers with its copy
@@ -138,7 +117,7 @@ fn an_answer_that_no_origin_was_asked_for_is_none() {
         reply.answer(200, &fields, b"a copy")
     });
     let mut fleet = fleet(0, 0, &shield);
-    let edge = edge_below(&mut fleet, &shield);
+    let edge = fleet.edge_below(&shield);
     let at = edge.addrs()[0];
     let metrics = || {
         edge.gauges()();

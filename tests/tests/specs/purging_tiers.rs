@@ -1,8 +1,5 @@
 //! Purges between tiers: validations under way, what one tier knows and the other does not, labels that are stated.
 
-use seawall_config::ShieldEntryModel;
-use seawall_edge::Edge;
-use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
 use seawall_tests::cluster::metric;
 use seawall_tests::{Client, Fleet, FleetSpec, Gate, Origin, Response, Then, eventually};
@@ -196,24 +193,6 @@ fn an_edge_takes_nothing_from_a_shield_that_it_knows_to_be_purged() {
     assert!(get(fleet.edge(0), "/", &[]).is_hit());
 }
 
-/// An edge whose shield is `shield`, which says what it likes.
-fn edge_below(fleet: &mut Fleet, shield: &Origin) -> Edge {
-    let index = fleet.another_edge();
-    let mut model = fleet.edge_model(index);
-    model.shields = vec![ShieldEntryModel {
-        id: "false-shield".into(),
-        host: shield.address().ip().to_string(),
-        port: shield.address().port(),
-        weight: 1,
-        tls_name: None,
-    }];
-    let edge = Edge::start(&model, ServiceSet::default()).expect("an edge starts");
-    eventually("it follows", || {
-        fleet.is_up_to_date(&format!("edge-{index}"))
-    });
-    edge
-}
-
 /// The position that a request of a neighbour states, moved by `by`.
 fn moved(sequence: &str, by: i64) -> String {
     let (epoch, n) = sequence.split_once('.').unwrap();
@@ -227,7 +206,7 @@ fn a_node_takes_no_larger_position_from_a_neighbour() {
         reply.answer(200, &[FRESH, ("seawall-label", &label)], b"body")
     });
     let mut fleet = with_shields(0, &shield);
-    let edge = edge_below(&mut fleet, &shield);
+    let edge = fleet.edge_below(&shield);
     let at = edge.addrs()[0];
     get(at, "/", &[]);
     assert!(get(at, "/", &[]).is_hit());
@@ -274,7 +253,7 @@ fn a_304_of_a_tier_confers_only_the_label_that_it_states() {
         reply.answer(200, &fields, b"one")
     });
     let mut fleet = with_shields(0, &shield);
-    let edge = edge_below(&mut fleet, &shield);
+    let edge = fleet.edge_below(&shield);
     let at = edge.addrs()[0];
     assert_eq!(get(at, "/", &[]).text(), "one");
     fleet.purge_everywhere(json!({ "urls": [URL], "soft": true }));
@@ -298,7 +277,7 @@ fn who_looks_in_vain_again_and_again_insists_to_the_end() {
         reply.answer(200, &[FRESH, ("seawall-label", &before)], b"body")
     });
     let mut fleet = with_shields(0, &shield);
-    let edge = edge_below(&mut fleet, &shield);
+    let edge = fleet.edge_below(&shield);
     fleet.purge_everywhere(json!({ "urls": [URL] }));
     get(edge.addrs()[0], "/", &[]);
     let asked = shield.seen();
