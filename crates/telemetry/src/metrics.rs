@@ -1,5 +1,9 @@
 //! One node's metrics. There are no globals: several nodes live in one process.
 
+use crate::by_result::{
+    ChangeCounters, FillCounters, OriginBudgetCounters, PartCounters, UpstreamConnectionCounters,
+    UpstreamSeconds,
+};
 use crate::catalogue::{self, MetricInfo};
 use crate::requests::{CLASSES, RequestCounters};
 use prometheus::core::Collector;
@@ -55,40 +59,6 @@ impl Drop for InFlight {
     }
 }
 
-/// Fills by result.
-#[derive(Debug)]
-pub struct FillCounters {
-    pub stored: IntCounter,
-    pub revalidated: IntCounter,
-    pub failed: IntCounter,
-    pub unscoped: IntCounter,
-}
-
-/// Purges asked for because of changes, by result.
-#[derive(Debug)]
-pub struct ChangeCounters {
-    pub asked: IntCounter,
-    pub failed: IntCounter,
-    pub dropped: IntCounter,
-}
-
-/// Fetches of lost chunks by result.
-#[derive(Debug)]
-pub struct PartCounters {
-    pub fetched: IntCounter,
-    pub refused: IntCounter,
-    pub failed: IntCounter,
-}
-
-/// Turns of questions to origins that a budget or a pace bounds, by what they waited for.
-#[derive(Debug)]
-pub struct OriginBudgetCounters {
-    pub at_once: IntCounter,
-    pub queued: IntCounter,
-    pub refused: IntCounter,
-    pub put_off: IntCounter,
-}
-
 /// The metrics of one disk.
 #[derive(Clone, Debug)]
 pub struct DiskMetrics {
@@ -137,8 +107,8 @@ pub struct Metrics {
     pub upstream_requests: IntCounterVec,
     pub upstream_retries: IntCounter,
     pub origin_budget: OriginBudgetCounters,
-    pub upstream_connections: IntCounterVec,
-    pub upstream_seconds: HistogramVec,
+    pub upstream_connections: UpstreamConnectionCounters,
+    pub upstream_seconds: UpstreamSeconds,
     pub access_log_dropped: IntCounter,
     pub reloads: IntCounterVec,
     pub control_plane_connected: Gauge,
@@ -214,6 +184,10 @@ impl Metrics {
         let parts = register.counters(catalogue::PARTS);
         let part = |result| parts.with_label_values(&[result]);
         let budget = register.counters(catalogue::ORIGIN_BUDGET);
+        let connections = register.counters(catalogue::UPSTREAM_CONNECTIONS);
+        let connection = |reused| connections.with_label_values(&[reused]);
+        let upstream = register.histograms(catalogue::UPSTREAM_SECONDS);
+        let seconds = |phase| upstream.with_label_values(&[phase]);
         let turn = |result| budget.with_label_values(&[result]);
         let changes = register.counters(catalogue::CHANGE_PURGES);
         let change = |result| changes.with_label_values(&[result]);
@@ -268,8 +242,14 @@ impl Metrics {
                 refused: turn("refused"),
                 put_off: turn("put_off"),
             },
-            upstream_connections: register.counters(catalogue::UPSTREAM_CONNECTIONS),
-            upstream_seconds: register.histograms(catalogue::UPSTREAM_SECONDS),
+            upstream_connections: UpstreamConnectionCounters {
+                reused: connection("yes"),
+                opened: connection("no"),
+            },
+            upstream_seconds: UpstreamSeconds {
+                connect: seconds("connect"),
+                first_byte: seconds("first_byte"),
+            },
             access_log_dropped: register.counter(catalogue::ACCESS_LOG_DROPPED),
             reloads: register.counters(catalogue::RELOADS),
             control_plane_connected: register.gauge(catalogue::CONTROL_PLANE_CONNECTED),

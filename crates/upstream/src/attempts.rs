@@ -160,15 +160,15 @@ impl Attempts {
 
     /// A connection is there. `reused`: from the pool.
     pub(crate) fn connected(&self, metrics: &Metrics, reused: bool) {
-        metrics
-            .upstream_connections
-            .with_label_values(&[if reused { "yes" } else { "no" }])
-            .inc();
-        if let (false, Some(began)) = (reused, self.began) {
-            metrics
-                .upstream_seconds
-                .with_label_values(&["connect"])
-                .observe(began.elapsed().as_secs_f64());
+        let connections = &metrics.upstream_connections;
+        if reused {
+            connections.reused.inc();
+            return;
+        }
+        connections.opened.inc();
+        if let Some(began) = self.began {
+            let seconds = began.elapsed().as_secs_f64();
+            metrics.upstream_seconds.connect.observe(seconds);
         }
     }
 
@@ -211,10 +211,8 @@ impl Attempts {
             return Err(error);
         }
         if let Some(began) = self.began {
-            metrics
-                .upstream_seconds
-                .with_label_values(&["first_byte"])
-                .observe(began.elapsed().as_secs_f64());
+            let seconds = began.elapsed().as_secs_f64();
+            metrics.upstream_seconds.first_byte.observe(seconds);
         }
         self.answered = true;
         self.tell_health(true);
