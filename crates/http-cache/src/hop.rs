@@ -8,18 +8,18 @@ use crate::list::for_each_element;
 use crate::targeted::Targets;
 
 /// Fields of one connection, named in `Connection` or not; the Proxy- fields belong to the next proxy only.
-static HOP_BY_HOP: [HeaderName; 11] = [
-    header::CONNECTION,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Fields meant for every recipient, which `Connection` may not name (RFC 9110 §7.6.1).
@@ -79,8 +79,11 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
             }
         }
     }
-    for name in &HOP_BY_HOP {
-        fields.remove(name);
+    // of most messages nothing is left to remove
+    if fields.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        for name in HOP_BY_HOP {
+            fields.remove(name);
+        }
     }
 }
 
@@ -127,7 +130,7 @@ pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
 
 /// Whether the field belongs to one connection by its name, whatever `Connection` says (RFC 9110 §7.6.1, §11.7).
 pub fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|known| known.as_str() == name)
+    HOP_BY_HOP.contains(&name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a purge names. Edges, shields and the control plane compute the same ids from the same texts.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The identity of a scope: a 64-bit digest. Two scopes with one id would be purged together, which is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,10 +43,10 @@ impl Scope<'_> {
     /// The id of this scope. Parts are framed by their lengths and the kind comes first, so that no two scopes are
     /// digested alike. The digests are at rest and on the wire: they never change (golden vectors below).
     pub fn id(&self) -> ScopeId {
-        let mut hash = Xxh3::new();
+        let mut text = Text::default();
         let mut part = |bytes: &[u8]| {
-            hash.update(&(bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+            text.put(&(bytes.len() as u64).to_le_bytes());
+            text.put(bytes);
         };
         match *self {
             Self::Url { host, path, query } => {
@@ -83,7 +83,7 @@ impl Scope<'_> {
             }
             Self::Everything => part(b"everything"),
         }
-        ScopeId(hash.digest())
+        ScopeId(text.digest())
     }
 
     /// What it is a scope of, in one word.
@@ -111,6 +111,49 @@ impl Scope<'_> {
             Self::Host { host } => host.to_owned(),
             Self::Service { service } => service.to_owned(),
             Self::Everything => String::new(),
+        }
+    }
+}
+
+/// A text to be digested. Most are short, and the state for long ones would cost more than their digest.
+struct Text {
+    short: [u8; SHORT_BYTES_MAX],
+    len: usize,
+    long: Option<Box<Xxh3>>,
+}
+
+const SHORT_BYTES_MAX: usize = 240;
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            short: [0; SHORT_BYTES_MAX],
+            len: 0,
+            long: None,
+        }
+    }
+}
+
+impl Text {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if let Some(long) = &mut self.long {
+            long.update(bytes);
+        } else if let Some(room) = self.short.get_mut(self.len..end) {
+            room.copy_from_slice(bytes);
+            self.len = end;
+        } else {
+            let mut long = Box::new(Xxh3::new());
+            long.update(&self.short[..self.len]);
+            long.update(bytes);
+            self.long = Some(long);
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        match &self.long {
+            Some(long) => long.digest(),
+            None => xxh3_64(&self.short[..self.len]),
         }
     }
 }
@@ -156,6 +199,18 @@ mod tests {
         ];
         let ids: HashSet<_> = scopes.iter().map(Scope::id).collect();
         assert_eq!(ids.len(), scopes.len());
+    }
+
+    #[test]
+    fn a_text_has_one_digest_however_long_it_is_and_in_whatever_pieces_it_comes() {
+        let bytes: Vec<u8> = (0..3 * SHORT_BYTES_MAX).map(|i| (i % 251) as u8).collect();
+        for len in 0..bytes.len() {
+            for piece in [1, 7, SHORT_BYTES_MAX, bytes.len()] {
+                let mut text = Text::default();
+                bytes[..len].chunks(piece).for_each(|part| text.put(part));
+                assert_eq!(text.digest(), xxh3_64(&bytes[..len]), "{len} by {piece}");
+            }
+        }
     }
 
     /// These ids are stored and sent: a change of any of them is a change of format.

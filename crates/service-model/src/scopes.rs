@@ -4,7 +4,7 @@ use crate::host::canonical_host;
 use crate::key::{KeyRules, key_query};
 use crate::service::{Scheme, Service};
 use crate::target::{canonical_target, split_target};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use seawall_http_cache::string_list;
 use seawall_purge::{Scope, ScopeId};
 use thiserror::Error;
@@ -14,6 +14,11 @@ pub const SEGMENTS_MAX: usize = 32;
 /// Tags of an object that is stored, and bytes of each.
 pub const TAGS_MAX: usize = 256;
 pub const TAG_BYTES_MAX: usize = 256;
+
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+const XKEY: HeaderName = HeaderName::from_static("xkey");
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 
 /// A path is too deep: an object beyond the bound is not stored, never covered in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -121,19 +126,19 @@ pub fn tags(response: &HeaderMap) -> Result<Vec<Vec<u8>>, TagsError> {
         tags.push(tag.to_vec());
         Ok(())
     };
-    for name in ["surrogate-key", "xkey"] {
+    for name in [SURROGATE_KEY, XKEY] {
         for line in response.get_all(name) {
             line.as_bytes()
                 .split(u8::is_ascii_whitespace)
                 .try_for_each(&mut add)?;
         }
     }
-    for line in response.get_all("cache-tag") {
+    for line in response.get_all(CACHE_TAG) {
         line.as_bytes()
             .split(|&b| b == b',')
             .try_for_each(&mut add)?;
     }
-    for line in response.get_all("cache-groups") {
+    for line in response.get_all(CACHE_GROUPS) {
         let groups = string_list(line.as_bytes()).ok_or(TagsError::Unreadable)?;
         groups.iter().try_for_each(|group| add(group))?;
     }
