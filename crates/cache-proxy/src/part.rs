@@ -30,7 +30,7 @@ pub(crate) fn restorable(head: &Head) -> bool {
         && match &head.body {
             Body::Inline => false,
             Body::Part(_) => true,
-            Body::Chunks { count, sums, .. } => sums.len() == *count as usize,
+            Body::Chunks(chunks) => chunks.sums.len() == chunks.count as usize,
         }
         && part_validator(&head.original_fields().fields).is_some()
 }
@@ -47,7 +47,7 @@ pub(crate) async fn fetch(
     wanted: Range<u32>,
 ) -> std::result::Result<Bytes, NoPart> {
     let object = match &head.body {
-        Body::Chunks { object, .. } => *object,
+        Body::Chunks(chunks) => chunks.object,
         Body::Inline | Body::Part(_) => slot.0,
     };
     if !restorable(head) {
@@ -111,7 +111,7 @@ async fn run(
             let range = missing(byte_range(held), head.length);
             range.start..range.end
         }
-        Body::Inline | Body::Chunks { .. } => bytes_of(&head, run.clone()),
+        Body::Inline | Body::Chunks(_) => bytes_of(&head, run.clone()),
     };
     let mut fields = request_fields(proxy, &asked, None);
     let wanted = format!("bytes={}-{}", range.start, range.end - 1);

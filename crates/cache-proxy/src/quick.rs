@@ -73,15 +73,10 @@ pub(crate) fn quick(
     if length > BODY_MAX {
         return None;
     }
-    let body = if length == 0 {
-        QuickBody::None
-    } else if copy.length <= INLINE_MAX {
-        QuickBody::One(
-            copy.inline_body()
-                .slice(taken.start as usize..taken.end as usize),
-        )
+    let chunks = if copy.length > INLINE_MAX && length > 0 {
+        Some(proxy.store().body(&copy, taken.clone())?)
     } else {
-        QuickBody::Many(proxy.store().body(&copy, taken)?)
+        None
     };
     shape.write(&copy, out);
     if service.response.cache_status {
@@ -104,7 +99,11 @@ pub(crate) fn quick(
         bytes: length,
     };
     proxy.finished_quick(service, head, info, key, delivered);
-    Some(body)
+    Some(match chunks {
+        _ if length == 0 => QuickBody::None,
+        Some(chunks) => QuickBody::Many(chunks),
+        None => QuickBody::Held(copy, taken.start as usize..taken.end as usize),
+    })
 }
 
 /// A head whose `Accept-Encoding` is in normal form.

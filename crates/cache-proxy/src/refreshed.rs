@@ -128,10 +128,10 @@ pub(crate) fn refresh(
             (old.freshness.clone(), Fate::Retired, old.scopes.clone())
         }
     };
-    let inline = old.inline_body();
+    let inline = old.inline();
     let (object, sums, inline) = match &old.body {
-        Body::Inline | Body::Part(_) => (asked.key.0, Sums::default(), Some([&inline[..]])),
-        Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
+        Body::Inline | Body::Part(_) => (asked.key.0, Sums::default(), Some([inline])),
+        Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),
     };
     let parts = HeadParts {
         generation: old.generation,

@@ -12,7 +12,7 @@ use seawall_client_conn::{ShutdownWatch, Wire};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -116,7 +116,11 @@ impl Stored {
 }
 
 /// The bytes of the part of `head`'s body that is held, and where it begins, if `wanted` lies in it.
-fn held_part(store: &CacheStore, head: &Head, wanted: &[Range<u64>]) -> Option<(Vec<Bytes>, u64)> {
+fn held_part(
+    store: &CacheStore,
+    head: &Arc<Head>,
+    wanted: &[Range<u64>],
+) -> Option<(Vec<Bytes>, u64)> {
     let Body::Part(held) = &head.body else {
         return None;
     };
@@ -199,7 +203,7 @@ impl Source {
         let all = stored.look(wanted)? == Held::All;
         stored.seek(first);
         let index = stored.rest.start;
-        let chunk = while_connected(wire, stored.chunk(index)).await?;
+        let chunk = while_connected(wire, Box::pin(stored.chunk(index))).await?;
         if let Body::Part(_) = stored.head.body {
             // a short body, which came whole
             *self = Self::ready(vec![chunk]);
@@ -232,7 +236,7 @@ impl Source {
     pub(crate) async fn next<W: Wire>(&mut self, wire: &mut W) -> Result<Option<Bytes>, Broken> {
         let reader = match self {
             Self::Ready(parts, _) => return Ok(parts.pop_front()),
-            Self::Stored(stored) => return while_connected(wire, stored.next()).await,
+            Self::Stored(stored) => return while_connected(wire, Box::pin(stored.next())).await,
             Self::Following(reader) => reader,
         };
         let next = match reader.poll_next(None) {
@@ -256,7 +260,7 @@ impl Source {
     pub(crate) async fn next_alone(&mut self) -> Result<Option<Bytes>, Broken> {
         match self {
             Self::Ready(parts, _) => Ok(parts.pop_front()),
-            Self::Stored(stored) => stored.next().await,
+            Self::Stored(stored) => Box::pin(stored.next()).await,
             Self::Following(reader) => match poll_fn(|cx| reader.poll_next(Some(cx))).await {
                 Next::Data(data) => Ok(Some(data)),
                 Next::Done => Ok(None),
@@ -269,9 +273,8 @@ impl Source {
 /// `next`, unless it has to be waited for and the client leaves meanwhile; what was written goes out before.
 async fn while_connected<W: Wire, T>(
     wire: &mut W,
-    next: impl Future<Output = Result<T, Broken>>,
+    mut next: Pin<Box<impl Future<Output = Result<T, Broken>>>>,
 ) -> Result<T, Broken> {
-    let mut next = pin!(next);
     let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
     if let Poll::Ready(next) = at_once {
         return next;

@@ -2,12 +2,14 @@
 
 use crate::hidden::Hidden;
 use crate::memo::Memo;
+use crate::record::Record;
 use crate::sums::Sums;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use seawall_http_cache::{ContentCoding, Freshness, Timestamp};
 use seawall_purge::{Generation, Label, ScopeId};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where a copy's body is.
 #[derive(Clone, Debug)]
@@ -16,14 +18,18 @@ pub enum Body {
     Inline,
     /// These bytes of it alone are held, behind the head: an incomplete response (RFC 9111 §3.3).
     Part(Range<u64>),
-    /// Under the store's chunk keys of (`object`, the head's generation). `sums` are the chunks' checksums as
-    /// [`crate::CacheStore::put_chunk`] returned them, by index: a chunk that came from a disk is judged by them. Where one is not known its chunk has never
-    /// come: the response is incomplete.
-    Chunks {
-        object: u128,
-        count: u32,
-        sums: Sums,
-    },
+    /// By itself.
+    Chunks(Box<Chunks>),
+}
+
+/// Where the chunks of a longer body are: under the store's chunk keys of (`object`, the head's generation).
+#[derive(Clone, Debug)]
+pub struct Chunks {
+    pub object: u128,
+    pub count: u32,
+    /// Their checksums as [`crate::CacheStore::put_chunk`] returned them, by index: a chunk that came from a disk is judged
+    /// by them. Where one is not known its chunk has never come: the response is incomplete.
+    pub sums: Sums,
 }
 
 /// What the edge may do about a copy's content coding.
@@ -101,9 +107,7 @@ pub struct Head {
     pub hidden: Hidden,
     /// What the purges made of it last.
     pub memo: Memo,
-    pub(crate) fields_len: u32,
-    pub(crate) status_len: u32,
-    pub(crate) record: Bytes,
+    pub(crate) record: Record,
 }
 
 /// The fields of a stored head, taken apart again for the paths that change them.
@@ -114,56 +118,24 @@ pub struct HeadFields {
     pub upstream_cache_status: Bytes,
 }
 
-pub(crate) const CACHE_STATUS: &[u8] = b"cache-status: ";
-
 impl Head {
     /// Serialises `parts`; `inline` is the whole body when it is at most [`crate::INLINE_MAX`] bytes, else `None` (its
     /// chunks are then stored under `parts.object`).
     pub fn new(parts: HeadParts<'_>, inline: Option<&[&[u8]]>) -> Self {
-        let inline_len = inline.map_or(0, |b| b.iter().map(|p| p.len()).sum::<usize>());
-        let estimate: usize = parts
-            .fields
-            .iter()
-            .map(|(n, v)| n.as_str().len() + v.len() + 4)
-            .sum::<usize>()
-            + 64;
-        let mut record =
-            BytesMut::with_capacity(estimate + parts.upstream_cache_status.len() + 16 + inline_len);
-        record.put_slice(b"HTTP/1.1 ");
-        record.put_slice(parts.status.as_str().as_bytes());
-        record.put_u8(b' ');
-        record.put_slice(parts.status.canonical_reason().unwrap_or("").as_bytes());
-        record.put_slice(b"\r\n");
-        for (name, value) in parts.fields {
-            record.put_slice(name.as_str().as_bytes());
-            record.put_slice(b": ");
-            record.put_slice(value.as_bytes());
-            record.put_slice(b"\r\n");
-        }
-        let fields_len = record.len();
-        record.put_slice(CACHE_STATUS);
-        if !parts.upstream_cache_status.is_empty() {
-            record.put_slice(parts.upstream_cache_status);
-            record.put_slice(b", ");
-        }
-        let status_len = record.len() - fields_len;
-        for part in inline.unwrap_or_default() {
-            record.put_slice(part);
-        }
         let body = match inline {
             Some(_) => Body::Inline,
-            None => Body::Chunks {
+            None => Body::Chunks(Box::new(Chunks {
                 object: parts.object,
                 count: parts.length.div_ceil(crate::CHUNK_BYTES) as u32,
                 sums: parts.sums,
-            },
+            })),
         };
-        // a record lives long: what the estimate left over is given back
-        let record = if record.capacity() > record.len() + record.len() / 16 {
-            Bytes::copy_from_slice(&record)
-        } else {
-            record.freeze()
-        };
+        let record = Record::new(
+            parts.status,
+            parts.fields,
+            parts.upstream_cache_status,
+            inline.unwrap_or_default(),
+        );
         Self {
             generation: parts.generation,
             revision: parts.revision,
@@ -176,8 +148,6 @@ impl Head {
             coding: parts.coding,
             hidden: parts.hidden,
             memo: Memo::default(),
-            fields_len: fields_len as u32,
-            status_len: status_len as u32,
             record,
         }
     }
@@ -221,24 +191,26 @@ impl Head {
         match &self.body {
             Body::Inline => false,
             Body::Part(_) => true,
-            Body::Chunks { sums, .. } => sums.known() < sums.len(),
+            Body::Chunks(chunks) => chunks.sums.known() < chunks.sums.len(),
         }
     }
 
-    /// Status line and fields, each line ended, without the empty one.
-    pub fn serialised(&self) -> &[u8] {
-        &self.record[..self.fields_len as usize]
+    /// Status line and fields, each line ended, without the empty one: in two pieces.
+    pub fn serialised(&self) -> [&[u8]; 2] {
+        self.record.lines()
     }
 
-    /// Names, in lower case, and values of the fields, in their order.
+    /// Names, in lower case, and values of the fields; those of one name in their order.
     pub fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        // behind the status line
-        let lines = self.serialised().split(|&b| b == b'\n').skip(1);
-        lines.filter_map(|line| {
-            let colon = line.iter().position(|&b| b == b':')?;
-            let name = std::str::from_utf8(&line[..colon]).ok()?;
-            Some((name, line[colon + 1..].trim_ascii()))
-        })
+        let pieces = self.serialised().into_iter();
+        // a status line has no colon
+        pieces
+            .flat_map(|lines| lines.split(|&b| b == b'\n'))
+            .filter_map(|line| {
+                let colon = line.iter().position(|&b| b == b':')?;
+                let name = std::str::from_utf8(&line[..colon]).ok()?;
+                Some((name, line[colon + 1..].trim_ascii()))
+            })
     }
 
     /// The first value of the field `name`, in lower case.
@@ -250,13 +222,17 @@ impl Head {
 
     /// `cache-status: ` and the members of the tiers behind, ready for this node's own member; the line is not ended.
     pub fn cache_status_prefix(&self) -> &[u8] {
-        &self.record[self.fields_len as usize..(self.fields_len + self.status_len) as usize]
+        self.record.cache_status_prefix()
     }
 
     /// What of the body lies beside the head; empty where it is in chunks.
-    pub fn inline_body(&self) -> Bytes {
-        self.record
-            .slice((self.fields_len + self.status_len) as usize..)
+    pub fn inline(&self) -> &[u8] {
+        self.record.inline()
+    }
+
+    /// The same, with the head that holds it.
+    pub fn inline_body(self: &Arc<Self>) -> Bytes {
+        Bytes::from_owner(Inline(self.clone()))
     }
 
     /// How recent it is among copies that all match a request (RFC 9111 §4.1, §4): by `Date`, where there is none by when
@@ -272,9 +248,9 @@ impl Head {
     pub fn weight(&self) -> usize {
         let sums = match &self.body {
             Body::Inline | Body::Part(_) => 0,
-            Body::Chunks { sums, .. } => sums.len() * size_of::<u64>(),
+            Body::Chunks(chunks) => size_of::<Chunks>() + chunks.sums.len() * size_of::<u64>(),
         };
-        self.record.len()
+        self.record.weight()
             + self.scopes.len() * size_of::<ScopeId>()
             + sums
             + self.hidden.bytes().len()
@@ -301,12 +277,26 @@ impl Head {
                 fields.append(name, value);
             }
         }
-        let prefix = &self.cache_status_prefix()[CACHE_STATUS.len()..];
-        let members = prefix.strip_suffix(b", ").unwrap_or(prefix);
         HeadFields {
             status: self.status,
             fields,
-            upstream_cache_status: Bytes::copy_from_slice(members),
+            upstream_cache_status: Bytes::copy_from_slice(self.record.upstream_cache_status()),
         }
+    }
+}
+
+/// What of the body lies beside it.
+impl AsRef<[u8]> for Head {
+    fn as_ref(&self) -> &[u8] {
+        self.inline()
+    }
+}
+
+/// Holds a head for the body that lies beside it.
+struct Inline(Arc<Head>);
+
+impl AsRef<[u8]> for Inline {
+    fn as_ref(&self) -> &[u8] {
+        self.0.inline()
     }
 }

@@ -7,10 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// A later 304 is merged into the fields as they came and judged with them (RFC 9111 §3.2, §4.3.4). Nothing is held
 /// where nothing was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hidden(
-    /// Lines, each ended by LF: `name: value` as it came, or `name` alone where there was no such field.
-    Option<Box<[u8]>>,
-);
+pub struct Hidden(Option<Box<Lines>>);
+
+/// Each ended by LF: `name: value` as it came, or `name` alone where there was no such field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lines(Box<[u8]>);
 
 impl Hidden {
     /// What makes `original` of `shown` again, but for the names that `forgotten` tells.
@@ -70,12 +71,12 @@ impl Hidden {
 
     /// As it is written to a disk.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+        self.0.as_ref().map_or(&[], |lines| &*lines.0)
     }
 
     /// What [`Self::bytes`] gave; of anything else what can be read counts.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        Self((!bytes.is_empty()).then(|| bytes.into()))
+        Self((!bytes.is_empty()).then(|| Box::new(Lines(bytes.into()))))
     }
 }
 

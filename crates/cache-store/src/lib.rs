@@ -7,7 +7,7 @@
 //! This crate must never judge a response, read a clock or talk to a network: what is fresh says `seawall-http-cache`,
 //! what is purged says `seawall-purge`, and both are asked by `seawall-cache-proxy`.
 //!
-//! - [`head`]: a head and its serialised record
+//! - [`head`]: a head; `record`: its lines, serialised; `alike`: lines that many heads have alike
 //! - [`hidden`]: what its fields were before they were changed for clients
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`memo`]: what the purges made of a copy last
@@ -17,6 +17,7 @@
 //! - [`disk`]: the disk tier under it
 //! - [`purges`]: the purges that this node has acknowledged, written ahead
 
+mod alike;
 mod demand;
 pub mod disk;
 mod durability;
@@ -28,6 +29,7 @@ mod minima;
 mod minima_log;
 pub mod minimum;
 pub mod purges;
+mod record;
 mod replace;
 mod sample;
 pub mod store;
@@ -37,7 +39,7 @@ mod view;
 
 pub use disk::{DISK_BYTES_MIN, DiskConfig, Missing, OpenError};
 pub use durability::Durability;
-pub use head::{Body, Coding, Head, HeadFields, HeadParts, Recoding};
+pub use head::{Body, Chunks, Coding, Head, HeadFields, HeadParts, Recoding};
 pub use hidden::Hidden;
 pub use purges::{JournalError, Purges};
 pub use sample::SampleCount;

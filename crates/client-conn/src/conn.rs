@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::buffers::{self, BUFFER_BYTES};
 use crate::clock::with_date;
-use crate::exchange::QuickBody;
+use crate::exchange::{QuickBody, held};
 use crate::framing::{Framing, Persistence, framing, write_head};
 use crate::io::Io;
 use crate::limits::ConnLimits;
@@ -27,6 +27,8 @@ const BODY_READ_BYTES: usize = 32 * 1024;
 const READ_AHEAD_MAX: usize = 64 * 1024;
 /// Shorter bodies are copied behind their head, so that both go out in one plain write.
 const COPY_BYTES_MAX: usize = 16 * 1024;
+/// A body in so many parts, and its head, are written without memory being asked for.
+const PARTS_ON_STACK: usize = 16;
 /// Answers to pipelined requests are gathered up to here.
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
 
@@ -161,11 +163,23 @@ impl Conn {
         let idle = self.limits.write_idle_timeout;
         let idle = self.write_timeout.map_or(idle, |t| t.min(idle));
         let waiting = std::mem::take(&mut self.output);
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(parts.len() + 1);
-        slices.push(IoSlice::new(&waiting));
-        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
-        let mut rest = &mut slices[..];
+        let all = std::iter::once(&waiting[..]).chain(parts.iter().copied());
+        let (mut few, mut many) = ([IoSlice::new(&[]); PARTS_ON_STACK], Vec::new());
+        let mut rest = if parts.len() < PARTS_ON_STACK {
+            for (slice, part) in few.iter_mut().zip(all) {
+                *slice = IoSlice::new(part);
+            }
+            &mut few[..=parts.len()]
+        } else {
+            many.extend(all.map(IoSlice::new));
+            &mut many[..]
+        };
         IoSlice::advance_slices(&mut rest, 0);
+        if let Io::Tcp(tcp) = &self.io {
+            // mostly the socket takes all of it; if not, the loop below says what becomes of it
+            let written = tcp.try_write_vectored(rest).unwrap_or(0);
+            IoSlice::advance_slices(&mut rest, written);
+        }
         while !rest.is_empty() {
             let n = pingora_timeout::timeout(idle, self.io.write_vectored(rest))
                 .await
@@ -191,13 +205,18 @@ impl Conn {
     /// The body of a quick answer, whose head waits to be written. What is short waits as well, for the next request that is
     /// there already. `None`: the connection has ended.
     pub(crate) async fn body_behind(&mut self, body: QuickBody) -> Option<()> {
-        match body.short() {
-            Ok(data) => self.output.put_slice(&data),
-            Err(QuickBody::None) => {}
-            Err(QuickBody::One(data)) => self.write_now(&[&data]).await.ok()?,
-            Err(QuickBody::Many(parts)) => {
-                let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-                self.write_now(&parts).await.ok()?;
+        if let Some(data) = body.short() {
+            self.output.put_slice(data);
+        } else {
+            match &body {
+                QuickBody::None => {}
+                QuickBody::Held(holder, bytes) => {
+                    self.write_now(&[held(&**holder, bytes)]).await.ok()?;
+                }
+                QuickBody::Many(parts) => {
+                    let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+                    self.write_now(&parts).await.ok()?;
+                }
             }
         }
         if self.output.len() > GATHERED_BYTES_MAX {

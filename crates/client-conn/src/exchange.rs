@@ -8,14 +8,15 @@ use crate::wire::Wire;
 use bytes::{Bytes, BytesMut};
 use pingora::http::RequestHeader;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The body of a quick answer.
-#[derive(Debug)]
 pub enum QuickBody {
     None,
-    One(Bytes),
+    /// So much of what somebody holds; it lies there.
+    Held(Arc<dyn AsRef<[u8]> + Send + Sync>, Range<usize>),
     Many(Vec<Bytes>),
 }
 
@@ -25,12 +26,39 @@ const COPIED_BYTES_MAX: usize = 2048;
 
 impl QuickBody {
     /// The body, if it is short enough to be copied behind its head.
-    pub(crate) fn short(self) -> Result<Bytes, Self> {
+    pub(crate) fn short(&self) -> Option<&[u8]> {
         match self {
-            Self::None => Ok(Bytes::new()),
-            Self::One(data) if data.len() <= COPIED_BYTES_MAX => Ok(data),
-            long => Err(long),
+            Self::None => Some(&[]),
+            Self::Held(holder, bytes) if bytes.len() <= COPIED_BYTES_MAX => {
+                Some(held(&**holder, bytes))
+            }
+            Self::Held(..) | Self::Many(_) => None,
         }
+    }
+
+    /// The body in pieces that hold their memory themselves.
+    pub(crate) fn into_parts(self) -> Vec<Bytes> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Held(holder, bytes) => vec![Bytes::from_owner(Holder(holder)).slice(bytes)],
+            Self::Many(parts) => parts,
+        }
+    }
+}
+
+/// These bytes of what `holder` holds.
+pub(crate) fn held<'h>(
+    holder: &'h (dyn AsRef<[u8]> + Send + Sync),
+    bytes: &Range<usize>,
+) -> &'h [u8] {
+    holder.as_ref().get(bytes.clone()).unwrap_or_default()
+}
+
+struct Holder(Arc<dyn AsRef<[u8]> + Send + Sync>);
+
+impl AsRef<[u8]> for Holder {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
     }
 }
 

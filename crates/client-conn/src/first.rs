@@ -17,6 +17,8 @@ use std::net::TcpStream;
 pub(crate) enum First {
     /// Nothing more is to be done: the client has closed, or has its only answer.
     Done,
+    /// It has brought nothing yet.
+    Silent,
     /// It goes on from here.
     Goes(Begun),
 }
@@ -34,7 +36,7 @@ pub(crate) fn look<H: Handler>(
         Ok(0) => return First::Done,
         Ok(n) => &buffer[..n],
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            return First::Goes(Begun::default());
+            return First::Silent;
         }
         Err(_) => return First::Done,
     };
@@ -63,12 +65,11 @@ pub(crate) fn look<H: Handler>(
         buffers::give(&mut output);
         return goes(0, BytesMut::new(), None);
     };
-    let rest = match body.short() {
-        Ok(body) => {
-            output.extend_from_slice(&body);
-            None
-        }
-        Err(body) => Some((body, keep)),
+    let rest = if let Some(body) = body.short() {
+        output.extend_from_slice(body);
+        None
+    } else {
+        Some((body, keep))
     };
     if rest.is_none() {
         match stream.write(&output) {

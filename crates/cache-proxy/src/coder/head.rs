@@ -53,11 +53,11 @@ pub(crate) fn refresh(
     recoded: &Head,
     recoding: Recoding,
 ) -> Arc<Head> {
-    let body = recoded.inline_body();
+    let body = recoded.inline();
     let (object, sums, inline) = match &recoded.body {
         // what was recoded is stored whole
-        Body::Inline | Body::Part(_) => (key, Sums::default(), Some([&body[..]])),
-        Body::Chunks { object, sums, .. } => (*object, sums.clone(), None),
+        Body::Inline | Body::Part(_) => (key, Sums::default(), Some([body])),
+        Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),
     };
     let made = Made {
         generation: recoded.generation,

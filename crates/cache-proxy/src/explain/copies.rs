@@ -130,7 +130,7 @@ impl CacheProxy {
         let indices = match &head.body {
             Body::Inline => return None,
             Body::Part(held) => return Some((vec![held.clone()], false)),
-            Body::Chunks { .. } => chunks(&whole),
+            Body::Chunks(_) => chunks(&whole),
         };
         let looked = indices.end.min(CHUNKS_MAX);
         let mut pieces: Vec<Range<u64>> = Vec::new();

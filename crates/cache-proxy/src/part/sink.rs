@@ -145,9 +145,9 @@ impl PartSink {
             let same = store.restore_chunk(&self.head, self.next, bytes.clone());
             return same.then_some(bytes);
         };
-        let (held, inline) = (byte_range(held), self.head.inline_body());
+        let (held, inline) = (byte_range(held), self.head.inline());
         let more = (byte_range(&self.range), &bytes[..]);
-        let whole = combine((held, &inline), more, self.head.length)?;
+        let whole = combine((held, inline), more, self.head.length)?;
         let head = self.head.completed(&whole);
         store.refresh(self.slot.0, self.slot.1, Arc::new(head));
         Some(whole.into())
@@ -157,7 +157,7 @@ impl PartSink {
         if std::mem::replace(&mut self.state, State::Ended) == State::Ended {
             return;
         }
-        if let Body::Chunks { .. } = &self.head.body {
+        if let Body::Chunks(_) = &self.head.body {
             let (key, variant) = self.slot;
             self.proxy.store().note_progress(key, variant, &self.head);
         }

@@ -80,7 +80,11 @@ impl Shape {
     /// Writes the status line, and the fields that go with it.
     pub(super) fn write(&self, copy: &Head, out: &mut BytesMut) {
         match self {
-            Self::Whole | Self::HeadOnly => out.put_slice(copy.serialised()),
+            Self::Whole | Self::HeadOnly => {
+                let [alike, own] = copy.serialised();
+                out.put_slice(alike);
+                out.put_slice(own);
+            }
             Self::NotModified => {
                 let tagged = copy.field("etag").is_some();
                 out.put_slice(b"HTTP/1.1 304 Not Modified\r\n");

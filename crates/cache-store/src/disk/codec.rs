@@ -19,12 +19,13 @@
 //! foyer adds the checksum over key and value, and compares it before anything is decoded here.
 
 use crate::CHUNK_BYTES;
-use crate::head::{Body, CACHE_STATUS, Coding, Head, Recoding};
+use crate::head::{Body, Chunks, Coding, Head, Recoding};
 use crate::hidden::Hidden;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::memo::Memo;
+use crate::record::Record;
 use crate::variants::Variants;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut};
 use foyer::{Code, Error, ErrorKind, Result};
 use http::{HeaderName, StatusCode};
 use seawall_http_cache::{ContentCoding, Freshness, LifetimeSource, Timestamp};
@@ -149,7 +150,8 @@ impl Code for Entry {
         match self {
             Self::Head(head) => {
                 put(writer, &index_of(head))?;
-                put(writer, &head.record)
+                let (pieces, ..) = head.record.pieces();
+                pieces.iter().try_for_each(|piece| put(writer, piece))
             }
             Self::Variants(variants) => put(writer, &encode_variants(variants)),
         }
@@ -164,8 +166,7 @@ impl Code for Entry {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(malformed("a record that is too long"));
         }
-        bytes.shrink_to_fit();
-        decode_entry(&bytes.into()).ok_or_else(|| malformed("not a head or variants"))
+        decode_entry(&bytes).ok_or_else(|| malformed("not a head or variants"))
     }
 
     fn estimated_size(&self) -> usize {
@@ -173,7 +174,7 @@ impl Code for Entry {
             Self::Head(head) => {
                 let sums = match &head.body {
                     Body::Inline | Body::Part(_) => 0,
-                    Body::Chunks { sums, .. } => sums.len(),
+                    Body::Chunks(chunks) => chunks.sums.len(),
                 };
                 // the index without its lists is 148 bytes at most
                 let lists = 8 * (sums + head.scopes.len()) + head.hidden.bytes().len();
@@ -195,7 +196,7 @@ pub(crate) fn encodable(entry: &Entry) -> bool {
         && match entry {
             Entry::Head(head) => match &head.body {
                 Body::Inline | Body::Part(_) => true,
-                Body::Chunks { count, sums, .. } => sums.len() == *count as usize,
+                Body::Chunks(chunks) => chunks.sums.len() == chunks.count as usize,
             },
             Entry::Variants(variants) => variants.parts().0.iter().all(|names| {
                 u16::try_from(names.len()).is_ok()
@@ -271,15 +272,11 @@ fn index_of(head: &Head) -> Vec<u8> {
             out.put_u64_le(held.start);
             out.put_u64_le(held.end);
         }
-        Body::Chunks {
-            object,
-            count,
-            sums,
-        } => {
+        Body::Chunks(chunks) => {
             out.put_u8(1);
-            out.put_u128_le(*object);
-            out.put_u32_le(*count);
-            for sum in sums.raw() {
+            out.put_u128_le(chunks.object);
+            out.put_u32_le(chunks.count);
+            for sum in chunks.sums.raw() {
                 out.put_u64_le(sum);
             }
         }
@@ -291,25 +288,25 @@ fn index_of(head: &Head) -> Vec<u8> {
     let hidden = head.hidden.bytes();
     out.put_u32_le(hidden.len() as u32);
     out.put_slice(hidden);
-    out.put_u32_le(head.fields_len);
-    out.put_u32_le(head.status_len);
+    let (_, lines_len, status_len) = head.record.pieces();
+    out.put_u32_le(lines_len);
+    out.put_u32_le(status_len);
     out
 }
 
-fn decode_entry(bytes: &Bytes) -> Option<Entry> {
-    let mut rest = &bytes[..];
+fn decode_entry(mut rest: &[u8]) -> Option<Entry> {
     if rest.try_get_u8().ok()? != VERSION {
         return None;
     }
     match rest.try_get_u8().ok()? {
-        KIND_HEAD => Some(Entry::Head(Arc::new(decode_head(bytes, rest)?))),
+        KIND_HEAD => Some(Entry::Head(Arc::new(decode_head(rest)?))),
         KIND_VARIANTS => Some(Entry::Variants(Arc::new(decode_variants(rest)?))),
         _ => None,
     }
 }
 
-/// `rest` is what of `bytes` follows the kind.
-fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
+/// `rest` is what follows the kind.
+fn decode_head(mut rest: &[u8]) -> Option<Head> {
     let rest = &mut rest;
     let generation = get_generation(rest)?;
     let revision = rest.try_get_u32_le().ok()?;
@@ -355,11 +352,11 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
                 return None;
             }
             let sums = get_u64s(rest, count as usize)?.collect();
-            Body::Chunks {
+            Body::Chunks(Box::new(Chunks {
                 object,
                 count,
                 sums,
-            }
+            }))
         }
         2 => {
             let held = rest.try_get_u64_le().ok()?..rest.try_get_u64_le().ok()?;
@@ -374,17 +371,15 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
     let scopes = get_u64s(rest, scopes)?.map(ScopeId).collect();
     let hidden = rest.try_get_u32_le().ok()? as usize;
     let hidden = Hidden::from_bytes(rest.split_off(..hidden)?);
-    let fields_len = rest.try_get_u32_le().ok()?;
+    let lines_len = rest.try_get_u32_le().ok()?;
     let status_len = rest.try_get_u32_le().ok()?;
-    // what later code slices by without asking again
-    let serialised = (fields_len as usize).checked_add(status_len as usize)?;
-    let inline = rest.len().checked_sub(serialised)? as u64;
+    let record = Record::of_whole(rest, lines_len, status_len)?;
     let inline_wanted = match &body {
         Body::Inline => length,
         Body::Part(held) => held.end - held.start,
-        Body::Chunks { .. } => 0,
+        Body::Chunks(_) => 0,
     };
-    if inline != inline_wanted || !rest[fields_len as usize..serialised].starts_with(CACHE_STATUS) {
+    if record.inline().len() as u64 != inline_wanted {
         return None;
     }
     Some(Head {
@@ -399,9 +394,7 @@ fn decode_head(bytes: &Bytes, mut rest: &[u8]) -> Option<Head> {
         coding,
         hidden,
         memo: Memo::default(),
-        fields_len,
-        status_len,
-        record: bytes.slice(bytes.len() - rest.len()..),
+        record,
     })
 }
 

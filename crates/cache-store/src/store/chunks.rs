@@ -9,6 +9,7 @@ use crate::sums::sum_of;
 use bytes::Bytes;
 use seawall_purge::Generation;
 use std::ops::Range;
+use std::sync::Arc;
 
 impl CacheStore {
     /// Stores chunk `index` of the body of (`object`, `generation`). Returns its checksum, for [`HeadParts::sums`].
@@ -29,7 +30,7 @@ impl CacheStore {
     }
 
     /// The bytes `range` of the body of `head`, in order. `None`: a chunk is gone, and with it this generation.
-    pub fn body(&self, head: &Head, range: Range<u64>) -> Option<Vec<Bytes>> {
+    pub fn body(&self, head: &Arc<Head>, range: Range<u64>) -> Option<Vec<Bytes>> {
         let range = range.start.min(head.length)..range.end.min(head.length);
         if range.is_empty() {
             return Some(Vec::new());
@@ -44,12 +45,12 @@ impl CacheStore {
                 let at = |n: u64| (n - held.start) as usize;
                 contained.then(|| vec![head.inline_body().slice(at(range.start)..at(range.end))])
             }
-            Body::Chunks { object, .. } => {
+            Body::Chunks(chunks) => {
                 let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
                 (first..=last)
                     .map(|index| {
                         let key = ChunkKey {
-                            object: *object,
+                            object: chunks.object,
                             generation: head.generation,
                             index: index as u32,
                         };
@@ -79,11 +80,11 @@ impl CacheStore {
 
     /// The same for chunk `index`.
     pub fn holds_chunk(&self, head: &Head, index: u32) -> bool {
-        let Body::Chunks { object, .. } = &head.body else {
+        let Body::Chunks(chunks) = &head.body else {
             return matches!(head.body, Body::Inline);
         };
         let key = ChunkKey {
-            object: *object,
+            object: chunks.object,
             generation: head.generation,
             index,
         };
@@ -94,14 +95,14 @@ impl CacheStore {
     /// Puts chunk `index` of the body of `head` back, which was lost and fetched again, or there for the first time.
     /// `false`: these are not its bytes.
     pub fn restore_chunk(&self, head: &Head, index: u32, chunk: Bytes) -> bool {
-        let Body::Chunks { object, sums, .. } = &head.body else {
+        let Body::Chunks(chunks) = &head.body else {
             return false;
         };
         let base = u64::from(index) * CHUNK_BYTES;
         let whole = CHUNK_BYTES.min(head.length.saturating_sub(base));
-        let same = chunk.len() as u64 == whole && sums.admit(index as usize, sum_of(&chunk));
+        let same = chunk.len() as u64 == whole && chunks.sums.admit(index as usize, sum_of(&chunk));
         if same {
-            self.put_chunk(*object, head.generation, index, chunk);
+            self.put_chunk(chunks.object, head.generation, index, chunk);
         }
         same
     }
@@ -109,11 +110,11 @@ impl CacheStore {
     /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. Waits some seconds
     /// for a busy disk. Never bytes of another length or checksum than `head` says.
     pub async fn recall_chunk(&self, head: &Head, index: u32) -> Result<Bytes, Missing> {
-        let Body::Chunks { object, sums, .. } = &head.body else {
+        let Body::Chunks(chunks) = &head.body else {
             return Err(Missing::Gone);
         };
         let key = ChunkKey {
-            object: *object,
+            object: chunks.object,
             generation: head.generation,
             index,
         };
@@ -129,7 +130,7 @@ impl CacheStore {
             };
         }
         let disk = self.disk.as_ref().ok_or(Missing::Gone)?;
-        let sum = sums.get(index as usize).ok_or(Missing::Gone)?;
+        let sum = chunks.sums.get(index as usize).ok_or(Missing::Gone)?;
         let loaded = disk.load_chunk(key, length, sum).await?;
         let bytes = loaded.value.0.clone();
         let entry = self.chunks.insert(key, loaded.value);

@@ -38,11 +38,7 @@ pub(super) fn answer<H: Handler>(
     let Some(response) = response(&head) else {
         return Looked::Exchange(wire);
     };
-    let mut parts = match body {
-        QuickBody::None => Vec::new(),
-        QuickBody::One(data) => vec![data],
-        QuickBody::Many(parts) => parts,
-    };
+    let mut parts = body.into_parts();
     // an error: the stream was reset, and there is nobody to answer
     let Ok(mut send) = wire.respond.send_response(response, parts.is_empty()) else {
         return Looked::Answered;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::head::HeadParts;
 use crate::sums::Sums;
+use bytes::Bytes;
 use http::HeaderMap;
 use proptest::prelude::*;
 use std::sync::LazyLock;

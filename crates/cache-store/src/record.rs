@@ -1,0 +1,236 @@
+//! A head's lines as they go to clients, with what of the body lies beside them.
+
+use crate::alike::{Alike, is_alike};
+use http::{HeaderMap, StatusCode};
+
+const CACHE_STATUS: &[u8] = b"cache-status: ";
+const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
+/// Room for the lines of a usual response.
+const LINES_BYTES: usize = 512;
+
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// The first of its lines, where other heads have the same.
+    alike: Option<Alike>,
+    /// How much of `own` are lines, and how much behind them the beginning of `Cache-Status`.
+    lines_len: u32,
+    status_len: u32,
+    /// The rest of its lines, the beginning of `Cache-Status`, and the body.
+    own: Box<[u8]>,
+}
+
+impl Record {
+    pub(crate) fn new(
+        status: StatusCode,
+        fields: &HeaderMap,
+        upstream_cache_status: &[u8],
+        inline: &[&[u8]],
+    ) -> Self {
+        let mut lines = Lines::default();
+        for part in [
+            STATUS_LINE,
+            status.as_str().as_bytes(),
+            b" ",
+            status.canonical_reason().unwrap_or("").as_bytes(),
+            b"\r\n",
+        ] {
+            lines.alike.extend_from_slice(part);
+        }
+        for (name, value) in fields {
+            let to = lines.of(name.as_str());
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                to.extend_from_slice(part);
+            }
+        }
+        let separator: &[u8] = if upstream_cache_status.is_empty() {
+            b""
+        } else {
+            b", "
+        };
+        lines.into_record(&[CACHE_STATUS, upstream_cache_status, separator], inline)
+    }
+
+    /// What [`Self::pieces`] gave, put together: `lines_len` bytes of lines, `status_len` of `Cache-Status`, and the body.
+    /// `None`: it is not like that.
+    pub(crate) fn of_whole(whole: &[u8], lines_len: u32, status_len: u32) -> Option<Self> {
+        let (serialised, rest) = whole.split_at_checked(lines_len as usize)?;
+        let (status, inline) = rest.split_at_checked(status_len as usize)?;
+        if !status.starts_with(CACHE_STATUS) {
+            return None;
+        }
+        let mut lines = Lines::default();
+        for line in serialised.split_inclusive(|&b| b == b'\n') {
+            let name = line.split(|&b| b == b':').next().unwrap_or_default();
+            let to = match std::str::from_utf8(name) {
+                Ok(name) if name.len() < line.len() => lines.of(name),
+                _ => &mut lines.alike,
+            };
+            to.extend_from_slice(line);
+        }
+        Some(lines.into_record(&[status], &[inline]))
+    }
+
+    /// Status line and fields, each line ended, without the empty one: in two pieces.
+    pub(crate) fn lines(&self) -> [&[u8]; 2] {
+        let own = self.own.get(..self.lines_len as usize);
+        [self.alike(), own.unwrap_or_default()]
+    }
+
+    /// `cache-status: ` and the members of the tiers behind.
+    pub(crate) fn cache_status_prefix(&self) -> &[u8] {
+        let (start, len) = (self.lines_len as usize, self.status_len as usize);
+        self.own.get(start..start + len).unwrap_or_default()
+    }
+
+    /// The members alone.
+    pub(crate) fn upstream_cache_status(&self) -> &[u8] {
+        let prefix = self.cache_status_prefix();
+        let members = prefix.strip_prefix(CACHE_STATUS).unwrap_or_default();
+        members.strip_suffix(b", ").unwrap_or(members)
+    }
+
+    /// What of the body lies here.
+    pub(crate) fn inline(&self) -> &[u8] {
+        let start = self.lines_len as usize + self.status_len as usize;
+        self.own.get(start..).unwrap_or_default()
+    }
+
+    /// All of it, in two pieces; and how long its lines and the beginning of `Cache-Status` are.
+    pub(crate) fn pieces(&self) -> ([&[u8]; 2], u32, u32) {
+        let alike = self.alike();
+        // a block is no longer than a record may be
+        let lines_len = alike.len() as u32 + self.lines_len;
+        ([alike, &self.own], lines_len, self.status_len)
+    }
+
+    /// How long it is, all of it.
+    pub(crate) fn len(&self) -> usize {
+        self.alike().len() + self.own.len()
+    }
+
+    /// Bytes of memory it takes, its share of what it has with others included.
+    pub(crate) fn weight(&self) -> usize {
+        self.own.len() + self.alike.as_ref().map_or(0, Alike::share)
+    }
+
+    fn alike(&self) -> &[u8] {
+        self.alike.as_deref().unwrap_or_default()
+    }
+}
+
+/// Lines of a record under way.
+struct Lines {
+    alike: Vec<u8>,
+    own: Vec<u8>,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            alike: Vec::with_capacity(LINES_BYTES),
+            own: Vec::with_capacity(LINES_BYTES),
+        }
+    }
+}
+
+impl Lines {
+    /// Where lines of this name go: all of one name to one place, so that their order stays.
+    fn of(&mut self, name: &str) -> &mut Vec<u8> {
+        if is_alike(name) {
+            &mut self.alike
+        } else {
+            &mut self.own
+        }
+    }
+
+    fn into_record(self, status: &[&[u8]], inline: &[&[u8]]) -> Record {
+        let alike = Alike::of(&self.alike);
+        let first = if alike.is_some() {
+            &[][..]
+        } else {
+            &self.alike
+        };
+        let (lines, status) = ([first, &self.own].concat(), status.concat());
+        let inline_len: usize = inline.iter().map(|part| part.len()).sum();
+        // it lives long: nothing is left over
+        let mut own = Vec::with_capacity(lines.len() + status.len() + inline_len);
+        own.extend_from_slice(&lines);
+        own.extend_from_slice(&status);
+        for part in inline {
+            own.extend_from_slice(part);
+        }
+        Record {
+            alike,
+            lines_len: lines.len() as u32,
+            status_len: status.len() as u32,
+            own: own.into_boxed_slice(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn fields() -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("etag", "\"1\""),
+            ("server", "s"),
+            ("x-own", "b"),
+            ("x-own", "a"),
+            ("vary", "b"),
+            ("vary", "a"),
+        ] {
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        fields
+    }
+
+    #[test]
+    fn its_pieces_are_what_it_was_made_of_and_it_is_made_of_its_pieces_again() {
+        let record = Record::new(StatusCode::OK, &fields(), b"shield; hit", &[b"he", b"llo"]);
+        let lines = record.lines().concat();
+        assert_eq!(
+            lines,
+            b"HTTP/1.1 200 OK\r\nserver: s\r\nvary: b\r\nvary: a\r\netag: \"1\"\r\nx-own: b\r\nx-own: a\r\n"
+        );
+        assert_eq!(record.cache_status_prefix(), b"cache-status: shield; hit, ");
+        assert_eq!(record.upstream_cache_status(), b"shield; hit");
+        assert_eq!(record.inline(), b"hello");
+
+        let (pieces, lines_len, status_len) = record.pieces();
+        let whole = pieces.concat();
+        assert_eq!(whole.len(), record.len());
+        let again = Record::of_whole(&whole, lines_len, status_len).unwrap();
+        assert_eq!(again.pieces(), record.pieces());
+        assert_eq!(again.lines(), record.lines());
+    }
+
+    #[test]
+    fn what_two_have_alike_is_held_once_and_weighs_half() {
+        let [one, two] =
+            [b"1", b"2"].map(|body| Record::new(StatusCode::ACCEPTED, &fields(), b"", &[body]));
+        assert_eq!(one.lines()[0].as_ptr(), two.lines()[0].as_ptr());
+        assert_eq!(one.weight(), one.own.len() + one.alike().len() / 2);
+        assert_eq!(one.upstream_cache_status(), b"");
+        assert!(!one.own.windows(6).any(|w| w == b"server"));
+    }
+
+    #[test]
+    fn a_record_that_does_not_say_how_long_its_parts_are_is_none() {
+        let record = Record::new(StatusCode::OK, &fields(), b"", &[]);
+        let (pieces, lines_len, status_len) = record.pieces();
+        let whole = pieces.concat();
+        for (lines_len, status_len) in [
+            (lines_len + 1, status_len),
+            (lines_len - 1, status_len),
+            (lines_len, u32::MAX),
+            (u32::MAX, status_len),
+            (lines_len, 3),
+        ] {
+            assert!(Record::of_whole(&whole, lines_len, status_len).is_none());
+        }
+    }
+}
