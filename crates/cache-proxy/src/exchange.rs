@@ -23,10 +23,13 @@ use seawall_service_model::CacheMode;
 use std::sync::Arc;
 
 /// Answers one request, whatever it takes.
+///
+/// What few requests need has memory of its own, here and below: the rest of an exchange is small then, and is not moved
+/// about for it.
 pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>) {
     let mut asked = match proxy.place(&mut x) {
         Ok(asked) => asked,
-        Err(refusal) => return proxy.refuse(&mut x, None, &refusal).await,
+        Err(refusal) => return Box::pin(proxy.refuse(&mut x, None, &refusal)).await,
     };
     asked.since = proxy.since(&asked.service, &asked.link);
     if asked.since.is_some() && !matches!(asked.link, Link::Fleet { reaches: true, .. }) {
@@ -47,10 +50,10 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
     }
     let asked = Arc::new(asked);
     if purge_method::is_purge(&asked) {
-        return purge_method::answer(proxy, &mut x, &asked).await;
+        return Box::pin(purge_method::answer(proxy, &mut x, &asked)).await;
     }
     if forwards_left(&asked.method, &*asked.fields) == Some(0) {
-        return proxy.end_here(&mut x, &asked).await;
+        return Box::pin(proxy.end_here(&mut x, &asked)).await;
     }
     let policy = asked.policy();
     let cacheable_method = asked.method == Method::GET || asked.method == Method::HEAD;
@@ -61,12 +64,14 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
         } else {
             Forward::Method
         };
-        return pass::pass(proxy, x, asked, forward, false).await;
+        return Box::pin(pass::pass(proxy, x, asked, forward, false)).await;
     }
     match cached(proxy, &mut x, &asked).await {
         Way::Delivered(delivered) => proxy.finished(&asked, delivered),
-        Way::Refused(refusal) => proxy.refuse(&mut x, Some(&asked), &refusal).await,
-        Way::Pass(forward, insists) => pass::pass(proxy, x, asked, forward, insists).await,
+        Way::Refused(refusal) => Box::pin(proxy.refuse(&mut x, Some(&asked), &refusal)).await,
+        Way::Pass(forward, insists) => {
+            Box::pin(pass::pass(proxy, x, asked, forward, insists)).await;
+        }
     }
 }
 
@@ -75,4 +80,21 @@ enum Way {
     Refused(Refusal),
     /// Why, and whether a purge may cover what the next server has.
     Pass(Forward, bool),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::FillSink;
+
+    /// Of what a function of two arguments promises.
+    fn bytes<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_exchange_that_is_moved_and_allocated_for_each_request_is_small() {
+        let answer = |proxy: &'static Arc<CacheProxy>, x: Exchange<FillSink>| answer(proxy, x);
+        assert!(bytes(answer) <= 6 * 1024);
+    }
 }

@@ -56,13 +56,17 @@ impl Last {
             of_key.push_front(decided);
             return;
         }
+        let mut of_key = VecDeque::new();
         if order.len() >= KEYS_PER_SHARD
             && let Some(first) = order.pop_front()
         {
-            by_key.remove(&first);
+            // its memory is used again
+            of_key = by_key.remove(&first).unwrap_or_default();
+            of_key.clear();
         }
+        of_key.push_front(decided);
         order.push_back(key);
-        by_key.insert(key, VecDeque::from([decided]));
+        by_key.insert(key, of_key);
     }
 
     /// Newest first.

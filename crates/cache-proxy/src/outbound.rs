@@ -12,6 +12,12 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Adds `value` behind what a list field holds already.
 pub(crate) fn append_list(fields: &mut HeaderMap, name: &HeaderName, value: &str) {
+    if !fields.contains_key(name) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            fields.insert(name, value);
+        }
+        return;
+    }
     let mut whole: Vec<u8> = Vec::new();
     for part in fields.get_all(name) {
         if !whole.is_empty() {
@@ -30,16 +36,19 @@ pub(crate) fn append_list(fields: &mut HeaderMap, name: &HeaderName, value: &str
 
 /// Says that a message came by here, and in which version of HTTP it was received (RFC 9110 §7.6.3).
 pub(crate) fn via(fields: &mut HeaderMap, received: Version, kind: TierKind) {
-    let version = match received {
-        Version::HTTP_2 => "2.0",
-        Version::HTTP_10 => "1.0",
-        _ => "1.1",
+    let member = match (received, kind) {
+        (Version::HTTP_2, TierKind::Edge) => "2.0 seawall-edge",
+        (Version::HTTP_2, TierKind::Shield) => "2.0 seawall-shield",
+        (Version::HTTP_10, TierKind::Edge) => "1.0 seawall-edge",
+        (Version::HTTP_10, TierKind::Shield) => "1.0 seawall-shield",
+        (_, TierKind::Edge) => "1.1 seawall-edge",
+        (_, TierKind::Shield) => "1.1 seawall-shield",
     };
-    append_list(
-        fields,
-        &header::VIA,
-        &format!("{version} {}", kind.cache_name()),
-    );
+    if fields.contains_key(header::VIA) {
+        append_list(fields, &header::VIA, member);
+    } else {
+        fields.insert(header::VIA, HeaderValue::from_static(member));
+    }
 }
 
 /// Says who asks, as far as this tier knows it: `X-Forwarded-*`, `CDN-Loop` (RFC 8586), `Via` (RFC 9110 §7.6.3).

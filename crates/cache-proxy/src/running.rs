@@ -4,7 +4,7 @@
 //! a task, whatever became of the client.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use tokio::runtime::Handle;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -22,9 +22,9 @@ impl Running {
         Self(None)
     }
 
-    /// What `other` comes to, while the fill goes on beside it. Neither waits for the other.
-    pub(crate) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
-        let mut other = pin!(other);
+    /// What `other` comes to, while the fill goes on beside it. Neither waits for the other. It is pinned by who calls: held
+    /// here it would lie in that one's memory twice.
+    pub(crate) async fn beside<T>(&mut self, mut other: Pin<&mut impl Future<Output = T>>) -> T {
         poll_fn(|cx| {
             if let Some(fill) = &mut self.0
                 && fill.as_mut().poll(cx).is_ready()
@@ -49,6 +49,7 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Notify;
@@ -72,9 +73,9 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        running.beside(waits).await;
+        running.beside(pin!(waits)).await;
         // and is not begun again
-        running.beside(tokio::task::yield_now()).await;
+        running.beside(pin!(tokio::task::yield_now())).await;
         drop(running);
         tokio::task::yield_now().await;
         assert_eq!(ended.load(Ordering::Acquire), 1);
@@ -84,7 +85,7 @@ mod tests {
     async fn a_fill_whose_client_has_gone_goes_on_by_itself() {
         let (told, ended) = (Arc::new(Notify::new()), Arc::default());
         let mut running = fill(&told, &ended);
-        running.beside(std::future::ready(())).await;
+        running.beside(pin!(std::future::ready(()))).await;
         drop(running);
         told.notify_one();
         while ended.load(Ordering::Acquire) == 0 {

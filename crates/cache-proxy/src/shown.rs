@@ -95,6 +95,16 @@ pub(crate) fn show(
     if kind != TierKind::Edge {
         return Hidden::default();
     }
+    let named = |name: &HeaderName| fields.contains_key(name);
+    let edits = &asked.policy().response_headers;
+    let coded = !matches!(coding, Coding::AsIs);
+    let edited = !edits.remove.is_empty() || !edits.set.is_empty();
+    let targeted =
+        named(&SEAWALL_CACHE_CONTROL) || asked.policy().storage.targets.names().iter().any(named);
+    if !coded && !edited && !targeted {
+        withhold(asked, fields);
+        return Hidden::default();
+    }
     let original = fields.clone();
     vary_by_coding(fields, coding);
     withhold(asked, fields);

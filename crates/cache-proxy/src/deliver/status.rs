@@ -4,8 +4,12 @@ use super::Story;
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::copy::CopyHead;
-use http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use seawall_http_cache::{CacheStatus, Outcome, Timestamp};
+use std::io::Write as _;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Whether the answer that came is stored. Of one for which a copy stands in nothing is.
 pub(super) fn is_stored_now(head: &CopyHead, story: &Story) -> bool {
@@ -46,8 +50,9 @@ pub(super) fn cache_status(
     if !value.is_empty() {
         value.extend_from_slice(b", ");
     }
-    value.extend_from_slice(member.to_string().as_bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&value) {
-        fields.insert("cache-status", value);
+    // writing to memory does not fail
+    let _ = write!(value, "{member}");
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+        fields.insert(CACHE_STATUS, value);
     }
 }

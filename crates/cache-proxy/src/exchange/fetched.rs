@@ -174,7 +174,8 @@ impl Waiting<'_> {
         if !led && (head.failed || is_upstream_error(head.status)) {
             // for the one who asked no stale copy would do; for this one it may
             let story = self.story(Outcome::StaleError, status);
-            if let Some(delivered) = on_error(proxy, x, asked, self.stored, story).await {
+            let on_error = on_error(proxy, x, asked, self.stored, story);
+            if let Some(delivered) = Box::pin(on_error).await {
                 return Some(Way::Delivered(delivered));
             }
         }

@@ -19,6 +19,7 @@ use seawall_client_conn::{Exchange, Wire};
 use seawall_http_cache::{Forward, Outcome, Timestamp, Why};
 use seawall_purge::Generation;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -74,7 +75,7 @@ impl Looks {
             set: None,
         };
         if !place.has_copy() && !std::mem::replace(&mut self.asked_disk, true) {
-            proxy.store().recall(own.key.0, &*own.fields).await;
+            Box::pin(proxy.store().recall(own.key.0, &*own.fields)).await;
             place.found = proxy.store().lookup(own.key.0, &*own.fields);
         }
         if self.alike && !place.has_copy() {
@@ -131,7 +132,7 @@ async fn look<W: Wire>(
             Some(stored)
                 if asked.method == Method::HEAD && serves_on_error_now(proxy, asked, stored) =>
             {
-                head_or_stored(proxy, x, asked, stored, miss.forward).await
+                Box::pin(head_or_stored(proxy, x, asked, stored, miss.forward)).await
             }
             _ => Way::Pass(miss.forward, miss.covered),
         }),
@@ -193,7 +194,7 @@ async fn fills<W: Wire>(
     };
     let (mut reader, fill, led, mut running) = match join {
         Join::Again => return None,
-        Join::Full => return Some(full(proxy, x, asked, stored).await),
+        Join::Full => return Some(Box::pin(full(proxy, x, asked, stored)).await),
         Join::Follow(reader, fill) => (reader, fill, false, Running::elsewhere()),
         Join::Lead(reader, fill) => {
             let before = Before {
@@ -204,7 +205,7 @@ async fn fills<W: Wire>(
             (reader, fill, true, running)
         }
     };
-    let answer = match running.beside(first(x.wire(), &mut reader)).await {
+    let answer = match running.beside(pin!(first(x.wire(), &mut reader))).await {
         Ok(First::Answer(answer)) => answer,
         // a validation that led nowhere has retired its copy, a neighbour's answer was covered twice, and what became
         // of somebody else's fill says nothing
@@ -221,9 +222,8 @@ async fn fills<W: Wire>(
         led,
         fill: &fill,
     };
-    running
-        .beside(waiting.answered(x, answer, reader, looks))
-        .await
+    let answered = pin!(waiting.answered(x, answer, reader, looks));
+    running.beside(answered).await
 }
 
 /// As many fills as are allowed are running.

@@ -77,25 +77,41 @@ pub(super) async fn stored_story<W: Wire>(
     x: &mut Exchange<W>,
     asked: &Arc<Asked>,
     copy: Usable<'_>,
+    story: Story,
+) -> Option<Delivered> {
+    let (head, slot) = (copy.head, (asked.key.0, copy.variant));
+    let source = Source::stored(proxy, asked, x.stop(), slot, head);
+    let mut as_is = CopyHead::of_stored(head, copy.freshness);
+    as_is.stored = copy.kept;
+    as_is.fetched = copy.fetched;
+    match wanted(proxy, asked, head.coding, head.generation).filter(|_| copy.kept) {
+        Some(recoding) => {
+            let recoded = recoded_story(proxy, x, asked, copy, (as_is, source), recoding, story);
+            Box::pin(recoded).await
+        }
+        None => deliver(proxy, x.wire(), asked, &as_is, source, story, copy.withheld).await,
+    }
+}
+
+/// The same by `recoding`; `as_is`: the copy without it.
+async fn recoded_story<W: Wire>(
+    proxy: &Arc<CacheProxy>,
+    x: &mut Exchange<W>,
+    asked: &Arc<Asked>,
+    copy: Usable<'_>,
+    as_is: (CopyHead, Source),
+    recoding: Recoding,
     mut story: Story,
 ) -> Option<Delivered> {
     let Usable {
         head,
         variant,
         freshness,
-        kept,
-        fetched,
         withheld,
+        ..
     } = copy;
-    let (store, key, stop) = (proxy.store(), asked.key.0, x.stop().clone());
-    let mut source = Source::stored(proxy, asked, &stop, (key, variant), head);
-    let mut as_is = CopyHead::of_stored(head, freshness);
-    as_is.stored = kept;
-    as_is.fetched = fetched;
-    let wanted = wanted(proxy, asked, head.coding, head.generation).filter(|_| kept);
-    let Some(recoding) = wanted else {
-        return deliver(proxy, x.wire(), asked, &as_is, source, story, withheld).await;
-    };
+    let (mut as_is, mut source) = as_is;
+    let (store, key) = (proxy.store(), asked.key.0);
     let coded = store.recoded_of_generation(key, variant, head, recoding);
     let coded = coded.map(|coded| {
         let current = Coding::Recoded(recoding, head.generation, head.revision);
@@ -107,7 +123,7 @@ pub(super) async fn stored_story<W: Wire>(
     });
     if let Some(coded) = coded {
         let slot = (key, recoded_variant(variant, recoding));
-        let source = Source::stored(proxy, asked, &stop, slot, &coded);
+        let source = Source::stored(proxy, asked, x.stop(), slot, &coded);
         let coded = CopyHead::of_stored(&coded, freshness);
         let delivered = deliver(proxy, x.wire(), asked, &coded, source, story, withheld).await;
         if delivered.is_some() {

@@ -1,7 +1,7 @@
 //! A plain answer: HTTP/1.1, a final head that comes in a few reads, and a body of the length that it says.
 
 use super::head::{self, Head, Parsed};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use pingora::protocols::Stream;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_core::protocols::http::HttpTask;
@@ -42,7 +42,7 @@ impl Plain {
     pub(super) fn new(stream: Stream, timeout: Duration) -> Self {
         Self {
             stream,
-            input: BytesMut::with_capacity(FIRST_READ_BYTES),
+            input: spare::take(),
             state: State::Head,
             keep: false,
             timeout,
@@ -60,6 +60,7 @@ impl Plain {
     /// The connection, where the answer came to its end with nothing behind it, and its server keeps it.
     pub(super) fn into_kept(self) -> Option<Stream> {
         let kept = self.keep && self.state == State::Done && self.input.is_empty();
+        spare::give(self.input);
         kept.then_some(self.stream)
     }
 
@@ -87,7 +88,7 @@ impl Plain {
             if !self.input.is_empty() {
                 match head::response(&self.input) {
                     Parsed::Plain(head) => {
-                        let _ = self.input.split_to(head.bytes);
+                        self.input.advance(head.bytes);
                         return Ok(Some(head));
                     }
                     Parsed::Partial if self.input.len() < HEAD_BYTES_MAX => {}
@@ -143,9 +144,34 @@ impl Plain {
     fn take(&mut self, len: usize) -> Bytes {
         if len < self.input.capacity() / 2 {
             let data = Bytes::copy_from_slice(&self.input[..len]);
-            let _ = self.input.split_to(len);
+            self.input.advance(len);
             return data;
         }
         self.input.split_to(len).freeze()
+    }
+}
+
+/// A buffer that the last answer of this thread has left.
+mod spare {
+    use super::FIRST_READ_BYTES;
+    use bytes::BytesMut;
+    use std::cell::Cell;
+
+    thread_local! {
+        static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn take() -> BytesMut {
+        let spare = SPARE.take();
+        spare.unwrap_or_else(|| BytesMut::with_capacity(FIRST_READ_BYTES))
+    }
+
+    /// Keeps `buffer` if all of it is its own, and it is no larger than it was.
+    pub(super) fn give(mut buffer: BytesMut) {
+        buffer.clear();
+        let whole = buffer.try_reclaim(FIRST_READ_BYTES);
+        if whole && buffer.capacity() < 2 * FIRST_READ_BYTES {
+            SPARE.set(Some(buffer));
+        }
     }
 }
