@@ -110,6 +110,9 @@ pub struct Head {
     pub(crate) record: Record,
 }
 
+/// With the counts of those who share it a head has 256 bytes, which allocators have in stock.
+const _: () = assert!(size_of::<Head>() <= 240);
+
 /// The fields of a stored head, taken apart again for the paths that change them.
 #[derive(Debug, Clone)]
 pub struct HeadFields {

@@ -48,7 +48,6 @@ pub(crate) async fn accept<H: Handler>(socket: TcpListener, door: Door<H>) {
     let mut stopping = door.stopping.clone();
     let mut stopped = pin!(stopping.wait_for(|stop| *stop));
     let mut young: Vec<Young> = Vec::new();
-    let mut silent: Vec<Young> = Vec::new();
     loop {
         let ready = tokio::select! {
             ready = listener.readable() => ready,
@@ -81,24 +80,18 @@ pub(crate) async fn accept<H: Handler>(socket: TcpListener, door: Door<H>) {
         }
         drop(ready);
         // not before all are taken: what they ask for arrives meanwhile
-        silent.extend(young.drain(..).filter_map(|young| door.enter(young, bound)));
-        if then == Then::Yield || !silent.is_empty() {
-            tokio::task::yield_now().await;
+        for young in young.drain(..) {
+            door.enter(young, bound);
         }
-        // all others have had their turn, and mostly what these ask for has come by now
-        for young in silent.drain(..) {
-            if let Some(young) = door.enter(young, bound) {
-                door.run(young, bound, Begun::default());
-            }
-        }
-        if then == Then::Pause {
-            tokio::time::sleep(PAUSE).await;
+        match then {
+            Then::Wait => {}
+            Then::Yield => tokio::task::yield_now().await,
+            Then::Pause => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
 /// What the loop does when it has taken what it could.
-#[derive(PartialEq, Eq)]
 enum Then {
     /// Waits for another connection.
     Wait,
@@ -144,26 +137,15 @@ impl<H: Handler> Door<H> {
         Some(Young { stream, peer, open })
     }
 
-    /// Answers what a connection has asked for by now, or lets it run. It is given back if it has asked for nothing yet.
-    fn enter(&self, young: Young, bound: SocketAddr) -> Option<Young> {
-        if self.tls.is_none() {
-            let info = young.info(bound);
-            let limits = &self.shared.limits;
-            match first::look(&young.stream, &*self.handler, &info, limits) {
-                First::Done => {}
-                First::Silent => return Some(young),
-                First::Goes(begun) => self.run(young, bound, begun),
-            }
-        } else {
-            self.run(young, bound, Begun::default());
-        }
-        None
-    }
-
-    /// Runs a connection as a task of this thread.
-    fn run(&self, young: Young, bound: SocketAddr, begun: Begun) {
-        let info = young.info(bound);
-        let Young { stream, open, .. } = young;
+    fn enter(&self, young: Young, bound: SocketAddr) {
+        let Young { stream, peer, open } = young;
+        let info = ConnInfo {
+            peer,
+            local: bound,
+            scheme: Scheme::Http,
+            protocol: Protocol::Http1,
+            client_identity: None,
+        };
         let (handler, stopping) = (self.handler.clone(), self.stopping.clone());
         if let Some(tls) = &self.tls {
             let settings = tls.clone();
@@ -174,24 +156,15 @@ impl<H: Handler> Door<H> {
             });
             return;
         }
-        let limits = self.shared.limits.clone();
+        let limits = &self.shared.limits;
+        let First::Goes(begun) = first::look(&stream, &*self.handler, &info, limits) else {
+            return;
+        };
+        let limits = limits.clone();
         tokio::spawn(async move {
             let _ = plain(stream, info, limits, handler, stopping, begun).await;
             drop(open);
         });
-    }
-}
-
-impl Young {
-    /// `bound`: where its listener listens.
-    fn info(&self, bound: SocketAddr) -> ConnInfo {
-        ConnInfo {
-            peer: self.peer,
-            local: bound,
-            scheme: Scheme::Http,
-            protocol: Protocol::Http1,
-            client_identity: None,
-        }
     }
 }
 

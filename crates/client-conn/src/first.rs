@@ -17,8 +17,6 @@ use std::net::TcpStream;
 pub(crate) enum First {
     /// Nothing more is to be done: the client has closed, or has its only answer.
     Done,
-    /// It has brought nothing yet.
-    Silent,
     /// It goes on from here.
     Goes(Begun),
 }
@@ -36,7 +34,7 @@ pub(crate) fn look<H: Handler>(
         Ok(0) => return First::Done,
         Ok(n) => &buffer[..n],
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            return First::Silent;
+            return First::Goes(Begun::default());
         }
         Err(_) => return First::Done,
     };

@@ -3,6 +3,7 @@
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 
 /// Connections that wait to be accepted, for each socket.
 const BACKLOG: i32 = 4096;
@@ -42,9 +43,41 @@ fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     if reuse_port {
         // the connections have it from here
         socket.set_tcp_nodelay(true)?;
+        await_first_bytes(&socket)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())
+}
+
+/// A connection is there to be accepted when its first bytes are, or after a second without them: clients speak first here,
+/// over TLS too. One that asks once and closes is then looked at once, and woken for once (`TCP_DEFER_ACCEPT`, tcp(7)).
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "no crate that is used here sets this option of a socket"
+)]
+fn await_first_bytes(listener: &impl AsRawFd) -> io::Result<()> {
+    let seconds: libc::c_int = 1;
+    // SAFETY: the descriptor is open as long as `listener` is borrowed, and the option is an integer of this size.
+    let set = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            std::ptr::from_ref(&seconds).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn await_first_bytes(_listener: &impl AsRawFd) -> io::Result<()> {
+    Ok(())
 }
 
 impl Bound {
@@ -59,6 +92,7 @@ impl Bound {
         for listener in &listeners {
             listener.set_nonblocking(true)?;
             SockRef::from(listener).set_tcp_nodelay(true)?;
+            await_first_bytes(listener)?;
             if listener.local_addr()? != address {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,

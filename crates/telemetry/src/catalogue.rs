@@ -64,7 +64,7 @@ pub const CONNECTIONS_OPEN: MetricInfo = metric(
     Gauge,
     "connections",
     &[],
-    "Client connections open now.",
+    "Client connections open now; one that has said nothing is among them from its second second on.",
 );
 pub const CONNECTIONS: MetricInfo = metric(
     "seawall_connections_total",
