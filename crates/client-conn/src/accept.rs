@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Connections taken in one go, before the others of this thread have their turn.
 const ACCEPTS_MAX: usize = 32;
 
+/// What may wait in a connection's TLS for a client that does not read: a short body with its head, in one write.
+const TLS_WAITING_BYTES_MAX: usize = 96 * 1024;
+
 /// What the connections of a listening socket need.
 pub(crate) struct Door<H: Handler> {
     pub(crate) tls: Option<Arc<TlsSettings>>,
@@ -199,7 +202,9 @@ async fn secure<H: Handler>(
     shared: &Shared,
 ) -> Option<()> {
     let stream = register_client(stream, &mut info).ok()?;
-    let handshake = TlsAcceptor::from(settings.current()).accept(stream);
+    let handshake = TlsAcceptor::from(settings.current()).accept_with(stream, |tls| {
+        tls.set_buffer_limit(Some(TLS_WAITING_BYTES_MAX));
+    });
     let handshake = pingora_timeout::timeout(shared.limits.handshake_timeout, handshake);
     let Ok(Ok(tls)) = Box::pin(handshake).await else {
         shared.metrics.tls_failures.inc();
