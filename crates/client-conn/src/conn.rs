@@ -177,8 +177,11 @@ impl Conn {
         IoSlice::advance_slices(&mut rest, 0);
         if let Io::Tcp(tcp) = &self.io {
             // mostly the socket takes all of it; if not, the loop below says what becomes of it
-            let written = tcp.try_write_vectored(rest).unwrap_or(0);
-            IoSlice::advance_slices(&mut rest, written);
+            let written = match &*rest {
+                [one] => tcp.try_write(one),
+                parts => tcp.try_write_vectored(parts),
+            };
+            IoSlice::advance_slices(&mut rest, written.unwrap_or(0));
         }
         while !rest.is_empty() {
             let n = pingora_timeout::timeout(idle, self.io.write_vectored(rest))
