@@ -30,6 +30,10 @@ pub struct Call {
     down: Option<Pipe>,
     /// When the request was let through, and which purge the shield had in force then.
     pub through: Option<(usize, u64)>,
+    /// When the head of the answer came from the shield, or the origin made it.
+    pub answered: Option<usize>,
+    /// The step by which it was over.
+    pub ended: Option<usize>,
     asked: Vec<u8>,
     pub request: Option<Head>,
     /// What has come from the shield and waits.
@@ -55,6 +59,8 @@ impl Call {
             up,
             down: None,
             through: None,
+            answered: None,
+            ended: None,
             asked: Vec::new(),
             request: None,
             raw: Vec::new(),

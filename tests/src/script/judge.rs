@@ -27,16 +27,19 @@ struct Told<'w> {
     base: &'w Production,
     /// The last word of the origin in it.
     latest: &'w Production,
+    latest_number: usize,
     parts: Vec<&'w Production>,
 }
 
 impl<'w> Told<'w> {
     fn of(world: &'w World, parts: &[usize], base: usize) -> Option<Self> {
+        let latest_number = *parts.last()?;
         let parts: Option<Vec<_>> = parts.iter().map(|n| world.made.get(n - 1)).collect();
         let parts = parts?;
         Some(Self {
             base: world.made.get(base - 1)?,
             latest: parts.last()?,
+            latest_number,
             parts,
         })
     }
@@ -169,7 +172,8 @@ fn stale(
     let mut met = Vec::new();
     let within = client.clock <= since + WINDOW;
     let [while_refreshed, on_error] = told.latest.grants;
-    let failed = world.failures.iter().any(|step| *step > client.step);
+    let latest = told.latest_number;
+    let failed = world.is_of_an_error(client.edge, latest);
     if client.asks == Asks::MaxStale && soft.is_none() {
         return Ok(met);
     }

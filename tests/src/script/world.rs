@@ -88,8 +88,8 @@ pub struct World {
     pub clients: Vec<Client>,
     pub step: usize,
     pub clock: u64,
-    /// Steps in which a connection was lost, or an error reached a node that had asked.
-    pub failures: Vec<usize>,
+    /// Steps in which a connection was lost, or an error reached a node that had asked; and which connection.
+    pub failures: Vec<(usize, usize)>,
     /// Steps in which each node has put a purge in force.
     pub applied: Vec<Vec<usize>>,
     /// Tags of the copy that surely lies at each node; `None`: nobody can tell.
@@ -315,6 +315,9 @@ impl World {
                 let head = self.calls[call].head.clone().unwrap_or_default();
                 self.arrives(call, &head);
             }
+            if self.calls[call].held() == Held::BrokenOff {
+                self.failures.push((self.step, call));
+            }
             self.calls[call].let_answer();
             return;
         }
@@ -376,7 +379,7 @@ impl World {
             .is_some_and(|r| r.method() == "GET");
         let parts = judge::parts(head);
         if head.status() >= 500 {
-            self.failures.push(self.step);
+            self.failures.push((self.step, call));
         }
         let copy = &mut self.copies[from];
         match (head.status(), parts.first()) {
@@ -390,6 +393,26 @@ impl World {
             (304 | 503, _) => {}
             _ => *copy = None,
         }
+    }
+
+    /// Whether what `edge` answers a client with in this step is what an error made its answer: the edge's own question has
+    /// failed just now; or the answer of the shield that goes out with it, whose last word of the origin is `latest`, is one
+    /// that an error at the shield has made. Whoever waits for it then may have it, also who asked after that error.
+    pub fn is_of_an_error(&self, edge: usize, latest: usize) -> bool {
+        let now = self.step;
+        let failed = |from: usize, at: usize| {
+            let mut failures = self.failures.iter();
+            failures.any(|&(step, call)| step == at && self.calls[call].from == from)
+        };
+        let is_of_one = |call: &Call| {
+            let ends = call.ended.is_none_or(|step| step == now);
+            let told = call.head.as_ref().map(judge::parts);
+            let is_it = told.is_some_and(|parts| parts.last() == Some(&latest));
+            let from_shield = call.from == edge && call.to == To::Shield;
+            let goes_out = from_shield && call.has_begun() && ends && is_it;
+            goes_out && call.answered.is_some_and(|step| failed(SHIELD, step))
+        };
+        failed(edge, now) || self.calls.iter().any(is_of_one)
     }
 
     /// The tags that the error `production` took over at `node`.
@@ -413,7 +436,7 @@ impl World {
 
     fn reset(&mut self, call: usize) {
         self.resets += 1;
-        self.failures.push(self.step);
+        self.failures.push((self.step, call));
         if self.calls[call].has_begun() {
             self.met.insert("a connection that is lost amid an answer");
         }
@@ -441,7 +464,11 @@ impl World {
                     &request.to_string(),
                 );
             }
+            if self.calls[index].is_over {
+                self.calls[index].ended.get_or_insert(self.step);
+            }
             if answered {
+                self.calls[index].answered = Some(self.step);
                 let head = self.calls[index].head.clone().unwrap_or_default();
                 self.tell(&format!("the shield answers ({index})"), &head.to_string());
                 self.note_hit(SHIELD, &head, "seawall-shield; hit");
@@ -473,7 +500,7 @@ impl World {
 
     /// An attempt after one that was lost just now.
     fn note_attempt(&mut self, node: usize, to: To) {
-        let lost = self.failures.last() == Some(&self.step);
+        let lost = self.failures.last().map(|(step, _)| step) == Some(&self.step);
         let before = self
             .calls
             .iter()

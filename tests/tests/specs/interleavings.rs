@@ -150,6 +150,41 @@ fn a_304_to_a_second_attempt_does_not_bring_back_what_was_purged_before_it() {
 }
 
 #[test]
+fn who_joins_a_fill_may_have_the_stale_copy_that_an_error_had_made_its_answer() {
+    let setting = Setting {
+        object: Object {
+            version: 1,
+            tags: [false, false],
+            grants: [false, true],
+        },
+        waits: true,
+        edges: 1,
+        fails: true,
+    };
+    let ask = |what| Step::Ask { edge: 0, what };
+    // the origin has failed, and the shield says so by its stale copy: who asks the edge before that has come there, or
+    // between its head and its body, waits for it, and need not ask once more
+    for come in [&[][..], &[Step::Let(2)]] {
+        let before = [
+            ask(Asks::MaxStale),
+            Step::Let(0),
+            Step::Answer(1, How::Truth, Pieces::All),
+            Step::Append {
+                what: What::Url,
+                soft: true,
+            },
+            Step::Apply(0),
+            ask(Asks::MaxStale),
+            Step::Settle,
+            Step::Apply(2),
+            Step::Answer(3, How::Fail, Pieces::All),
+            Step::Piece(3),
+        ];
+        check(setting, &[&before, come, &[ask(Asks::Get)]].concat());
+    }
+}
+
+#[test]
 fn the_same_seed_makes_the_same_trace() {
     for seed in 0..20 {
         let (once, again) = (of_seed(seed).1, of_seed(seed).1);
