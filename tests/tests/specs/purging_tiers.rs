@@ -270,6 +270,43 @@ fn a_304_of_a_tier_confers_only_the_label_that_it_states() {
 }
 
 #[test]
+fn a_304_of_a_tier_adds_the_tags_that_only_it_states() {
+    // the same version all the time, by another tag each time that it is asked for
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |request, reply| {
+        let tags = ["a", "b", "c"];
+        let tag = tags[count.fetch_add(1, Ordering::AcqRel).min(2)];
+        let status = if request.field("if-none-match").is_some() {
+            304
+        } else {
+            200
+        };
+        reply.answer(status, &[FRESH, ETAG, ("surrogate-key", tag)], b"body")
+    });
+    let fleet = Fleet::of(&origin);
+    let soft = json!({ "urls": [URL], "soft": true });
+    for edge in [0, 1] {
+        assert_eq!(get(fleet.edge(edge), "/", &[]).text(), "body");
+    }
+    // the shield's copy becomes one of all three, of which its fields tell the last
+    for _ in 0..2 {
+        fleet.purge_everywhere(soft.clone());
+        get(fleet.edge(1), "/", &[]);
+    }
+    assert_eq!(origin.count("/"), 3);
+    // the first edge hears of the second tag by the 304 that makes its copy fresh, and by nothing else
+    let answer = get(fleet.edge(0), "/", &[]);
+    assert!(
+        answer.edge_status().contains("fwd-status=304"),
+        "{answer:?}"
+    );
+    assert!(get(fleet.edge(0), "/", &[]).is_hit());
+    assert_eq!(origin.count("/"), 3);
+    fleet.purge_everywhere(json!({ "tags": ["b"] }));
+    assert!(!get(fleet.edge(0), "/", &[]).is_hit());
+}
+
+#[test]
 fn who_looks_in_vain_again_and_again_insists_to_the_end() {
     let shield = Origin::start(|request, reply| {
         // from before the purge, whatever it is asked
