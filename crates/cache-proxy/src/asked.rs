@@ -9,7 +9,8 @@ use http::{HeaderMap, Method, Version};
 use seawall_cache_store::Head;
 use seawall_client_conn::ConnInfo;
 use seawall_http_cache::{AcceptEncoding, RequestDirectives, Timestamp};
-use seawall_purge::{Label, PurgeSeq, tier};
+use seawall_purge::Label;
+use seawall_purge::tier::{self, Behind};
 use seawall_service_model::{CacheKey, KeyRules, Policy, Scheme, Service};
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +53,7 @@ pub(crate) struct Asked {
     pub(crate) id: u64,
     /// The purges that its sender, a neighbour, knows and this node does not, or that it insists on: what is older may
     /// not answer it.
-    pub(crate) behind: Option<PurgeSeq>,
+    pub(crate) behind: Option<Behind>,
     /// This node, or the neighbour that asks, has no lease: nothing answers but what an origin was asked for since then.
     pub(crate) since: Option<Since>,
 }

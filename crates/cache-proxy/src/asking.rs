@@ -203,7 +203,8 @@ impl Attempt for Hook {
     fn before(&self, hop: &Hop, fields: &mut HeaderMap) {
         let asked = boottime();
         // S is picked up before the first byte of each attempt
-        let label = self.proxy.snapshot().label();
+        let snapshot = self.proxy.snapshot();
+        let label = snapshot.label();
         let now = seawall_client_conn::now();
         // Then the copy is judged: a purge may have come while we connected, or before this attempt. With the validators
         // of a copy that it covers, a 304 would bring that copy back under a label from after the purge.
@@ -228,12 +229,12 @@ impl Attempt for Hook {
         match hop.role {
             Role::Shield => {
                 let hops = self.asked.hops().saturating_add(1);
-                let own = self.proxy.purges().told(label.0);
-                let sequence = tier::told_on(self.asked.behind, own);
+                let known = tier::told_on(self.asked.behind, snapshot.told(label));
+                let told = self.proxy.purges().told(known);
                 let (insists, refreshes) = (self.asking.insists, self.asked.refreshes());
                 let reaches = self.asked.since.is_some();
                 let scheme = self.asked.scheme;
-                link::write_request(fields, scheme, hops, sequence, insists, refreshes, reaches);
+                link::write_request(fields, scheme, hops, told, insists, refreshes, reaches);
                 self.proxy.tier().sign(hop, fields);
             }
             Role::Origin => self.asked.policy().request_headers.apply(fields),

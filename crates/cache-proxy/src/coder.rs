@@ -20,6 +20,7 @@ use http::HeaderMap;
 use seawall_cache_store::{CHUNK_BYTES, Coding, Found, INLINE_MAX, Recoding, recoded_variant};
 use seawall_http_cache::AcceptEncoding;
 use seawall_purge::Generation;
+use seawall_purge::join::Floor;
 use seawall_service_model::Policy;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub(crate) fn follow(
         variant: recoded_variant(CODING, recoding)
             ^ head.generation.counter.rotate_left(17)
             ^ u64::from(head.generation.boot.0),
-        floor: head.label.0,
+        floor: Floor::here(head.label.0),
         since: Duration::ZERO,
     };
     let came_in = match head.coding {

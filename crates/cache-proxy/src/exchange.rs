@@ -35,12 +35,9 @@ pub(crate) async fn answer<W: Wire>(proxy: &Arc<CacheProxy>, mut x: Exchange<W>)
     if asked.since.is_some() && !matches!(asked.link, Link::Fleet { reaches: true, .. }) {
         proxy.count_fenced();
     }
-    if let Link::Fleet {
-        sequence, insists, ..
-    } = asked.link
-    {
-        let reached = proxy.catches_up(sequence).await;
-        asked.behind = tier::behind(sequence, reached, insists);
+    if let Link::Fleet { told, insists, .. } = asked.link {
+        let reach = proxy.catches_up(told).await;
+        asked.behind = tier::behind(told, reach, insists, || proxy.purges().nobodys());
     }
     // the log may have begun anew while it waited: what was stored under the old one is not judged by its last state
     let purges = proxy.snapshot().purges.clone();

@@ -2,7 +2,7 @@
 
 use crate::growing::{Budget, Growing, Reader};
 use parking_lot::Mutex;
-use seawall_purge::PurgeSeq;
+use seawall_purge::join::Floor;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ const SHARDS: usize = 64;
 pub(crate) struct FillKey {
     pub(crate) key: u128,
     pub(crate) variant: u64,
-    pub(crate) floor: PurgeSeq,
+    pub(crate) floor: Floor,
     /// Of requests that only an origin's word answers: it is asked no earlier than this, by the clock of leases. Zero: of
     /// all others.
     pub(crate) since: Duration,

@@ -3,7 +3,8 @@
 use crate::scoped::SCOPES_MAX;
 use crate::tier::Link;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use seawall_purge::{Label, PurgeSeq, ScopeId};
+use seawall_purge::tier::Told;
+use seawall_purge::{Label, ScopeId};
 use seawall_service_model::Scheme;
 
 /// Version of this dialect; a link that speaks another is refused.
@@ -18,6 +19,9 @@ pub const SCHEME: HeaderName = HeaderName::from_static("seawall-scheme");
 pub const HOPS: HeaderName = HeaderName::from_static("seawall-hops");
 /// The purge sequence of the one who asks.
 pub const SEQUENCE: HeaderName = HeaderName::from_static("seawall-sequence");
+/// The term of the record at that sequence, a decimal number. Not of 0, where there is no record, nor from nodes of the
+/// version before.
+pub const TERM: HeaderName = HeaderName::from_static("seawall-term");
 /// Copies and fills from before that sequence do not answer the request, even though the neighbour has caught up: what
 /// it answered before is covered by a purge, for all that the one who asks knows.
 pub const INSIST: HeaderName = HeaderName::from_static("seawall-insist");
@@ -71,7 +75,14 @@ pub fn read_request(fields: &HeaderMap) -> Option<Link> {
             _ => return None,
         },
         hops: text(&HOPS)?.parse().ok()?,
-        sequence: text(&SEQUENCE)?.parse().ok()?,
+        told: Told {
+            at: text(&SEQUENCE)?.parse().ok()?,
+            term: if fields.contains_key(&TERM) {
+                Some(text(&TERM)?.parse().ok()?)
+            } else {
+                None
+            },
+        },
         insists: fields.contains_key(&INSIST),
         refreshes: fields.contains_key(&REFRESH),
         reaches: fields.contains_key(&REACH),
@@ -83,7 +94,7 @@ pub fn write_request(
     fields: &mut HeaderMap,
     scheme: Scheme,
     hops: u8,
-    sequence: PurgeSeq,
+    told: Told,
     insists: bool,
     refreshes: bool,
     reaches: bool,
@@ -101,8 +112,11 @@ pub fn write_request(
     };
     fields.insert(SCHEME, HeaderValue::from_static(scheme));
     fields.insert(HOPS, HeaderValue::from(u16::from(hops)));
-    if let Ok(value) = HeaderValue::from_str(&sequence.to_string()) {
+    if let Ok(value) = HeaderValue::from_str(&told.at.to_string()) {
         fields.insert(SEQUENCE, value);
+    }
+    if let Some(term) = told.term {
+        fields.insert(TERM, HeaderValue::from(term));
     }
 }
 
@@ -175,30 +189,47 @@ pub fn read_scopes(fields: &HeaderMap) -> Option<Vec<ScopeId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seawall_purge::Epoch;
+    use seawall_purge::{Epoch, PurgeSeq};
 
     #[test]
     fn a_request_is_read_as_it_was_written() {
-        for set in 0..8 {
-            let [insists, refreshes, reaches] = [1, 2, 4].map(|bit| set & bit != 0);
+        for set in 0..16 {
+            let [insists, refreshes, reaches, first] = [1, 2, 4, 8].map(|bit| set & bit != 0);
             let mut fields = HeaderMap::new();
             // what somebody else said of it does not stay
             fields.insert(INSIST, HeaderValue::from_static("1"));
             fields.insert(REFRESH, HeaderValue::from_static("1"));
             fields.insert(REACH, HeaderValue::from_static("1"));
-            let sequence = PurgeSeq::new(Epoch(7), 8);
+            fields.insert(TERM, HeaderValue::from_static("1"));
+            let told = Told {
+                at: PurgeSeq::new(Epoch(7), if first { 0 } else { 8 }),
+                term: (!first).then_some(u64::MAX),
+            };
             let https = Scheme::Https;
-            write_request(&mut fields, https, 2, sequence, insists, refreshes, reaches);
+            write_request(&mut fields, https, 2, told, insists, refreshes, reaches);
             let expect = Link::Fleet {
                 scheme: Scheme::Https,
                 hops: 2,
-                sequence,
+                told,
                 insists,
                 refreshes,
                 reaches,
             };
             assert_eq!(read_request(&fields), Some(expect));
         }
+    }
+
+    #[test]
+    fn a_term_that_cannot_be_read_is_not_taken_for_none() {
+        let mut fields = HeaderMap::new();
+        let told = Told {
+            at: PurgeSeq::new(Epoch(7), 8),
+            term: Some(9),
+        };
+        write_request(&mut fields, Scheme::Http, 1, told, false, false, false);
+        assert!(read_request(&fields).is_some());
+        fields.insert(TERM, HeaderValue::from_static("x"));
+        assert_eq!(read_request(&fields), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::CacheProxy;
 use seawall_cache_store::JournalError;
 use seawall_purge::lineage::{Contact, Held};
+use seawall_purge::tier::{self, Reach, Told};
 use seawall_purge::{Purge, PurgeSeq};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
@@ -50,19 +51,18 @@ impl CacheProxy {
         self.store().close();
     }
 
-    /// Whether every purge up to `known` is in force here; waits a moment for it.
-    pub(crate) async fn catches_up(&self, known: PurgeSeq) -> bool {
-        if self.has_reached(known) {
-            return true;
-        }
-        if self.catch_up_max.is_zero() {
-            return false;
+    /// Whether every purge that a neighbour has `told` of is in force here; waits a moment for it, unless it is of another
+    /// branch of the log.
+    pub(crate) async fn catches_up(&self, told: Told) -> Reach {
+        let reach = self.reach(told);
+        if reach != Reach::NotYet || self.catch_up_max.is_zero() {
+            return reach;
         }
         let in_vain = *self.in_vain.lock();
         if in_vain.is_some_and(|(at, when)| {
-            when.elapsed() < CATCH_UP_PAUSE && at.cmp_within(known) != Some(Ordering::Greater)
+            when.elapsed() < CATCH_UP_PAUSE && at.cmp_within(told.at) != Some(Ordering::Greater)
         }) {
-            return false;
+            return reach;
         }
         let caught_up = pingora_timeout::timeout(self.catch_up_max, async {
             loop {
@@ -70,20 +70,23 @@ impl CacheProxy {
                 tokio::pin!(moved);
                 // registered before S is read: no raise is missed
                 moved.as_mut().enable();
-                if self.has_reached(known) {
-                    return;
+                let reach = self.reach(told);
+                if reach != Reach::NotYet {
+                    return reach;
                 }
                 moved.await;
             }
         });
-        let reached = caught_up.await.is_ok();
-        if !reached {
-            *self.in_vain.lock() = Some((known, Instant::now()));
-        }
-        reached
+        caught_up.await.unwrap_or_else(|_| {
+            *self.in_vain.lock() = Some((told.at, Instant::now()));
+            Reach::NotYet
+        })
     }
 
-    fn has_reached(&self, known: PurgeSeq) -> bool {
-        self.snapshot().purges.at().reaches(known)
+    fn reach(&self, told: Told) -> Reach {
+        let snapshot = self.snapshot();
+        // S first: the term of what it counts is there
+        let own = snapshot.purges.at();
+        tier::reach(told, own, snapshot.purges.term_of(told.at.n))
     }
 }

@@ -1,5 +1,6 @@
 //! What one exchange sees: read once, so that services and purges belong together.
 
+use seawall_purge::tier::Told;
 use seawall_purge::{Label, Table};
 use seawall_service_model::ServiceSet;
 use std::sync::Arc;
@@ -15,5 +16,13 @@ impl Snapshot {
     /// The label of a fill that asks now.
     pub fn label(&self) -> Label {
         Label(self.purges.at())
+    }
+
+    /// What neighbours are told by a fill with `label`, one of these purges'.
+    pub fn told(&self, label: Label) -> Told {
+        Told {
+            at: label.0,
+            term: self.purges.term_of(label.0.n),
+        }
     }
 }

@@ -7,7 +7,8 @@ use crate::snapshot::Snapshot;
 use seawall_cache_store::Head;
 use seawall_http_cache::{Freshness, Timestamp};
 use seawall_purge::copy::Known;
-use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict, Worth, join, tier};
+use seawall_purge::join::{self, Floor};
+use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict, Worth, tier};
 use seawall_service_model::scope_ids;
 use std::borrow::Cow;
 
@@ -106,7 +107,7 @@ impl CacheProxy {
 impl Asked {
     /// The purge floor of a request: the last purge of anything that its copy is known to carry. A fill from before it
     /// is not joined. `found`: what lies under the key, covered or not; it tells tags.
-    pub(crate) fn floor(&self, found: Option<&Head>) -> PurgeSeq {
+    pub(crate) fn floor(&self, found: Option<&Head>) -> Floor {
         let scopes = || {
             let mut scopes: Vec<ScopeId> = Vec::with_capacity(16);
             let rules = self.key_rules();

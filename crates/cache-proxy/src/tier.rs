@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use http::HeaderMap;
 use seawall_client_conn::ConnInfo;
-use seawall_purge::PurgeSeq;
+use seawall_purge::tier::Told;
 use seawall_service_model::{Scheme, Service};
 use seawall_upstream::{Hop, NextHop};
 use std::net::IpAddr;
@@ -36,8 +36,8 @@ pub enum Link {
         scheme: Scheme,
         /// Fleet links passed so far.
         hops: u8,
-        /// The purge sequence of the one who asks.
-        sequence: PurgeSeq,
+        /// The purges that the one who asks knows.
+        told: Told,
         /// What is older may not answer it, although this node knows as much.
         insists: bool,
         /// It refreshes a copy in the background: another stale copy is of no use.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use seawall_purge::lineage::{Contact, Held, Recovered, serves_stored, tells_position};
 use seawall_purge::record::news;
 use seawall_purge::table::{ApplyError, RECORDS_MAX};
+use seawall_purge::tier::Told;
 use seawall_purge::{Epoch, Purge, PurgeSeq, Table};
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
@@ -112,7 +113,7 @@ impl Purges {
         let mut journal = self.journal.lock();
         kill();
         journal.start(held)?;
-        self.table.store(Arc::new(Table::new(held.at)));
+        self.table.store(Arc::new(Table::after(held, RECORDS_MAX)));
         Ok(())
     }
 
@@ -131,15 +132,20 @@ impl Purges {
         }
     }
 
-    /// The position to tell neighbours, of a node whose S is `own`: that, unless purges that it has acknowledged may be
-    /// forgotten and the control plane was not heard since. Then a position that no copy and no fill of a neighbour
-    /// reaches: the origin is asked.
-    pub fn told(&self, own: PurgeSeq) -> PurgeSeq {
-        if self.tells_position.load(Ordering::Acquire) {
-            own
-        } else {
-            self.strangers.next()
-        }
+    /// What to tell neighbours, of a node that would tell `known`: that, unless purges that this node has acknowledged may
+    /// be forgotten and the control plane was not heard since, or `known` is none. Then a position that nobody is at: the
+    /// origin is asked.
+    pub fn told(&self, known: Option<Told>) -> Told {
+        let tells = self.tells_position.load(Ordering::Acquire);
+        known.filter(|_| tells).unwrap_or_else(|| Told {
+            at: self.nobodys(),
+            term: None,
+        })
+    }
+
+    /// A position of a lineage that nobody is of, another one each time: no copy and no fill reaches it.
+    pub fn nobodys(&self) -> PurgeSeq {
+        self.strangers.next()
     }
 
     /// Whether copies that were stored before this start may be used.

@@ -55,6 +55,32 @@ fn what_was_applied_is_known_again() {
     assert_eq!(judge(&again, 3), Verdict::Stale { since_ms: 3000 });
 }
 
+/// What is known of the terms of the records up to `n`.
+fn terms(purges: &Purges, n: u64) -> Vec<Option<u64>> {
+    (1..=n).map(|n| purges.table().term_of(n)).collect()
+}
+
+#[test]
+fn whose_record_lies_at_each_position_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let purges = started(dir.path());
+    let by = |n, term| Purge { term, ..purge(n) };
+    purges.apply(&[by(1, 5), by(2, 5), by(3, 6)]).unwrap();
+    let expected = [Some(5), Some(5), Some(6)];
+    assert_eq!(terms(&purges, 3), expected);
+    drop(purges);
+    let again = Purges::open(dir.path()).unwrap();
+    assert_eq!(terms(&again, 3), expected);
+    // of what came before it began a node knows nothing
+    let held = Held { at: at(5), term: 7 };
+    again.start_empty(held, || ()).unwrap();
+    again.apply(&[by(6, 7), by(7, 8)]).unwrap();
+    let expected = [None, None, None, None, Some(7), Some(7), Some(8)];
+    assert_eq!(terms(&again, 7), expected);
+    drop(again);
+    assert_eq!(terms(&Purges::open(dir.path()).unwrap(), 7), expected);
+}
+
 #[test]
 fn a_gap_is_refused_and_nothing_of_it_is_kept() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,6 +217,7 @@ fn a_long_log_is_replaced_by_its_table_and_nothing_is_forgotten() {
         let batch: Vec<Purge> = (1..=100)
             .map(|i| {
                 let mut purge = purge(n + i);
+                purge.term = (n + i) / 250;
                 let first = purge.scopes[0].0;
                 purge.scopes = (0..1000).map(|i| ScopeId(first ^ (i << 48))).collect();
                 purge
@@ -207,6 +234,7 @@ fn a_long_log_is_replaced_by_its_table_and_nothing_is_forgotten() {
     assert_eq!(again.held().at, at(n));
     for n in (1..=n).step_by(11) {
         assert_ne!(judge(&again, n), Verdict::Live, "{n}");
+        assert_eq!(again.table().term_of(n), Some(n / 250));
     }
 }
 

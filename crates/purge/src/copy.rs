@@ -1,6 +1,7 @@
 //! What the purges make of a stored copy: for a request, for a validation, for a part that comes back.
 
-use crate::{Judge, Label, PurgeSeq, ScopeId, Verdict, tier};
+use crate::tier::{self, Behind};
+use crate::{Judge, Label, ScopeId, Verdict};
 
 /// What is known of a stored copy, as far as purges care.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ pub struct Known<'a> {
 
 impl Known<'_> {
     /// How the copy may be used, by `purges`. `behind`: see [`tier::behind`].
-    pub fn verdict(self, behind: Option<PurgeSeq>, purges: &impl Judge) -> Verdict {
+    pub fn verdict(self, behind: Option<Behind>, purges: &impl Judge) -> Verdict {
         if self.unaccounted || !tier::admits(behind, self.label) {
             return Verdict::Gone;
         }
@@ -38,7 +39,7 @@ pub fn is_older(part: Label, copy: Label) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Epoch, Purge, Strength, Table};
+    use crate::{Epoch, Purge, PurgeSeq, Strength, Table};
 
     fn seq(epoch: u64, n: u64) -> PurgeSeq {
         PurgeSeq::new(Epoch(epoch), n)
@@ -61,9 +62,9 @@ mod tests {
             (1, 1, false, None, Verdict::Live),
             (0, 2, false, None, Verdict::Live),
             (1, 2, true, None, Verdict::Gone),
-            (1, 2, false, Some(seq(1, 1)), Verdict::Live),
-            (1, 2, false, Some(seq(1, 2)), Verdict::Gone),
-            (1, 2, false, Some(seq(2, 0)), Verdict::Gone),
+            (1, 2, false, Some(Behind::Insists(seq(1, 1))), Verdict::Live),
+            (1, 2, false, Some(Behind::Insists(seq(1, 2))), Verdict::Gone),
+            (1, 2, false, Some(Behind::Insists(seq(2, 0))), Verdict::Gone),
         ];
         for (n, scope, unaccounted, behind, expected) in rows {
             let known = Known {

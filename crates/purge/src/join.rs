@@ -1,35 +1,55 @@
 //! Several requests that wait for one answer.
 
+use crate::tier::{Behind, Told};
 use crate::{Judge, Label, PurgeSeq, ScopeId, Worth};
 use std::cmp::Ordering;
+
+/// What two requests for the same have to agree in to share a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Floor {
+    pub at: PurgeSeq,
+    /// Of the record there, where this node has not reached it and was told: who knows another record at the same position
+    /// knows something else.
+    pub term: Option<u64>,
+}
+
+impl Floor {
+    /// A position that this node knows.
+    pub fn here(at: PurgeSeq) -> Self {
+        Self { at, term: None }
+    }
+}
 
 /// The purge floor of a request: the last purge of anything that its answer is known to carry. A fill from before it is
 /// not joined. `behind`: see [`crate::tier::behind`]; `scopes`: those of its URL, and of what lies there, covered or not.
 pub fn floor(
-    behind: Option<PurgeSeq>,
+    behind: Option<Behind>,
     purges: &impl Judge,
     scopes: impl FnOnce() -> Vec<ScopeId>,
-) -> PurgeSeq {
-    if let Some(behind) = behind {
+) -> Floor {
+    match behind {
         // nobody here knows that far: requests that know as much share a fill
-        return behind;
+        Some(Behind::Lags(Told { at, term })) => return Floor { at, term },
+        Some(Behind::Insists(at)) => return Floor::here(at),
+        None => {}
     }
     let at = purges.at();
     if at.n == 0 {
-        return at;
+        return Floor::here(at);
     }
-    PurgeSeq::new(at.epoch, purges.last_of(&scopes()))
+    Floor::here(PurgeSeq::new(at.epoch, purges.last_of(&scopes())))
 }
 
 /// What an answer that somebody else asked for, with this label and these scopes, is worth to who waited for it: its tags
 /// are known only now. `None`: its scopes are not known.
 pub fn share(
-    behind: Option<PurgeSeq>,
+    behind: Option<Behind>,
     label: Label,
     scopes: Option<&[ScopeId]>,
     purges: &impl Judge,
 ) -> Worth {
     let at = purges.at();
+    let behind = behind.map(Behind::at);
     let order = behind.and_then(|known| at.cmp_within(known));
     let label = match (behind, order) {
         // the floor has said so: the origin was asked after everything that is known here
@@ -72,24 +92,37 @@ mod tests {
         table
     }
 
+    fn lags(at: PurgeSeq) -> Behind {
+        Behind::Lags(Told { at, term: None })
+    }
+
     #[test]
     fn a_floor_is_the_last_purge_of_what_is_known_or_what_the_sender_knows() {
         let table = table();
+        let known = Told {
+            at: seq(9),
+            term: Some(70),
+        };
         let rows = [
-            (None, vec![1], 1),
-            (None, vec![1, 2], 2),
-            (None, vec![3], 0),
-            (Some(seq(9)), vec![1], 9),
+            (None, vec![1], 1, None),
+            (None, vec![1, 2], 2, None),
+            (None, vec![3], 0, None),
+            (Some(lags(seq(9))), vec![1], 9, None),
+            (Some(Behind::Insists(seq(2))), vec![1], 2, None),
+            // who knows another record there shares no fill with it
+            (Some(Behind::Lags(known)), vec![1], 9, Some(70)),
         ];
-        for (behind, scopes, expected) in rows {
+        for (behind, scopes, n, term) in rows {
             let scopes = || scopes.into_iter().map(ScopeId).collect();
-            assert_eq!(floor(behind, &table, scopes), seq(expected));
+            let expected = Floor { at: seq(n), term };
+            assert_eq!(floor(behind, &table, scopes), expected);
         }
     }
 
     #[test]
     fn who_waited_judges_the_answer_by_what_it_turned_out_to_carry() {
         let table = table();
+        let insists = |n| Some(Behind::Insists(seq(n)));
         let rows = [
             (None, 0, Some(1), Worth::Covered),
             (None, 1, Some(1), Worth::Good),
@@ -99,15 +132,27 @@ mod tests {
             (None, 1, None, Worth::Covered),
             (None, 2, None, Worth::Good),
             // the fill was joined by what the sender knows
-            (Some(seq(9)), 0, Some(1), Worth::Good),
+            (Some(lags(seq(9))), 0, Some(1), Worth::Good),
             // which is less than what is known here, for it insists
-            (Some(seq(1)), 0, Some(1), Worth::Good),
-            (Some(seq(1)), 0, Some(2), Worth::Stale { since_ms: 70 }),
-            (Some(seq(0)), 0, Some(1), Worth::Covered),
-            (Some(seq(0)), 1, None, Worth::Covered),
+            (insists(1), 0, Some(1), Worth::Good),
+            (insists(1), 0, Some(2), Worth::Stale { since_ms: 70 }),
+            (insists(0), 0, Some(1), Worth::Covered),
+            (insists(0), 1, None, Worth::Covered),
+            // or by now
+            (Some(lags(seq(1))), 0, Some(1), Worth::Good),
             // of another lineage
-            (Some(PurgeSeq::new(Epoch(2), 9)), 1, Some(1), Worth::Good),
-            (Some(PurgeSeq::new(Epoch(2), 9)), 0, Some(1), Worth::Covered),
+            (
+                Some(lags(PurgeSeq::new(Epoch(2), 9))),
+                1,
+                Some(1),
+                Worth::Good,
+            ),
+            (
+                Some(lags(PurgeSeq::new(Epoch(2), 9))),
+                0,
+                Some(1),
+                Worth::Covered,
+            ),
         ];
         for (behind, label, scope, expected) in rows {
             let scope = scope.map(ScopeId);

@@ -14,12 +14,14 @@
 //! - [`copy`]: what the purges make of a stored copy
 //! - [`join`]: several requests that wait for one answer
 //! - [`tier`]: nodes of one fleet that do not know the same purges
+//! - [`branch`]: which records a node's own log holds, where a log may have been rolled back
 //! - [`lineage`]: what a position is worth after a log was rolled back, trimmed, cut or lost
 //! - [`receipt`]: on which nodes a purge is in force
 //! - [`lease`]: when a silent node is known to answer nothing unvalidated
 //! - [`generation`]: identities of stored versions
 
 pub mod answer;
+pub mod branch;
 pub mod copy;
 pub mod generation;
 pub mod join;

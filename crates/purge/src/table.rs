@@ -6,6 +6,8 @@
 //! that part and a label below the floor counts as purged from then on. So folding can only cover more copies, never
 //! fewer.
 
+use crate::branch::Branch;
+use crate::lineage::{Held, TermStart};
 use crate::{Epoch, Label, Purge, PurgeSeq, ScopeId, Strength};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -148,6 +150,7 @@ impl Shard {
 pub struct Table {
     epoch: Epoch,
     n: AtomicU64,
+    branch: RwLock<Branch>,
     shards: Box<[RwLock<Shard>]>,
     records_max: usize,
 }
@@ -163,6 +166,7 @@ impl Table {
         Self {
             epoch: at.epoch,
             n: AtomicU64::new(at.n),
+            branch: RwLock::default(),
             shards: (0..SHARDS)
                 .map(|_| {
                     RwLock::new(Shard {
@@ -175,6 +179,13 @@ impl Table {
         }
     }
 
+    /// The same, of a log whose record there has a known term.
+    pub fn after(held: Held, records_max: usize) -> Self {
+        let table = Self::with_records_max(held.at, records_max);
+        *write(&table.branch) = Branch::after(held);
+        table
+    }
+
     /// S: every purge up to it is in the table. To be read before [`Table::judge`] if its verdict is to be remembered.
     pub fn at(&self) -> PurgeSeq {
         PurgeSeq::new(self.epoch, self.n.load(Ordering::Acquire))
@@ -182,6 +193,12 @@ impl Table {
 
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The term of the record at `n`, at most S, in the log that the table was made from. `None`: see
+    /// [`Branch::term_of`].
+    pub fn term_of(&self, n: u64) -> Option<u64> {
+        read(&self.branch).term_of(n)
     }
 
     /// Bits from the middle: the lowest and the highest ones are the maps'.
@@ -202,6 +219,7 @@ impl Table {
         for &scope in &purge.scopes {
             write(self.shard(scope)).note(scope, purge, self.records_max);
         }
+        write(&self.branch).note(at.n, purge.term);
         self.n.store(at.n, Ordering::Release);
         Ok(())
     }
@@ -277,6 +295,7 @@ impl Table {
         });
         Dump {
             at: self.at(),
+            terms: read(&self.branch).starts(),
             shards: shards.collect(),
         }
     }
@@ -287,6 +306,7 @@ impl Table {
         // what came before is in the dump
         let table = Self::with_records_max(PurgeSeq::new(dump.at.epoch, 0), records_max);
         table.n.store(dump.at.n, Ordering::Release);
+        *write(&table.branch) = dump.terms.iter().copied().collect();
         let same_parts = dump.shards.len() == SHARDS;
         for (index, part) in dump.shards.iter().enumerate() {
             for (to, shard) in table.shards.iter().enumerate() {
@@ -333,6 +353,8 @@ pub struct LastPurges {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dump {
     pub at: PurgeSeq,
+    /// Where terms begin, as far as it is known: see [`Branch`].
+    pub terms: Vec<TermStart>,
     pub shards: Vec<DumpShard>,
 }
 
@@ -350,10 +372,10 @@ pub struct DumpShard {
 }
 
 // What a writer does under the lock cannot stop halfway; a poisoned lock still holds whole records.
-fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
+fn read<T>(part: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    part.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
+fn write<T>(part: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    part.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -151,12 +151,13 @@ impl World<'_> {
 
     fn control(&self, out: &mut Vec<Action>) {
         let plane = &self.s.plane;
-        if usize::from(self.s.appended) < self.c.purges.len() && self.may_append() {
+        if usize::from(self.s.appended) < self.c.purges.len() {
             out.push(Action::Append);
         }
         for n in self.nodes() {
             let node = &self.s.nodes[usize::from(n)];
             match node.stream {
+                Stream::None if self.c.stays_away && self.has_what_is_lost(n.into()) => {}
                 Stream::None => out.push(Action::Hello(n)),
                 Stream::Welcomed { .. } => out.push(Action::Welcome(n)),
                 Stream::Up { .. } => {

@@ -4,7 +4,7 @@ use crate::config::ids;
 use crate::moves::World;
 use crate::promise::Event;
 use crate::rule::Rule;
-use crate::state::{Answer, At, Copy, Response, Stage, Who};
+use crate::state::{Answer, At, Behind, Copy, Response, Stage, Who};
 use seawall_purge::{Worth, join, tier};
 
 impl World<'_> {
@@ -34,7 +34,7 @@ impl World<'_> {
     ) {
         let table = self.table(n, who.context.was);
         let view = table.view(&self.c.purges, !self.keeps(Rule::EpochsAreNotCompared));
-        let behind = who.context.behind.map(At::seq);
+        let behind = who.context.behind.map(Behind::behind);
         let scopes = ids(response.scopes);
         let worth = if self.keeps(Rule::WhoJoinedJudges) {
             join::share(behind, label.label(), Some(scopes), &view)
@@ -71,7 +71,7 @@ impl World<'_> {
         let Some((edge, f)) = who.edge else {
             return;
         };
-        let behind = who.context.behind.map(At::seq);
+        let behind = who.context.behind.map(Behind::behind);
         let stated = tier::stated(behind, label.label(), joined, fetched);
         let scopes_are_stated = self.keeps(Rule::ScopesAreStated);
         let Some(fill) = &mut self.s.nodes[usize::from(edge)].fills[usize::from(f)] else {

@@ -168,6 +168,19 @@ pub fn rollbacks() -> Config {
         })
 }
 
+/// The log is rolled back and goes on, and nodes have records of both branches.
+pub fn branches() -> Config {
+    Config::new("branches")
+        .hard(URL)
+        .hard(URL)
+        .may(May::Ask, 2)
+        .may(May::RollBack, 1)
+        .with(|c| {
+            c.edges = 2;
+            c.stays_away = true;
+        })
+}
+
 /// The log is trimmed while nodes are away.
 pub fn trims() -> Config {
     Config::new("trims")
@@ -239,6 +252,7 @@ pub fn all() -> Vec<Config> {
         members(),
         streams(),
         rollbacks(),
+        branches(),
         epochs(),
         trims(),
         leases(1, 2),

@@ -127,6 +127,8 @@ pub struct Config {
     pub late: bool,
     /// Requests go on while their node starts empty.
     pub snapshots: bool,
+    /// Who has what a rollback has lost does not say hello.
+    pub stays_away: bool,
     /// Nodes have leases, and answer nothing unvalidated without.
     pub leases: bool,
     pub lease_ticks: u8,
@@ -157,6 +159,7 @@ impl Config {
             receipts: false,
             late: false,
             snapshots: false,
+            stays_away: false,
             leases: false,
             lease_ticks: 1,
             reuse_ticks: 1,

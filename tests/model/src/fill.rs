@@ -4,7 +4,9 @@ use crate::config::{May, URL, ids};
 use crate::moves::World;
 use crate::promise::Event;
 use crate::rule::Rule;
-use crate::state::{Answer, Asked, At, Copy, Fill, Response, SHIELD, Stage, Truth, Who};
+use crate::state::{
+    Answer, Asked, At, Behind, Copy, Fill, Response, SHIELD, Stage, Told, Truth, Who,
+};
 use seawall_purge::copy::is_validated;
 use seawall_purge::{Source, Verdict, Worth, tier};
 
@@ -29,7 +31,12 @@ impl World<'_> {
             !self.keeps(Rule::JudgedBeforeEachAttempt)
                 || self.verdict(n, &table, &copy, behind) != Verdict::Gone
         });
-        let known = tier::told_on(behind.map(At::seq), self.told(n).seq()).into();
+        let own_term = self.term_of(n, own.n);
+        let told = Told {
+            at: own,
+            term: own_term,
+        };
+        let known = self.told(n, tier::told_on(behind.map(Behind::behind), told.told()));
         // what is fetched for a fenced node has to come from the origin
         let must_reach = fill.context.must_reach || self.is_fenced(n);
         fill.stage = Stage::Sent(Asked {

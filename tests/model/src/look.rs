@@ -2,10 +2,11 @@
 
 use crate::config::{May, Scopes, URL};
 use crate::moves::World;
-use crate::node::NOBODYS;
+use crate::node::NOBODY;
 use crate::promise::Event;
 use crate::rule::Rule;
-use crate::state::{Asked, At, Context, Copy, FILLS, Fill, SHIELD, Stage, Who};
+use crate::state::{Asked, Behind, Context, Copy, FILLS, Fill, SHIELD, Stage, Told, Who};
+use seawall_purge::tier::Reach;
 use seawall_purge::{Verdict, join, tier};
 
 impl World<'_> {
@@ -43,11 +44,17 @@ impl World<'_> {
 
     /// Whether the shield knows less than who asks it.
     pub(crate) fn lags(&self, asked: Asked) -> bool {
-        !self.s.nodes[SHIELD]
-            .table
-            .at
-            .seq()
-            .reaches(asked.known.seq())
+        self.reach(asked) == Reach::NotYet
+    }
+
+    /// Whether the shield has come to what who asks it knows.
+    fn reach(&self, asked: Asked) -> Reach {
+        let at = self.s.nodes[SHIELD].table.at;
+        let term = match self.term_of(SHIELD, asked.known.at.n) {
+            0 => None,
+            term => Some(term.into()),
+        };
+        tier::reach(asked.known.told(), at.seq(), term)
     }
 
     pub(crate) fn ask(&mut self, n: usize) {
@@ -86,10 +93,13 @@ impl World<'_> {
         let insists = fill.insists;
         let refreshes = fill.context.refreshes;
         let shield = &self.s.nodes[SHIELD];
-        let reached = shield.table.at.seq().reaches(asked.known.seq());
-        let behind = tier::behind(asked.known.seq(), reached, insists);
-        if !reached {
-            self.seen.note(Event::Behind);
+        let reach = self.reach(asked);
+        let nobodys = || NOBODY.at.seq();
+        let behind = tier::behind(asked.known.told(), reach, insists, nobodys);
+        match reach {
+            Reach::Reached => {}
+            Reach::NotYet => self.seen.note(Event::Behind),
+            Reach::OtherBranch => self.seen.note(Event::OtherBranch),
         }
         let who = Who {
             edge: Some((n as u8, f as u8)),
@@ -97,7 +107,7 @@ impl World<'_> {
             fenced: shield.fenced,
             context: Context {
                 behind: behind
-                    .map(At::from)
+                    .map(Behind::from)
                     .filter(|_| self.keeps(Rule::WhoLagsUsesNothing)),
                 insists,
                 refreshes,
@@ -151,7 +161,7 @@ impl World<'_> {
         // a fenced node's answers are for who asked for them
         let alone = context.must_reach
             || self.is_fenced(n)
-            || context.behind.is_some_and(|known| known.epoch == NOBODYS);
+            || context.behind.is_some_and(|known| known.told == NOBODY);
         let joinable = self.s.nodes[n]
             .fills
             .iter_mut()
@@ -228,9 +238,9 @@ impl World<'_> {
         self.begin(n, fill);
     }
 
-    fn floor(&self, n: usize, context: Context, found: Option<&Copy>) -> At {
+    fn floor(&self, n: usize, context: Context, found: Option<&Copy>) -> Told {
         if !self.keeps(Rule::JoinsByFloor) {
-            return At::default();
+            return Told::default();
         }
         let table = self.table(n, context.was);
         let view = table.view(&self.c.purges, false);
@@ -239,6 +249,11 @@ impl World<'_> {
             scopes |= found.map_or(0, |copy| copy.response.scopes);
         }
         let scopes = || crate::config::ids(scopes).to_vec();
-        join::floor(context.behind.map(At::seq), &view, scopes).into()
+        let behind = context.behind.map(Behind::behind);
+        let mut floor = Told::from(join::floor(behind, &view, scopes));
+        if !self.keeps(Rule::WhoLagsJoinsByTerm) {
+            floor.term = 0;
+        }
+        floor
     }
 }

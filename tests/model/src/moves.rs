@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::config::{Config, May};
 use crate::promise::{Event, Seen, broken};
 use crate::rule::Rule;
-use crate::state::{At, Context, Copy, NODES, State, Truth};
+use crate::state::{Behind, Context, Copy, NODES, State, Truth};
 use crate::table::Table;
 use seawall_purge::Verdict;
 use seawall_purge::copy::Known;
@@ -121,7 +121,7 @@ impl World<'_> {
         n: usize,
         table: &Table,
         copy: &Copy,
-        behind: Option<At>,
+        behind: Option<Behind>,
     ) -> Verdict {
         let known = Known {
             label: copy.label.label(),
@@ -129,7 +129,7 @@ impl World<'_> {
             unaccounted: copy.old && !self.s.nodes[n].serves,
         };
         let view = table.view(&self.c.purges, !self.keeps(Rule::EpochsAreNotCompared));
-        known.verdict(behind.map(At::seq), &view)
+        known.verdict(behind.map(Behind::behind), &view)
     }
 
     pub(crate) fn answered(&mut self, bound: u8, fenced: u8, truth: Truth, stale: bool) {

@@ -1,27 +1,37 @@
 //! Nodes: their streams, what they put in force, crashes, leases.
 
-use crate::config::May;
+use crate::config::{May, PURGES_MAX};
 use crate::moves::World;
 use crate::promise::Event;
 use crate::rule::Rule;
-use crate::state::{At, Copy, FILLS, Lease, SHIELD, Stage, Stream};
+use crate::state::{At, Copy, FILLS, Lease, SHIELD, Stage, Stream, Told};
 use crate::table::Table;
 use seawall_purge::lineage::{Contact, Recovered, caught_up, serves_stored, tells_position};
 use seawall_purge::record::{Purge, news};
+use seawall_purge::tier;
 use std::time::Duration;
 
-/// The epoch of positions that are told by who does not know what it has forgotten: one for each attempt, in which nobody
-/// else can be.
-pub(crate) const NOBODYS: u8 = u8::MAX;
+/// A position of a lineage that nobody is of: another one for each attempt that tells it, and for each question that it
+/// stands for.
+pub(crate) const NOBODY: Told = Told {
+    at: At {
+        epoch: u8::MAX,
+        n: 0,
+    },
+    term: 0,
+};
 
 impl World<'_> {
     /// The term of the last record that a node has.
     pub(crate) fn term(&self, n: usize) -> u8 {
-        let node = &self.s.nodes[n];
-        match node.table.at.n {
-            0 => 0,
-            at => node.terms[usize::from(at) - 1],
-        }
+        self.term_of(n, self.s.nodes[n].table.at.n)
+    }
+
+    /// The term of a node's record at a position; 0: there is none, or it is not known.
+    pub(crate) fn term_of(&self, n: usize, at: u8) -> u8 {
+        let terms = &self.s.nodes[n].terms;
+        let at = usize::from(at).checked_sub(1);
+        at.and_then(|at| terms.get(at)).copied().unwrap_or(0)
     }
 
     pub(crate) fn welcome(&mut self, n: usize) {
@@ -50,6 +60,7 @@ impl World<'_> {
             node.table.hard_floor = 0;
         }
         node.durable = 0;
+        node.terms = [0; PURGES_MAX];
         if head.n > 0 {
             node.terms[usize::from(head.n) - 1] = term;
         }
@@ -169,6 +180,7 @@ impl World<'_> {
         self.spend(May::Lose);
         let node = &mut self.s.nodes[n];
         node.table = Table::new(At::default());
+        node.terms = [0; PURGES_MAX];
         node.durable = 0;
         if self.c.keeps(Rule::LostLogsStartEmpty) {
             node.copy = None;
@@ -212,20 +224,16 @@ impl World<'_> {
         }
     }
 
-    /// What a node tells of S: a position of its own where it does not know what it has forgotten, so that nothing that
-    /// others have is new enough.
-    pub(crate) fn told(&self, n: usize) -> At {
-        let node = &self.s.nodes[n];
-        if !tells_position(node.recovered, Contact::Away)
-            && self.keeps(Rule::WhoForgotTellsNoPosition)
-        {
-            At {
-                epoch: NOBODYS,
-                n: 0,
-            }
-        } else {
-            node.table.at
+    /// What a node tells that would tell `known`: nobody's position where it does not know what it has forgotten, so that
+    /// nothing that others have is new enough.
+    pub(crate) fn told(&self, n: usize, known: Option<tier::Told>) -> Told {
+        let tells = tells_position(self.s.nodes[n].recovered, Contact::Away)
+            || !self.keeps(Rule::WhoForgotTellsNoPosition);
+        let mut told = known.filter(|_| tells).map_or(NOBODY, Told::from);
+        if !self.keeps(Rule::PositionsAreToldWithTerms) {
+            told.term = 0;
         }
+        told
     }
 
     /// Whether a node's lease has run out.

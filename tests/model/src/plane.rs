@@ -13,17 +13,12 @@ use seawall_purge::receipt::{Standing, State as Stands, Tally, state};
 use std::time::Duration;
 
 impl World<'_> {
-    /// Whether a purge can be asked for: not while a node has seen what was lost in a rollback, which is assumed.
-    pub(crate) fn may_append(&self) -> bool {
+    /// Whether a node has a record that the log has not, at a position of its own.
+    pub(crate) fn has_what_is_lost(&self, n: usize) -> bool {
         let plane = &self.s.plane;
-        let has_seen_more = |n: usize| {
-            let at = self.s.nodes[n].table.at;
-            let same = at.epoch == plane.epoch;
-            let lost = at.n > plane.head
-                || (at.n > 0 && plane.log[usize::from(at.n) - 1].1 != self.term(n));
-            same && lost
-        };
-        !self.keeps(Rule::RollbacksShowBeforeTheNextPurge) || !(0..NODES).any(has_seen_more)
+        let at = self.s.nodes[n].table.at;
+        let same = at.epoch == plane.epoch && at.n > 0;
+        same && (at.n > plane.head || plane.log[usize::from(at.n) - 1].1 != self.term(n))
     }
 
     pub(crate) fn append(&mut self) {

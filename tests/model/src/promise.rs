@@ -62,6 +62,8 @@ pub enum Event {
     LookedAgain,
     /// The shield was behind.
     Behind,
+    /// It had another record at the position of who asked, or knew none there.
+    OtherBranch,
     /// An edge got a copy of the shield's.
     FromTheShield,
     /// A neighbour's answer was covered, and asked for once more.

@@ -64,8 +64,10 @@ pub enum Rule {
     PositionsBeyondTheHeadTell,
     /// Another term at a position shows it too.
     TermsTell,
-    /// (Assumed.) After a rollback nothing is appended before all who have seen what was lost have said hello.
-    RollbacksShowBeforeTheNextPurge,
+    /// Positions are told to neighbours with the term of the record there: who has another record uses nothing.
+    PositionsAreToldWithTerms,
+    /// Who knows more than the node that it asks joins those who know the same record, not the same position.
+    WhoLagsJoinsByTerm,
     /// A new epoch begins where the log was rolled back.
     RolledBackLogsBeginAnEpoch,
     /// A node that was away longer than the log reaches back starts empty.
@@ -132,7 +134,8 @@ impl Rule {
         Self::LostLogsStartEmpty,
         Self::PositionsBeyondTheHeadTell,
         Self::TermsTell,
-        Self::RollbacksShowBeforeTheNextPurge,
+        Self::PositionsAreToldWithTerms,
+        Self::WhoLagsJoinsByTerm,
         Self::RolledBackLogsBeginAnEpoch,
         Self::TrimmedPastStartsEmpty,
         Self::RemovedStartsEmpty,

@@ -2,7 +2,9 @@
 
 use crate::config::{Config, KINDS, PURGES_MAX, SCOPES, Scopes};
 use crate::table::Table;
+use seawall_purge::join::Floor;
 use seawall_purge::lineage::Recovered;
+use seawall_purge::tier;
 use seawall_purge::{Epoch, Label, PurgeSeq};
 
 /// The shield's index among the nodes; the edges are before it.
@@ -35,6 +37,72 @@ impl From<PurgeSeq> for At {
         Self {
             epoch: seq.epoch.0 as u8,
             n: seq.n as u8,
+        }
+    }
+}
+
+/// A position with the term of the record there, as one node tells it to another; 0: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Told {
+    pub at: At,
+    pub term: u8,
+}
+
+impl Told {
+    pub fn told(self) -> tier::Told {
+        tier::Told {
+            at: self.at.seq(),
+            term: (self.term > 0).then_some(self.term.into()),
+        }
+    }
+}
+
+impl From<tier::Told> for Told {
+    fn from(told: tier::Told) -> Self {
+        Self {
+            at: told.at.into(),
+            term: told.term.unwrap_or(0) as u8,
+        }
+    }
+}
+
+impl From<Floor> for Told {
+    fn from(floor: Floor) -> Self {
+        tier::Told {
+            at: floor.at,
+            term: floor.term,
+        }
+        .into()
+    }
+}
+
+/// What a request's sender knows beyond the node that is asked: see `seawall_purge::tier::Behind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Behind {
+    pub told: Told,
+    /// The node knows it too.
+    pub insists: bool,
+}
+
+impl Behind {
+    pub fn behind(self) -> tier::Behind {
+        if self.insists {
+            tier::Behind::Insists(self.told.at.seq())
+        } else {
+            tier::Behind::Lags(self.told.told())
+        }
+    }
+}
+
+impl From<tier::Behind> for Behind {
+    fn from(behind: tier::Behind) -> Self {
+        let (told, insists) = match behind {
+            tier::Behind::Insists(at) => (tier::Told { at, term: None }, true),
+            tier::Behind::Lags(told) => (told, false),
+        };
+        Self {
+            told: told.into(),
+            insists,
         }
     }
 }
@@ -116,7 +184,7 @@ pub struct Who {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Context {
     /// See `seawall_purge::tier::behind`.
-    pub behind: Option<At>,
+    pub behind: Option<Behind>,
     pub insists: bool,
     /// It refreshes a copy in the background.
     pub refreshes: bool,
@@ -130,7 +198,7 @@ pub struct Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fill {
     /// What requests have to agree in to wait for it; `None`: nobody may join.
-    pub floor: Option<At>,
+    pub floor: Option<Told>,
     /// Of the request that began it.
     pub context: Context,
     /// A copy that may be validated, or fallen back to.
@@ -152,7 +220,7 @@ pub struct Asked {
     /// S of before it.
     pub own: At,
     /// What the next server is told of S.
-    pub known: At,
+    pub known: Told,
     /// The validators of the stored copy go with it.
     pub about: bool,
     /// Nothing but the origin will do.
@@ -222,7 +290,7 @@ pub struct Node {
     pub id: u8,
     /// Durable and in force.
     pub table: Table,
-    /// Of the record at each position.
+    /// Of the record at each position; 0: not known.
     pub terms: [u8; PURGES_MAX],
     /// In force, and not durable yet (which only a broken rule allows): the records from here on.
     pub durable: u8,

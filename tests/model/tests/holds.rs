@@ -65,8 +65,10 @@ configurations! {
         => [Complete, Late];
     logs_that_are_rolled_back: bounds::rollbacks()
         => [Complete, Epoch, StartedEmpty, HitAfterPurge];
+    nodes_of_two_branches_of_a_log: bounds::branches()
+        => [Behind, OtherBranch, SharedBehind];
     requests_that_wait_while_an_epoch_begins: bounds::epochs()
-        => [Epoch, StartedEmpty, Behind];
+        => [Epoch, StartedEmpty, Behind, OtherBranch];
     logs_that_are_trimmed: bounds::trims()
         => [StartedEmpty, Complete];
     leases_that_are_shorter_than_the_reuse: bounds::leases(1, 2)

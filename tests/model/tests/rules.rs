@@ -55,13 +55,13 @@ needed! {
     who_may_have_forgotten_purges_tells_no_position:
         bounds::crashes(), without [WhoForgotTellsNoPosition];
     a_position_beyond_the_head_tells_of_a_rollback:
-        bounds::rollbacks(), without [PositionsBeyondTheHeadTell, RollbacksShowBeforeTheNextPurge];
+        bounds::rollbacks(), without [PositionsBeyondTheHeadTell];
     another_term_tells_of_a_rollback:
-        bounds::rollbacks(), without [TermsTell, RollbacksShowBeforeTheNextPurge];
+        bounds::rollbacks(), without [TermsTell];
     a_log_that_was_rolled_back_begins_an_epoch:
         bounds::rollbacks(), without [RolledBackLogsBeginAnEpoch];
-    a_rollback_is_assumed_to_show_before_the_next_purge:
-        bounds::epochs(), without [RollbacksShowBeforeTheNextPurge];
+    positions_are_told_with_their_terms: bounds::epochs(), without [PositionsAreToldWithTerms];
+    who_lags_joins_by_the_term_too: bounds::branches(), without [WhoLagsJoinsByTerm];
     a_node_that_the_log_was_trimmed_past_starts_empty:
         bounds::trims(), without [TrimmedPastStartsEmpty];
     a_node_that_was_removed_starts_empty: bounds::members(), without [RemovedStartsEmpty];

@@ -3,6 +3,7 @@
 
 mod api;
 mod auditing;
+mod branches;
 mod caching;
 mod coalescing;
 mod codings;

@@ -85,7 +85,7 @@ fn a_node_is_told_services_that_are_larger_together_than_a_message() {
 }
 
 /// The store as it is now. The control plane is stopped for it.
-fn image(fleet: &mut Fleet) -> Vec<u8> {
+pub(crate) fn image(fleet: &mut Fleet) -> Vec<u8> {
     fleet.stop_control_plane();
     let image = fs::read(fleet.store()).unwrap();
     fleet.start_control_plane();
@@ -94,7 +94,7 @@ fn image(fleet: &mut Fleet) -> Vec<u8> {
 }
 
 /// Puts an older image of the store in the place of the one there is. The control plane is stopped by this.
-fn roll_back(fleet: &mut Fleet, image: &[u8]) {
+pub(crate) fn roll_back(fleet: &mut Fleet, image: &[u8]) {
     fleet.stop_control_plane();
     fs::write(fleet.store(), image).unwrap();
     for suffix in ["-wal", "-shm"] {

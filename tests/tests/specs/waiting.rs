@@ -85,6 +85,11 @@ struct Shield {
 
 impl Shield {
     fn start(origin: &Origin) -> Self {
+        Self::waiting(origin, ProxyConfig::default().catch_up_max)
+    }
+
+    /// One that waits at most so long for what a neighbour knows.
+    fn waiting(origin: &Origin, catch_up_max: Duration) -> Self {
         let data = tempfile::tempdir().unwrap();
         let metrics = Metrics::new(NodeKind::Shield, "shield");
         let upstream = Upstream::new(metrics.clone());
@@ -109,7 +114,11 @@ impl Shield {
             metrics: metrics.clone(),
             access_log: None,
         };
-        let proxy = CacheProxy::new(parts, ProxyConfig::default());
+        let config = ProxyConfig {
+            catch_up_max,
+            ..ProxyConfig::default()
+        };
+        let proxy = CacheProxy::new(parts, config);
         proxy.start_empty(begins(BEFORE)).unwrap();
         assert!(tier.proxy.set(proxy.clone()).is_ok());
         let workers = 2;
@@ -187,6 +196,51 @@ fn who_knows_more_than_the_node_joins_no_fill_of_those_who_know_less() {
         assert_eq!(shield.ask(ahead, &[]).text(), "2");
         gate.open();
         assert_eq!(knows_less.join().unwrap().text(), "1");
+    });
+    shield.server.drain(Duration::ZERO);
+}
+
+#[test]
+fn who_knows_another_record_than_the_node_waits_for_nothing_and_gets_nothing_from_before_it() {
+    let origin = Origin::start(|_, reply| reply.fresh(b"body"));
+    // a request that waits is one that is never answered
+    let shield = Shield::waiting(&origin, Duration::from_hours(1));
+    shield.ask(BEFORE, &[]);
+    let earlier = PurgeSeq::new(BEFORE.epoch, BEFORE.n - 1);
+    let rows = [
+        (BEFORE, "1", false),
+        (BEFORE, "2", true),
+        // which one lay there the node has never known
+        (earlier, "1", true),
+        // what was fetched for those is from after all that the node knows
+        (BEFORE, "1", false),
+    ];
+    for (at, term, fetched) in rows {
+        let before = origin.count("/");
+        let answer = shield.ask(at, &[("seawall-term", term)]);
+        let is_fetched = answer.field("seawall-fetched").is_some();
+        assert_eq!(is_fetched, fetched, "{at} {term}");
+        assert_eq!(
+            origin.count("/"),
+            before + usize::from(fetched),
+            "{at} {term}"
+        );
+    }
+    shield.server.drain(Duration::ZERO);
+}
+
+#[test]
+fn who_knows_another_record_at_the_same_position_joins_no_fill_of_those_who_do_not() {
+    let (origin, gate) = gated();
+    let shield = Shield::start(&origin);
+    let ahead = PurgeSeq::new(BEFORE.epoch, BEFORE.n + 1);
+    std::thread::scope(|scope| {
+        let before = scope.spawn(|| shield.ask(ahead, &[("seawall-term", "2")]));
+        eventually("the origin is asked", || origin.count("/") == 1);
+        let after = shield.ask(ahead, &[("seawall-term", "3")]);
+        assert_eq!(after.text(), "2");
+        gate.open();
+        assert_eq!(before.join().unwrap().text(), "1");
     });
     shield.server.drain(Duration::ZERO);
 }

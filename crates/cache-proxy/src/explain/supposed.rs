@@ -53,7 +53,7 @@ impl CacheProxy {
             TierKind::Shield => Link::Fleet {
                 scheme,
                 hops: 1,
-                sequence: snapshot.purges.at(),
+                told: snapshot.told(snapshot.label()),
                 insists: false,
                 refreshes: false,
                 reaches: false,

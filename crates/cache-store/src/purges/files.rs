@@ -1,10 +1,11 @@
 //! The two files of a node's log of purges, as bytes.
 //!
 //! `purges.log`: a header (magic, version, lineage, epoch, the position it begins after, the term of that position),
-//! then one record per purge, each with its length and checksum. `purges.table`: a table as it stood at some position,
-//! with a checksum over all of it. Numbers are little-endian.
+//! then one record per purge, each with its length and checksum. `purges.table`: a table as it stood at some position, and
+//! where the terms of the log up to there begin, with a checksum over all of it. Numbers are little-endian.
 
-use seawall_purge::lineage::Held;
+use seawall_purge::branch::{Branch, TERMS_MAX};
+use seawall_purge::lineage::{Held, TermStart};
 use seawall_purge::record::SCOPES_MAX;
 use seawall_purge::table::{Dump, DumpShard};
 use seawall_purge::{Epoch, Purge, PurgeSeq, ScopeId, Strength};
@@ -12,7 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const LOG_MAGIC: [u8; 4] = *b"SWPL";
 const TABLE_MAGIC: [u8; 4] = *b"SWPT";
-const VERSION: u8 = 1;
+const LOG_VERSION: u8 = 1;
+/// Tables of version 1 tell no terms but that of their position.
+const TABLE_VERSIONS: std::ops::RangeInclusive<u8> = 1..=2;
 /// Bytes of the header of `purges.log`: magic, version, lineage, epoch, n, term, checksum.
 pub(super) const HEADER_BYTES: usize = 4 + 1 + 16 + 8 + 8 + 8 + 8;
 /// Bytes of a record without scopes: n, term, time, strength, number of scopes.
@@ -29,7 +32,7 @@ pub(super) struct Header {
 pub(super) fn write_header(header: &Header) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend(LOG_MAGIC);
-    out.push(VERSION);
+    out.push(LOG_VERSION);
     out.extend(header.lineage.to_le_bytes());
     held(&mut out, header.after);
     seal(out)
@@ -37,7 +40,7 @@ pub(super) fn write_header(header: &Header) -> Vec<u8> {
 
 pub(super) fn read_header(bytes: &[u8]) -> Option<Header> {
     let mut bytes = unseal(bytes.get(..HEADER_BYTES)?)?;
-    magic(&mut bytes, LOG_MAGIC)?;
+    (version(&mut bytes, LOG_MAGIC)? == LOG_VERSION).then_some(())?;
     Some(Header {
         lineage: u128::from_le_bytes(take(&mut bytes)?),
         after: read_held(&mut bytes)?,
@@ -100,10 +103,15 @@ pub(super) fn read_record(mut bytes: &[u8], epoch: Epoch) -> Option<(Purge, &[u8
 pub(super) fn write_table(lineage: u128, term: u64, dump: &Dump) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(TABLE_MAGIC);
-    out.push(VERSION);
+    out.push(*TABLE_VERSIONS.end());
     out.extend(lineage.to_le_bytes());
     let at = dump.at;
     held(&mut out, Held { at, term });
+    out.extend((dump.terms.len() as u32).to_le_bytes());
+    for start in &dump.terms {
+        out.extend(start.first.to_le_bytes());
+        out.extend(start.term.to_le_bytes());
+    }
     out.extend((dump.shards.len() as u32).to_le_bytes());
     for shard in &dump.shards {
         out.extend(shard.hard_floor.to_le_bytes());
@@ -131,11 +139,25 @@ pub(super) fn write_table(lineage: u128, term: u64, dump: &Dump) -> Vec<u8> {
 pub(super) fn read_table(bytes: &[u8]) -> Option<(u128, u64, Dump)> {
     let mut bytes = unseal(bytes)?;
     let bytes = &mut bytes;
-    magic(bytes, TABLE_MAGIC)?;
+    let version = version(bytes, TABLE_MAGIC)?;
+    if !TABLE_VERSIONS.contains(&version) {
+        return None;
+    }
     let lineage = u128::from_le_bytes(take(bytes)?);
     let Held { at, term } = read_held(bytes)?;
     let number = |bytes: &mut &[u8]| take(bytes).map(u64::from_le_bytes);
     let count = |bytes: &mut &[u8]| take(bytes).map(u32::from_le_bytes);
+    let terms = if version == 1 {
+        Branch::after(Held { at, term }).starts()
+    } else {
+        let starts = count(bytes)? as usize;
+        let start = |bytes: &mut &[u8]| {
+            let (first, term) = (number(bytes)?, number(bytes)?);
+            Some(TermStart { first, term })
+        };
+        let known = starts <= TERMS_MAX;
+        known.then(|| (0..starts).map(|_| start(bytes)).collect::<Option<_>>())??
+    };
     let mut shards = Vec::new();
     for _ in 0..count(bytes)? {
         let hard_floor = number(bytes)?;
@@ -161,7 +183,7 @@ pub(super) fn read_table(bytes: &[u8]) -> Option<(u128, u64, Dump)> {
     }
     bytes
         .is_empty()
-        .then_some((lineage, term, Dump { at, shards }))
+        .then_some((lineage, term, Dump { at, terms, shards }))
 }
 
 fn held(out: &mut Vec<u8>, held: Held) {
@@ -178,8 +200,10 @@ fn read_held(bytes: &mut &[u8]) -> Option<Held> {
     })
 }
 
-fn magic(bytes: &mut &[u8], magic: [u8; 4]) -> Option<()> {
-    (take::<4>(bytes)? == magic && take::<1>(bytes)? == [VERSION]).then_some(())
+/// The version of a file that begins with `magic`.
+fn version(bytes: &mut &[u8], magic: [u8; 4]) -> Option<u8> {
+    let [version] = (take::<4>(bytes)? == magic).then(|| take::<1>(bytes))??;
+    Some(version)
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -197,4 +221,31 @@ fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 fn unseal(bytes: &[u8]) -> Option<&[u8]> {
     let (content, sum) = bytes.split_last_chunk::<8>()?;
     (xxh3_64(content) == u64::from_le_bytes(*sum)).then_some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_the_version_before_knows_the_term_of_its_position_alone() {
+        let at = PurgeSeq::new(Epoch(11), 40);
+        let terms = [(3, 70), (40, 71)].map(|(first, term)| TermStart { first, term });
+        let dump = Dump {
+            at,
+            terms: terms.to_vec(),
+            shards: vec![DumpShard::default()],
+        };
+        let bytes = write_table(7, 71, &dump);
+        assert_eq!(read_table(&bytes), Some((7, 71, dump.clone())));
+        // without what was added: magic, version, lineage, epoch, n and term stand before it
+        let mut before = unseal(&bytes).unwrap().to_vec();
+        before[4] = 1;
+        before.drain(45..45 + 4 + 2 * 16);
+        let known = Dump {
+            terms: terms[1..].to_vec(),
+            ..dump
+        };
+        assert_eq!(read_table(&seal(before)), Some((7, 71, known)));
+    }
 }

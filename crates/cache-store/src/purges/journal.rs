@@ -220,7 +220,7 @@ impl Journal {
         self.put(held)?;
         match fs::remove_file(self.dir.join(TABLE)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.error(source)),
-            _ => self.write_table(&Table::with_records_max(held.at, self.records_max)),
+            _ => self.write_table(&Table::after(held, self.records_max)),
         }
     }
 
