@@ -528,6 +528,8 @@ impl Handler for CacheProxy {
 
     fn rejected(&self, _info: &ConnInfo, status: u16, _reason: &'static str) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let rejected = &self.metrics.rejected;
+        rejected.with_label_values(&[status.as_str()]).inc();
         self.metrics
             .request(Outcome::Denied, status.as_u16(), 0, 0.0);
     }

@@ -1,12 +1,12 @@
 //! One listening socket: its connections are accepted, counted, and run as tasks of this thread.
 
+use crate::conduct::{Conduct, count_failed};
 use crate::conn::Conn;
 use crate::exchange::Handler;
 use crate::first::{self, First};
 use crate::h1::{self, Begun};
 use crate::info::{ConnInfo, PeerIdentity, Protocol, Scheme};
 use crate::io::Io;
-use crate::limits::ConnLimits;
 use crate::open::{Open, Shared};
 use crate::tls::TlsSettings;
 use rustix::net::{SocketFlags, acceptfrom_with};
@@ -160,14 +160,22 @@ impl<H: Handler> Door<H> {
             return;
         }
         let limits = &self.shared.limits;
-        let First::Goes(begun) = first::look(&stream, &*self.handler, &info, limits) else {
-            return;
+        let begun = match first::look(&stream, &*self.handler, &info, limits) {
+            First::Goes(begun) => begun,
+            First::Done => return,
+            First::Failed(error) => return count_failed(&self.shared.metrics, &error),
         };
-        let limits = limits.clone();
         tokio::spawn(async move {
-            let _ = plain(stream, info, limits, handler, stopping, begun).await;
+            let _ = plain(stream, info, &open.shared, handler, stopping, begun).await;
             drop(open);
         });
+    }
+}
+
+impl Shared {
+    fn conn(&self, io: Io, info: &ConnInfo) -> Box<Conn> {
+        let conduct = Conduct::counted_in(self.metrics.clone());
+        Conn::new(io, info.peer, info.local, self.limits.clone(), conduct)
     }
 }
 
@@ -183,13 +191,13 @@ fn register_client(stream: TcpStream, info: &mut ConnInfo) -> io::Result<tokio::
 async fn plain<H: Handler>(
     stream: TcpStream,
     mut info: ConnInfo,
-    limits: Arc<ConnLimits>,
+    shared: &Shared,
     handler: Arc<H>,
     stopping: watch::Receiver<bool>,
     begun: Begun,
 ) -> Option<()> {
     let stream = register_client(stream, &mut info).ok()?;
-    let conn = Conn::new(Io::Tcp(stream), info.peer, info.local, limits);
+    let conn = shared.conn(Io::Tcp(stream), &info);
     h1::serve(conn, handler, Arc::new(info), stopping, begun).await
 }
 
@@ -218,6 +226,6 @@ async fn secure<H: Handler>(
             certificate: leaf.to_vec(),
         });
     let io = Io::Tls(Box::new(tls));
-    let conn = Conn::new(io, info.peer, info.local, shared.limits.clone());
+    let conn = shared.conn(io, &info);
     h1::serve(conn, handler, Arc::new(info), stopping, Begun::default()).await
 }

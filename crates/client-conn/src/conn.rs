@@ -3,6 +3,7 @@
 use crate::body::Body;
 use crate::buffers::{self, BUFFER_BYTES};
 use crate::clock::with_date;
+use crate::conduct::Conduct;
 use crate::exchange::{QuickBody, held};
 use crate::framing::{Framing, Persistence, framing, write_head};
 use crate::io::Io;
@@ -42,6 +43,7 @@ pub(crate) struct Conn {
     local: SocketAddr,
     pub(crate) limits: Arc<ConnLimits>,
     pub(crate) eof: bool,
+    pub(crate) conduct: Conduct,
     write_timeout: Option<Duration>,
     // of this exchange:
     pub(crate) body: Body,
@@ -73,6 +75,7 @@ impl Conn {
         peer: std::net::SocketAddr,
         local: std::net::SocketAddr,
         limits: Arc<ConnLimits>,
+        conduct: Conduct,
     ) -> Box<Self> {
         Box::new(Self {
             io,
@@ -82,6 +85,7 @@ impl Conn {
             local: SocketAddr::Inet(local),
             limits,
             eof: false,
+            conduct,
             write_timeout: None,
             body: Body::Done,
             body_room: u64::MAX,
@@ -111,7 +115,13 @@ impl Conn {
         if self.input.capacity() - self.input.len() < room / 2 {
             self.input.reserve(room);
         }
-        let n = self.io.read_buf(&mut self.input).await?;
+        let n = match self.io.read_buf(&mut self.input).await {
+            Ok(n) => n,
+            Err(error) => {
+                self.conduct.failed(&error);
+                return Err(error);
+            }
+        };
         self.eof |= n == 0;
         Ok(n)
     }
@@ -120,9 +130,12 @@ impl Conn {
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Self { io, input, .. } = self;
         // cancel-safe: dropped while pending it has read nothing
-        let n = ready!(pin!(io.read_buf(input)).poll(cx))?;
-        self.eof |= n == 0;
-        Poll::Ready(Ok(n))
+        let read = ready!(pin!(io.read_buf(input)).poll(cx));
+        match &read {
+            Ok(n) => self.eof |= *n == 0,
+            Err(error) => self.conduct.failed(error),
+        }
+        Poll::Ready(read)
     }
 
     /// Writes what waits. Cancel-safe: what was written is gone from the buffer.
@@ -143,15 +156,29 @@ impl Conn {
         }
         let timeout = self.limits.write_idle_timeout;
         while !self.output.is_empty() {
-            let n = pingora_timeout::timeout(timeout, self.io.write(&self.output))
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let write = pingora_timeout::timeout(timeout, self.io.write(&self.output)).await;
+            let n = self.judge_write(write)?;
             if n == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.output.advance(n);
         }
         self.io.flush().await
+    }
+
+    /// What a write came to, which had its time.
+    fn judge_write<E>(&mut self, write: Result<io::Result<usize>, E>) -> io::Result<usize> {
+        match write {
+            Ok(Ok(n)) => Ok(n),
+            Ok(Err(error)) => {
+                self.conduct.failed(&error);
+                Err(error)
+            }
+            Err(_) => {
+                self.conduct.takes_nothing();
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
     }
 
     /// Writes what waits and then `parts`, in as few writes as the socket allows. A client that takes nothing for the
@@ -184,10 +211,14 @@ impl Conn {
             IoSlice::advance_slices(&mut rest, written.unwrap_or(0));
         }
         while !rest.is_empty() {
-            let n = pingora_timeout::timeout(idle, self.io.write_vectored(rest))
-                .await
-                .map_err(|_| Error::explain(ErrorType::WriteTimedout, "client"))?
-                .or_err(ErrorType::WriteError, "client")?;
+            let write = pingora_timeout::timeout(idle, self.io.write_vectored(rest)).await;
+            let n = self.judge_write(write).map_err(|error| {
+                let kind = match error.kind() {
+                    io::ErrorKind::TimedOut => ErrorType::WriteTimedout,
+                    _ => ErrorType::WriteError,
+                };
+                Error::because(kind, "client", error)
+            })?;
             if n == 0 {
                 return Error::e_explain(ErrorType::WriteError, "client");
             }
@@ -245,6 +276,7 @@ impl Conn {
         if self.flush_output().await.is_err() || self.io.shutdown().await.is_err() {
             return;
         }
+        self.conduct.ends();
         let linger = self.limits.linger;
         let drain = async {
             let mut seen = 0;

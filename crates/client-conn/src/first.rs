@@ -10,13 +10,15 @@ use crate::head::{Parsed, with_head};
 use crate::info::ConnInfo;
 use crate::limits::ConnLimits;
 use bytes::{Buf, BytesMut};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 /// What became of it.
 pub(crate) enum First {
     /// Nothing more is to be done: the client has closed, or has its only answer.
     Done,
+    /// The client has broken it off.
+    Failed(io::Error),
     /// It goes on from here.
     Goes(Begun),
 }
@@ -36,7 +38,7 @@ pub(crate) fn look<H: Handler>(
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
             return First::Goes(Begun::default());
         }
-        Err(_) => return First::Done,
+        Err(error) => return First::Failed(error),
     };
     let goes = |read: usize, output: BytesMut, rest| {
         First::Goes(Begun {
@@ -73,7 +75,7 @@ pub(crate) fn look<H: Handler>(
         match stream.write(&output) {
             Ok(written) => output.advance(written),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return First::Done,
+            Err(error) => return First::Failed(error),
         }
         // the client, which wants it closed, has sent nothing more that a reset could answer
         let ends = !keep && output.is_empty() && len == input.len();

@@ -61,6 +61,8 @@ pub(crate) async fn serve<H: Handler>(
     let https = info.scheme == Scheme::Https;
     let mut head_since: Option<Instant> = None;
     let mut first = true;
+    // something stood behind the last request when it was answered
+    let mut behind = false;
     loop {
         if first
             && !conn.input.is_empty()
@@ -114,6 +116,8 @@ pub(crate) async fn serve<H: Handler>(
             Parsed::Done(Step::Quick(body, len, keep)) => {
                 (first, head_since) = (false, None);
                 conn.input.advance(len);
+                conn.conduct.asked(behind);
+                behind = !conn.input.is_empty();
                 conn.body_behind(body).await?;
                 if !keep {
                     conn.close_as_asked().await;
@@ -127,6 +131,7 @@ pub(crate) async fn serve<H: Handler>(
                 (first, head_since) = (false, None);
                 conn.flush_output().await.ok()?;
                 conn.input.advance(len);
+                conn.conduct.asked(behind);
                 conn.begin(&begin);
                 conn.keep &= !idle.is_stopping();
                 let exchange = Exchange::new(
@@ -141,6 +146,7 @@ pub(crate) async fn serve<H: Handler>(
                 Box::pin(handler.clone().exchange(exchange)).await;
                 conn = slot.lock().take()?;
                 conn = conn.after_exchange().await?;
+                behind = !conn.input.is_empty();
             }
         }
     }
@@ -163,6 +169,7 @@ async fn wait<H: Handler>(
     idle: &mut IdleWatch,
     head_since: &mut Option<Instant>,
 ) -> Option<Box<Conn>> {
+    conn.conduct.tell();
     conn.flush_output().await.ok()?;
     if conn.input.is_empty() {
         if conn.eof || idle.is_stopping() {

@@ -2,6 +2,7 @@
 
 use crate::ShutdownWatch;
 use crate::accept::{Door, accept};
+use crate::conduct::Conduct;
 use crate::conn::Conn;
 use crate::exchange::Handler;
 use crate::h1::{self, Begun};
@@ -104,7 +105,8 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
     stop: ShutdownWatch,
 ) {
-    let conn = Conn::new(Io::Other(stream), info.peer, info.local, limits);
+    let (io, conduct) = (Io::Other(stream), Conduct::default());
+    let conn = Conn::new(io, info.peer, info.local, limits, conduct);
     // either way it has ended
     let _ = h1::serve(conn, handler, Arc::new(info), stop, Begun::default()).await;
 }

@@ -27,6 +27,13 @@ pub struct PartCounters {
     pub failed: IntCounter,
 }
 
+/// Client connections that were cut, by reason.
+#[derive(Debug)]
+pub struct CutCounters {
+    pub unread: IntCounter,
+    pub reset: IntCounter,
+}
+
 /// Turns of questions to origins that a budget or a pace bounds, by what they waited for.
 #[derive(Debug)]
 pub struct OriginBudgetCounters {

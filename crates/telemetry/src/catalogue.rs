@@ -80,6 +80,20 @@ pub const CONNECTIONS_REFUSED: MetricInfo = metric(
     &[],
     "Client connections closed at once, because as many as are allowed were open.",
 );
+pub const CONNECTIONS_CUT: MetricInfo = metric(
+    "seawall_connections_cut_total",
+    Counter,
+    "connections",
+    &["reason"],
+    "Client connections over HTTP/1 that came to no good end, by reason: unread (the client took nothing of its answer for the write timeout), reset (the client reset it).",
+);
+pub const PIPELINED: MetricInfo = metric(
+    "seawall_pipelined_requests_total",
+    Counter,
+    "requests",
+    &[],
+    "Requests over HTTP/1 that came before the answer to the one before them had gone out.",
+);
 pub const TLS_FAILURES: MetricInfo = metric(
     "seawall_tls_handshake_failures_total",
     Counter,
@@ -350,6 +364,8 @@ pub const CATALOGUE: &[MetricInfo] = &[
     CONNECTIONS_OPEN,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
+    CONNECTIONS_CUT,
+    PIPELINED,
     TLS_FAILURES,
     REJECTED,
     CACHE_OBJECTS,

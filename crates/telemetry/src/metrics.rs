@@ -1,8 +1,8 @@
 //! One node's metrics. There are no globals: several nodes live in one process.
 
 use crate::by_result::{
-    ChangeCounters, FillCounters, OriginBudgetCounters, PartCounters, UpstreamConnectionCounters,
-    UpstreamSeconds,
+    ChangeCounters, CutCounters, FillCounters, OriginBudgetCounters, PartCounters,
+    UpstreamConnectionCounters, UpstreamSeconds,
 };
 use crate::catalogue::{self, MetricInfo};
 use crate::requests::{CLASSES, RequestCounters};
@@ -91,6 +91,8 @@ pub struct Metrics {
     pub connections_open: Gauge,
     pub connections: IntCounter,
     pub connections_refused: IntCounter,
+    pub connections_cut: CutCounters,
+    pub pipelined: IntCounter,
     pub tls_failures: IntCounter,
     pub rejected: IntCounterVec,
     pub cache_objects: Gauge,
@@ -189,6 +191,8 @@ impl Metrics {
         let upstream = register.histograms(catalogue::UPSTREAM_SECONDS);
         let seconds = |phase| upstream.with_label_values(&[phase]);
         let turn = |result| budget.with_label_values(&[result]);
+        let cuts = register.counters(catalogue::CONNECTIONS_CUT);
+        let cut = |reason| cuts.with_label_values(&[reason]);
         let changes = register.counters(catalogue::CHANGE_PURGES);
         let change = |result| changes.with_label_values(&[result]);
         let opts = HistogramOpts::new(
@@ -201,6 +205,11 @@ impl Metrics {
             connections_open: register.gauge(catalogue::CONNECTIONS_OPEN),
             connections: register.counter(catalogue::CONNECTIONS),
             connections_refused: register.counter(catalogue::CONNECTIONS_REFUSED),
+            connections_cut: CutCounters {
+                unread: cut("unread"),
+                reset: cut("reset"),
+            },
+            pipelined: register.counter(catalogue::PIPELINED),
             tls_failures: register.counter(catalogue::TLS_FAILURES),
             rejected: register.counters(catalogue::REJECTED),
             cache_objects: register.gauge(catalogue::CACHE_OBJECTS),
