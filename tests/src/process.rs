@@ -44,6 +44,7 @@ impl EdgeProcess {
             "sync": node.control_plane.as_ref().map(|link| &link.address),
             "secret": node.fleet.secret_file,
             "shields": model.shields.iter().map(|s| json!([s.id, s.host, s.port])).collect::<Vec<_>>(),
+            "timeouts_ms": [node.conn.head_timeout.as_millis() as u64, node.conn.write_timeout.as_millis() as u64],
             "disks": node.disks.iter().map(|disk| json!([disk.path, disk.size.0])).collect::<Vec<_>>(),
         });
         let mut child = command
@@ -76,6 +77,15 @@ impl EdgeProcess {
     /// What it has logged.
     pub fn log(&self) -> String {
         read(&self.log)
+    }
+
+    /// Bytes of its memory that are resident now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("its memory is told") * 1024
     }
 
     /// Its metrics, as its admin listener tells them.
@@ -154,6 +164,12 @@ pub fn serve() {
         path: text(&disk[0]).into(),
         size: seawall_config::ByteCount(disk[1].as_u64().expect("a size")),
     };
+    let timeout = |which: usize| {
+        let ms = spec["timeouts_ms"][which].as_u64().expect("a time");
+        std::time::Duration::from_millis(ms)
+    };
+    node.conn.head_timeout = timeout(0);
+    node.conn.write_timeout = timeout(1);
     node.disks = spec["disks"]
         .as_array()
         .into_iter()

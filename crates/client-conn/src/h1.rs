@@ -26,6 +26,10 @@ enum Step {
     Exchange(Option<Box<RequestHeader>>, usize, bool, Begin),
 }
 
+/// Requests of one pipeline that are answered before the other connections of this thread have their turn: whoever sends
+/// without end keeps nobody waiting longer than others do.
+const TURN_MAX: u32 = 16;
+
 /// The first line of HTTP/2 with prior knowledge (RFC 9113 §3.4); no HTTP/1 request begins like this.
 pub(crate) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -63,6 +67,7 @@ pub(crate) async fn serve<H: Handler>(
     let mut first = true;
     // something stood behind the last request when it was answered
     let mut behind = false;
+    let mut turn = 0;
     loop {
         if first
             && !conn.input.is_empty()
@@ -119,6 +124,11 @@ pub(crate) async fn serve<H: Handler>(
                 conn.conduct.asked(behind);
                 behind = !conn.input.is_empty();
                 conn.body_behind(body).await?;
+                turn = if behind { turn + 1 } else { 0 };
+                if turn == TURN_MAX {
+                    turn = 0;
+                    tokio::task::yield_now().await;
+                }
                 if !keep {
                     conn.close_as_asked().await;
                     return None;

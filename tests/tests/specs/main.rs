@@ -3,6 +3,7 @@
 
 mod api;
 mod auditing;
+mod besieged;
 mod branches;
 mod caching;
 mod coalescing;
