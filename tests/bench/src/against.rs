@@ -57,7 +57,7 @@ impl Against {
         let mut command = crate::programs::this();
         command.args(["floor", "--plain", &port.to_string()]);
         command.arg("--answer").arg(&file);
-        let mut floor = Process::spawn(command, None, &dir.path().join("said"))?;
+        let mut floor = Process::spawn(command, &[], &dir.path().join("said"))?;
         crate::peers::answers(port, &mut floor)?;
         let mut wanted = Wanted {
             port,

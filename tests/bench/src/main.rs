@@ -96,6 +96,7 @@ fn main() -> Result<ExitCode> {
         memory: memory.path().to_owned(),
         seawall,
         core: server,
+        all_cores: cores.clone(),
         connections,
     };
     let bench = cases::Bench {
@@ -103,6 +104,7 @@ fn main() -> Result<ExitCode> {
         amounts,
         wrk: peers::find("wrk").is_some(),
         h2load: peers::find("h2load").is_some(),
+        oha: peers::find("oha").is_some(),
     };
     let tell = |line: &str| eprintln!("{line}");
     let report = plan::Plan::new(bench, machine, &args, &tell).run(&purges, &cores)?;

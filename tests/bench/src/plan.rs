@@ -3,15 +3,15 @@
 use crate::args::{Args, PURGES};
 use crate::cases::{self, Bench, CASES, Case, Servers};
 use crate::machine::Machine;
-use crate::peers::{Cache, KINDS, Kind, Server};
+use crate::peers::{KINDS, Kind, Server, Setting};
 use crate::process;
 use crate::report::{Measured, Report, Run};
 use anyhow::Result;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// No load begins after this, so that with the purges all is told within twenty minutes, or three.
-const TIME: Duration = Duration::from_secs(17 * 60);
+/// No load begins after this, so that with the purges all is told within twenty-three minutes, or three.
+const TIME: Duration = Duration::from_secs(20 * 60);
 const QUICK_TIME: Duration = Duration::from_secs(150);
 
 /// A run of cases, and what has come of it so far.
@@ -56,14 +56,15 @@ impl<'a> Plan<'a> {
                 "idle: {open} connections, for want of open files (ulimit -Hn)"
             ));
         }
-        let generator = match (bench.wrk, bench.h2load) {
-            (true, true) => "wrk and h2load",
-            (true, false) => "wrk",
-            (false, true) => "its own loop and h2load",
-            (false, false) => "its own loop",
-        };
+        let usual = if bench.wrk { "wrk" } else { "its own loop" };
+        let others = [(bench.h2load, "h2load"), (bench.oha, "oha")];
+        let others = others.iter().filter(|(here, _)| *here);
+        let generators: Vec<&str> = std::iter::once(usual)
+            .chain(others.map(|(_, name)| *name))
+            .collect();
+        let generators = generators.join(", ");
         let settings = format!(
-            "one server core, one load core; loads of {} s, rounds: {}, interleaved; load by {generator}",
+            "one server core, one load core; loads of {} s, rounds: {}, interleaved; load by {generators}",
             amounts.seconds, amounts.repeats
         );
         Self {
@@ -143,7 +144,7 @@ impl<'a> Plan<'a> {
                 continue;
             }
             (self.tell)(&format!("start {}", kind.name()));
-            match Server::start(&self.bench.ground, kind, Cache::Memory) {
+            match Server::start(&self.bench.ground, kind, Setting::USUAL) {
                 Ok(server) => servers.push(server),
                 Err(e) => self.report.notes.push(format!("{}: {e:#}", kind.name())),
             }
@@ -184,7 +185,11 @@ impl<'a> Plan<'a> {
                     self.report.notes.push(note);
                     continue;
                 }
-                match Server::start(&self.bench.ground, kind, cache) {
+                let setting = Setting {
+                    cache,
+                    ..Setting::USUAL
+                };
+                match Server::start(&self.bench.ground, kind, setting) {
                     Ok(mut server) => {
                         let run = case.run(&self.bench, &mut server, 1);
                         (self.tell)(&step(case, &run));

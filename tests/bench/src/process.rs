@@ -25,16 +25,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What it prints goes to `log`. It stays on `core`, and what it starts too.
-    pub(crate) fn spawn(mut command: Command, core: Option<usize>, log: &Path) -> Result<Self> {
+    /// What it prints goes to `log`. It stays on `cores`, and what it starts too; on those of this thread if there are none.
+    pub(crate) fn spawn(mut command: Command, cores: &[usize], log: &Path) -> Result<Self> {
         let out = fs::File::options().create(true).append(true).open(log)?;
         command.stdin(Stdio::null());
         command.stdout(out.try_clone()?).stderr(out);
         // Ctrl-C is for this program, which ends the others
         command.process_group(0);
         let name = command.get_program().to_string_lossy().into_owned();
-        let child =
-            on_core(core, || command.spawn())?.with_context(|| format!("{name} does not start"))?;
+        let child = on_cores(cores, || command.spawn())?
+            .with_context(|| format!("{name} does not start"))?;
         if let Ok(mut running) = RUNNING.lock() {
             running.insert(child.id());
         }
@@ -154,14 +154,14 @@ pub(crate) fn end_all() {
     }
 }
 
-/// Runs `f` with this thread on `core`, so that a process it starts is there from its beginning.
-fn on_core<T>(core: Option<usize>, f: impl FnOnce() -> T) -> Result<T> {
+/// Runs `f` with this thread on `cores`, so that a process it starts is there from its beginning.
+pub(crate) fn on_cores<T>(cores: &[usize], f: impl FnOnce() -> T) -> Result<T> {
     use rustix::thread::{sched_getaffinity, sched_setaffinity};
-    let Some(core) = core else {
+    if cores.is_empty() {
         return Ok(f());
-    };
+    }
     let before = sched_getaffinity(None)?;
-    stay_on(&[core])?;
+    stay_on(cores)?;
     let result = f();
     sched_setaffinity(None, &before)?;
     Ok(result)
@@ -277,7 +277,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' TERM; sleep 600 & wait; sleep 600"]);
-        let mut process = Process::spawn(shell, None, log.path()).unwrap();
+        let mut process = Process::spawn(shell, &[], log.path()).unwrap();
         let began = Instant::now();
         while process.tree().len() < 2 && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(5));

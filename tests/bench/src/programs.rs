@@ -48,12 +48,20 @@ pub(crate) fn install() -> String {
     for kind in KINDS.iter().filter(|k| !k.is_here()) {
         missing.extend(kind.package().filter(|p| !missing.contains(p)));
     }
-    if missing.is_empty() {
+    let mut lines = Vec::new();
+    if !missing.is_empty() {
+        lines.push(format!(
+            "apt-get install --no-install-recommends {}\n\
+             (their daemons may start: disable them, they take no part)",
+            missing.join(" ")
+        ));
+    }
+    if find("oha").is_none() {
+        // no package of Debian's
+        lines.push("cargo install --locked oha   (for the case of that name alone)".to_owned());
+    }
+    if lines.is_empty() {
         return "all of it is installed".to_owned();
     }
-    format!(
-        "apt-get install --no-install-recommends {}\n\
-         (their daemons may start: disable them, they take no part)",
-        missing.join(" ")
-    )
+    lines.join("\n")
 }

@@ -5,7 +5,7 @@ use crate::bodies::{BODIES, OBJECT_BYTES};
 use crate::load::engine::{Wanted, drive};
 use crate::load::plans::{Draw, Each, Keys, Same};
 use crate::load::random::{Numbers, Zipf};
-use crate::load::{Outcome, h2load, one, secure, wrk};
+use crate::load::{Outcome, h2load, oha, one, secure, wrk};
 use crate::peers::{Kind, Server};
 use anyhow::{Result, ensure};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(super) struct Hits {
 #[derive(PartialEq)]
 pub(super) enum Wire {
     Plain,
+    /// The same, with oha as the load.
+    Oha,
     /// A connection for each request.
     Closed,
     Https,
@@ -53,6 +55,7 @@ impl Hits {
     pub(super) fn lacks(&self, bench: &Bench) -> Option<&'static str> {
         match self.wire {
             Wire::Plain => None,
+            Wire::Oha => (!bench.oha).then_some("oha"),
             Wire::Closed | Wire::Https => (!bench.wrk).then_some("wrk"),
             Wire::H2 { .. } | Wire::H2c { .. } => (!bench.h2load).then_some("h2load"),
         }
@@ -67,7 +70,7 @@ impl Hits {
     fn url(&self, server: &Server) -> String {
         let ports = server.ports;
         let (scheme, port) = match self.wire {
-            Wire::Plain | Wire::Closed => ("http", ports.plain),
+            Wire::Plain | Wire::Oha | Wire::Closed => ("http", ports.plain),
             Wire::Https => ("https", ports.https),
             Wire::H2 { .. } => ("https", ports.h2),
             Wire::H2c { .. } => ("http", ports.h2c),
@@ -76,7 +79,7 @@ impl Hits {
     }
 
     /// The first answer fills the cache; some peers keep what was asked for twice.
-    fn warm(&self, bench: &Bench, server: &Server) -> Result<()> {
+    pub(super) fn warm(&self, bench: &Bench, server: &Server) -> Result<()> {
         let ask = || match self.wire {
             Wire::Https => {
                 let tls = bench.ground.certificate.client()?;
@@ -96,7 +99,7 @@ impl Hits {
         Ok(())
     }
 
-    fn load(&self, bench: &Bench, server: &Server) -> Result<Outcome> {
+    pub(super) fn load(&self, bench: &Bench, server: &Server) -> Result<Outcome> {
         let (url, connections, seconds) =
             (self.url(server), self.connections, bench.amounts.seconds);
         match self.wire {
@@ -114,6 +117,7 @@ impl Hits {
                 },
             ),
             Wire::Plain | Wire::Https => wrk::run(&url, connections, seconds, false),
+            Wire::Oha => oha::run(&url, connections, seconds),
             Wire::Closed => wrk::run(&url, connections, seconds, true),
             Wire::H2 { streams } | Wire::H2c { streams } => {
                 h2load::run(&url, connections, streams, seconds)

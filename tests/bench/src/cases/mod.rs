@@ -1,19 +1,23 @@
 //! What is measured: each case, which servers it is for, and how one run of it goes.
 
 mod fills;
+mod handshakes;
 mod hits;
 mod meter;
 mod open;
 mod resident;
 mod restart;
+mod twins;
 mod waiting;
 
 pub(crate) mod purges;
 
+use crate::load::handshakes::Handshake;
 use crate::peers::{Cache, Ground, Kind, Server};
 use crate::report::{Figure, Run};
 use anyhow::Result;
 use hits::{Hits, Wire};
+use twins::With;
 
 /// How much of everything.
 #[derive(Clone, Copy)]
@@ -39,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) amounts: Amounts,
     pub(crate) wrk: bool,
     pub(crate) h2load: bool,
+    pub(crate) oha: bool,
 }
 
 /// Which table a case stands in.
@@ -61,6 +66,8 @@ pub(crate) struct Case {
 enum Work {
     Hits(Hits),
     Keys(hits::Popularity),
+    Handshakes(Handshake),
+    Twins(With),
     Open,
     Fills,
     Collapse,
@@ -104,7 +111,7 @@ const fn hits(path: &'static str, connections: usize, wire: Wire) -> Work {
 }
 
 /// All cases, in their order in the tables.
-pub(crate) const CASES: [Case; 22] = {
+pub(crate) const CASES: [Case; 27] = {
     use Group::{Hits, Rest, Secure};
     use hits::Popularity::{Uniform, Zipf};
     const EIGHT: Wire = Wire::H2 { streams: 8 };
@@ -116,6 +123,13 @@ pub(crate) const CASES: [Case; 22] = {
         case("64k", "64 KiB", Hits, hits("/64k", 64, Wire::Plain), true),
         case("1m", "1 MiB", Hits, hits("/1m", 16, Wire::Plain), true),
         case("32m", "32 MiB", Hits, hits("/32m", 4, Wire::Plain), false),
+        case(
+            "oha",
+            "1 KiB, by oha",
+            Hits,
+            hits("/1k", 64, Wire::Oha),
+            false,
+        ),
         case(
             "close",
             "1 KiB, closed",
@@ -131,6 +145,20 @@ pub(crate) const CASES: [Case; 22] = {
             Secure,
             hits("/1k", 64, Wire::Https),
             true,
+        ),
+        case(
+            "tls-full",
+            "full handshake",
+            Secure,
+            Work::Handshakes(Handshake::Full),
+            true,
+        ),
+        case(
+            "tls-resumed",
+            "resumed handshake",
+            Secure,
+            Work::Handshakes(Handshake::Resumed),
+            false,
         ),
         case(
             "https-64k",
@@ -161,6 +189,20 @@ pub(crate) const CASES: [Case; 22] = {
             false,
         ),
         case("h2c", "h2c 1 KiB 8x8", Secure, hits("/1k", 8, CLEAR), true),
+        case(
+            "log",
+            "1 KiB, access log on",
+            Rest,
+            Work::Twins(With::Log),
+            false,
+        ),
+        case(
+            "threads",
+            "1 KiB, two workers, without it one",
+            Rest,
+            Work::Twins(With::TwoWorkers),
+            false,
+        ),
         case("open", "open loop", Rest, Work::Open, true),
         case("fills", "fills", Rest, Work::Fills, true),
         case(
@@ -228,6 +270,10 @@ impl Case {
                 ![other, NginxDisk].contains(&kind)
                     && (self.group == Group::Hits || kind.speaks_tls())
             }
+            Work::Handshakes(_) => ![NginxLarge, NginxDisk].contains(&kind) && kind.speaks_tls(),
+            // the others have other logs, and other threads
+            Work::Twins(With::Log) => kind == Seawall,
+            Work::Twins(With::TwoWorkers) => [Floor, Seawall].contains(&kind),
             Work::Restart => [Seawall, NginxDisk, TrafficServer, Squid].contains(&kind),
             // it takes all its room at the start: growth says nothing
             Work::Memory if kind == Kind::HaProxy => false,
@@ -270,6 +316,8 @@ impl Case {
     fn work(&self, bench: &Bench, server: &mut Server, round: u32) -> Result<Came> {
         match &self.work {
             Work::Hits(hits) => hits.run(bench, server),
+            Work::Handshakes(wanted) => handshakes::run(bench, server, *wanted),
+            Work::Twins(with) => twins::run(bench, server, *with),
             Work::Keys(popularity) => hits::keys(bench, server, popularity, round),
             Work::Open => open::run(bench, server),
             Work::Fills => fills::run(bench, server, round),

@@ -6,22 +6,39 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Longest that it may take.
+/// Longest that one run of it may take.
 const AT_MOST: Duration = Duration::from_secs(100);
 
-/// Its lines, which go through a file in `dir`. `quick`: fewer purges, a shorter time.
+/// Its lines, which go through files in `dir`: of a real fleet, and of 200 and 1,000 simulated nodes on one control plane.
+/// `quick`: fewer purges, a shorter time, and 200 nodes alone.
 pub(crate) fn run(program: &Path, dir: &Path, quick: bool) -> Result<Vec<String>> {
-    let mut command = Command::new(program);
     let (purges, seconds, objects) = if quick {
         ("100", "2", "1000")
     } else {
         ("500", "10", "20000")
     };
-    command.args(["--purges", purges, "--seconds", seconds]);
-    command.args(["--objects", objects]);
-    command.env("TMPDIR", dir);
-    let said = dir.join("purges");
-    let (mut process, began) = (Process::spawn(command, None, &said)?, Instant::now());
+    let real = [
+        "--purges",
+        purges,
+        "--seconds",
+        seconds,
+        "--objects",
+        objects,
+    ];
+    let mut lines = said(program, &real, dir)?;
+    let fleets = [("200", purges), ("1000", purges)];
+    for (nodes, purges) in fleets.into_iter().take(if quick { 1 } else { 2 }) {
+        let simulated = ["fleet", "--nodes", nodes, "--purges", purges];
+        lines.extend(said(program, &simulated, dir)?);
+    }
+    Ok(lines)
+}
+
+fn said(program: &Path, arguments: &[&str], dir: &Path) -> Result<Vec<String>> {
+    let mut command = Command::new(program);
+    command.args(arguments).env("TMPDIR", dir);
+    let said = dir.join(format!("purges{}", arguments.join("")));
+    let (mut process, began) = (Process::spawn(command, &[], &said)?, Instant::now());
     let status = loop {
         if let Some(status) = process.ended() {
             break status;

@@ -5,6 +5,8 @@ mod secure;
 mod streams;
 
 pub(crate) use plain::serve as serve_prepared;
+#[cfg(test)]
+pub(crate) use secure::serve as serve_secure;
 
 use crate::bodies::{self, BODIES};
 use crate::peers::Certificate;
@@ -27,6 +29,9 @@ pub(crate) struct FloorArgs {
     /// Directory of the certificate.
     #[arg(long)]
     certificate: Option<PathBuf>,
+    /// Threads of the plain one.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
     /// A file that holds the one answer to everything.
     #[arg(long)]
     answer: Option<PathBuf>,
@@ -54,27 +59,37 @@ pub(crate) fn run(args: &FloorArgs) -> Result<()> {
         let tls = certificate.server(&[b"h2"])?;
         std::thread::spawn(move || streams::serve(h2, h2c, tls));
     }
-    let shared =
-        |answers: Vec<Vec<u8>>| -> Vec<Rc<[u8]>> { answers.into_iter().map(Rc::from).collect() };
-    let answers = shared(answers);
     // clients that ask for it want to be told that the connection closes
     let closing = match args.answer {
         Some(_) => answers.clone(),
-        None => shared(prepare("Age: 12\r\nConnection: close\r\n")),
+        None => prepare("Age: 12\r\nConnection: close\r\n"),
     };
-    let last = answers.len() - 1;
-    plain::serve(&listen(args.plain)?, |head, closes| {
-        let answers = if closes { &closing } else { &answers };
-        answers[bodies::asked(head).min(last)].clone()
-    })
+    let port = args.plain;
+    let serve = move || {
+        let shared = |answers: &[Vec<u8>]| -> Vec<Rc<[u8]>> {
+            let answers = answers.iter();
+            answers.map(|answer| Rc::from(&answer[..])).collect()
+        };
+        let (answers, closing) = (shared(&answers), shared(&closing));
+        let last = answers.len() - 1;
+        plain::serve(&listen(port)?, |head, closes| {
+            let answers = if closes { &closing } else { &answers };
+            answers[bodies::asked(head).min(last)].clone()
+        })
+    };
+    for _ in 1..args.workers {
+        std::thread::spawn(serve.clone());
+    }
+    serve()
 }
 
-/// Not blocking, with room for a burst of connections.
+/// Not blocking, with room for a burst of connections. Several threads may listen on one port, each on a socket of its own.
 pub(crate) fn listen(port: u16) -> Result<TcpListener> {
     use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], port)))?;
     net::listen(&socket, 4096)?;

@@ -18,7 +18,7 @@ struct Connection {
 }
 
 /// Serves for ever.
-pub(super) fn serve(
+pub(crate) fn serve(
     listener: &TcpListener,
     tls: &Arc<ServerConfig>,
     answers: &[Vec<u8>],

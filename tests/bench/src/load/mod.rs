@@ -1,8 +1,10 @@
-//! Load: by wrk and h2load, and by a loop of our own where they cannot do it.
+//! Load: by wrk, h2load and oha, and by a loop of our own where they cannot do it.
 
 pub(crate) mod engine;
 pub(crate) mod h2load;
+pub(crate) mod handshakes;
 pub(crate) mod idle;
+pub(crate) mod oha;
 pub(crate) mod one;
 pub(crate) mod plans;
 pub(crate) mod random;
@@ -24,6 +26,17 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn per_second(&self) -> f64 {
         self.requests as f64 / self.took.as_secs_f64().max(1e-9)
+    }
+
+    /// What another loop at the same time came to, which noted each of its latencies.
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        if let (Latencies::Each(ours), Latencies::Each(theirs)) =
+            (&mut self.latencies, other.latencies)
+        {
+            ours.extend(theirs);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command that starts each server, and the files it reads.
 
 use super::template::fill;
-use super::{Cache, Ground, Kind, Ports, find, open_dir};
+use super::{Cache, Ground, Kind, Ports, Setting, find, open_dir};
 use Kind::{
     Floor, HaProxy, NginxDisk, NginxLarge, NginxSmall, Seawall, Squid, TrafficServer, Varnish,
 };
@@ -23,13 +23,13 @@ pub(super) fn of(
     kind: Kind,
     ports: Ports,
     dir: &Path,
-    cache: Cache,
+    setting: Setting,
 ) -> Result<Command> {
     let place = Place {
         ground,
         ports,
         dir,
-        cache,
+        setting,
     };
     match kind {
         Floor => Ok(place.floor()),
@@ -40,6 +40,11 @@ pub(super) fn of(
         TrafficServer => place.traffic_server(),
         Squid => place.squid(),
     }
+}
+
+/// Where Seawall logs requests, if it does.
+pub(super) fn access_log_of(dir: &Path) -> PathBuf {
+    dir.join("access.log")
 }
 
 /// Where nginx keeps its copies: it has no cache of its own in memory.
@@ -55,7 +60,7 @@ struct Place<'a> {
     ground: &'a Ground,
     ports: Ports,
     dir: &'a Path,
-    cache: Cache,
+    setting: Setting,
 }
 
 fn is_root() -> bool {
@@ -106,20 +111,21 @@ impl Place<'_> {
         }
         command.arg("--certificate");
         command.arg(&self.ground.certificate.dir);
+        command.args(["--workers", &self.setting.workers.to_string()]);
         command
     }
 
     fn seawall(&self) -> Result<Command> {
-        let disk = match self.cache {
-            Cache::Memory => String::new(),
-            Cache::Disk => {
-                let path = self.dir.join("disk");
-                format!(
-                    "[[disks]]\npath = \"{}\"\nsize = \"1GiB\"\n",
-                    path.display()
-                )
-            }
-        };
+        let mut more = String::new();
+        if self.setting.cache == Cache::Disk {
+            let path = self.dir.join("disk");
+            let path = path.display();
+            more += &format!("[[disks]]\npath = \"{path}\"\nsize = \"1GiB\"\n");
+        }
+        if self.setting.log {
+            let path = access_log_of(self.dir);
+            more += &format!("[access_log]\nto = \"{}\"\n", path.display());
+        }
         let services = [
             ("fast", "*", self.ground.origin.fast),
             ("slow", SLOW_HOST, self.ground.origin.slow),
@@ -131,7 +137,9 @@ impl Place<'_> {
             );
             fs::write(self.dir.join(format!("{id}.toml")), service)?;
         }
-        let file = self.write("edge.toml", SEAWALL, &[("DISK", disk)])?;
+        let workers = self.setting.workers.to_string();
+        let more = [("MORE", more), ("WORKERS", workers)];
+        let file = self.write("edge.toml", SEAWALL, &more)?;
         let mut command = Command::new(&self.ground.seawall);
         command.arg("edge").arg("--config").arg(file);
         Ok(command)
@@ -227,7 +235,7 @@ impl Place<'_> {
     fn squid(&self) -> Result<Command> {
         let program = find("squid").context("squid is not here")?;
         let store = self.dir.join("disk");
-        let disk = match self.cache {
+        let disk = match self.setting.cache {
             Cache::Memory => String::new(),
             Cache::Disk => format!(
                 "cache_dir rock {} 4096 max-size=33554432 slot-size=4096",
@@ -235,7 +243,7 @@ impl Place<'_> {
             ),
         };
         let file = self.write("squid.conf", SQUID, &[("DISK", disk)])?;
-        if self.cache == Cache::Disk && !store.exists() {
+        if self.setting.cache == Cache::Disk && !store.exists() {
             open_dir(&store)?;
             // makes the store, and ends
             let mut make = Command::new(&program);
@@ -273,11 +281,12 @@ mod tests {
             seawall: "seawall".into(),
             certificate: Certificate::make(dir.path()).unwrap(),
             origin: Origin {
-                process: Process::spawn(sleep, None, &dir.path().join("said")).unwrap(),
+                process: Process::spawn(sleep, &[], &dir.path().join("said")).unwrap(),
                 fast: 7001,
                 slow: 7002,
             },
             core: 0,
+            all_cores: vec![0, 1],
             connections: 100,
         };
         let place = Place {
@@ -290,11 +299,11 @@ mod tests {
                 manager: 8004,
             },
             dir: dir.path(),
-            cache: Cache::Memory,
+            setting: Setting::USUAL,
         };
         let more = |name| (name, String::new());
         for (template, own) in [
-            (SEAWALL, vec![more("DISK")]),
+            (SEAWALL, vec![more("MORE"), more("WORKERS")]),
             (NGINX, vec![more("CACHE"), more("SENDFILE")]),
             (HAPROXY, vec![]),
             (VARNISH, vec![]),

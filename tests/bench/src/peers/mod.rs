@@ -51,7 +51,26 @@ pub(crate) const KINDS: [Kind; 9] = [
     Squid,
 ];
 
-/// What a server is started for.
+/// How a server is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) cache: Cache,
+    /// Threads that serve. More than one: our own servers alone, and on all cores.
+    pub(crate) workers: usize,
+    /// Whether requests are logged: Seawall alone.
+    pub(crate) log: bool,
+}
+
+impl Setting {
+    /// As in all cases but those that say something else.
+    pub(crate) const USUAL: Self = Self {
+        cache: Cache::Memory,
+        workers: 1,
+        log: false,
+    };
+}
+
+/// Where copies lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cache {
     Memory,
@@ -129,9 +148,21 @@ pub(crate) struct Ground {
     pub(crate) seawall: PathBuf,
     pub(crate) certificate: Certificate,
     pub(crate) origin: Origin,
+    /// Of the servers.
     pub(crate) core: usize,
+    pub(crate) all_cores: Vec<usize>,
     /// Clients that a server has to be ready for, at most.
     pub(crate) connections: usize,
+}
+
+impl Ground {
+    /// Those that a server stays on.
+    fn cores(&self, setting: Setting) -> &[usize] {
+        match setting.workers {
+            1 => std::slice::from_ref(&self.core),
+            _ => &self.all_cores,
+        }
+    }
 }
 
 /// The origin's process, and its ports.
@@ -147,7 +178,7 @@ impl Origin {
         let mut command = crate::programs::this();
         command.args(["origin", "--fast", &fast.to_string()]);
         command.args(["--slow", &slow.to_string()]);
-        let mut process = Process::spawn(command, Some(core), &dir.join("origin.log"))?;
+        let mut process = Process::spawn(command, &[core], &dir.join("origin.log"))?;
         answers(fast, &mut process).context("the origin does not start")?;
         answers(slow, &mut process).context("the origin does not start")?;
         Ok(Self {
@@ -175,16 +206,16 @@ pub(crate) struct Server {
     pub(crate) process: Process,
     /// Its own directory.
     dir: PathBuf,
-    cache: Cache,
+    setting: Setting,
 }
 
 impl Server {
     /// Ready for connections when this returns. Tried twice: a port that was free may be taken meanwhile.
-    pub(crate) fn start(ground: &Ground, kind: Kind, cache: Cache) -> Result<Self> {
-        Self::try_start(ground, kind, cache).or_else(|_| Self::try_start(ground, kind, cache))
+    pub(crate) fn start(ground: &Ground, kind: Kind, setting: Setting) -> Result<Self> {
+        Self::try_start(ground, kind, setting).or_else(|_| Self::try_start(ground, kind, setting))
     }
 
-    fn try_start(ground: &Ground, kind: Kind, cache: Cache) -> Result<Self> {
+    fn try_start(ground: &Ground, kind: Kind, setting: Setting) -> Result<Self> {
         let [plain, https, own_h2, own_h2c, manager] = free_ports()?;
         let ports = Ports {
             plain,
@@ -197,22 +228,27 @@ impl Server {
         let dir = ground.dir.join(format!("{}-{plain}", kind.name()));
         open_dir(&dir)?;
         open_dir(&dir.join("tmp"))?;
-        let process = launch(ground, kind, ports, &dir, cache)?;
+        let process = launch(ground, kind, ports, &dir, setting)?;
         Ok(Self {
             kind,
             ports,
             process,
             dir,
-            cache,
+            setting,
         })
     }
 
     /// Started once more where it was, after its process has ended; ready for connections or not.
     pub(crate) fn again(&mut self, ground: &Ground) -> Result<()> {
-        let command = command::of(ground, self.kind, self.ports, &self.dir, self.cache)?;
+        let command = command::of(ground, self.kind, self.ports, &self.dir, self.setting)?;
         let log = self.dir.join("said");
-        self.process = Process::spawn(command, Some(ground.core), &log)?;
+        self.process = Process::spawn(command, ground.cores(self.setting), &log)?;
         Ok(())
+    }
+
+    /// Its access log, where it has one.
+    pub(crate) fn access_log(&self) -> PathBuf {
+        command::access_log_of(&self.dir)
     }
 
     /// Bytes that it takes for what it caches, in its processes and in files in memory.
@@ -223,9 +259,15 @@ impl Server {
     }
 }
 
-fn launch(ground: &Ground, kind: Kind, ports: Ports, dir: &Path, cache: Cache) -> Result<Process> {
-    let command = command::of(ground, kind, ports, dir, cache)?;
-    let mut process = Process::spawn(command, Some(ground.core), &dir.join("said"))?;
+fn launch(
+    ground: &Ground,
+    kind: Kind,
+    ports: Ports,
+    dir: &Path,
+    setting: Setting,
+) -> Result<Process> {
+    let command = command::of(ground, kind, ports, dir, setting)?;
+    let mut process = Process::spawn(command, ground.cores(setting), &dir.join("said"))?;
     let name = kind.name();
     answers(ports.plain, &mut process).with_context(|| format!("{name} does not start"))?;
     Ok(process)

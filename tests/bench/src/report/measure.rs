@@ -6,6 +6,10 @@ pub(crate) enum Measure {
     /// Processor time of the server's processes for a request.
     CpuMicros,
     PerSecond,
+    /// The processor time for a request, to that of a server without what the case is about.
+    ToWithout,
+    WithoutCpuMicros,
+    WithoutPerSecond,
     P50Micros,
     P90Micros,
     P99Micros,
@@ -27,6 +31,9 @@ impl Measure {
         match self {
             Self::CpuMicros => "CPU us/request",
             Self::PerSecond => "requests/s",
+            Self::ToWithout => "x without it",
+            Self::WithoutCpuMicros => "CPU us/request without it",
+            Self::WithoutPerSecond => "requests/s without it",
             Self::P50Micros => "p50 us",
             Self::P90Micros => "p90 us",
             Self::P99Micros => "p99 us",
@@ -41,17 +48,23 @@ impl Measure {
     }
 
     pub(crate) fn more_is_better(self) -> bool {
-        matches!(self, Self::PerSecond | Self::HitPercent)
+        matches!(
+            self,
+            Self::PerSecond | Self::WithoutPerSecond | Self::HitPercent
+        )
     }
 
     /// The value with as many digits as say something.
     pub(crate) fn show(self, value: f64) -> String {
         match self {
-            Self::PerSecond | Self::BytesEach => thousands(value.round() as i64),
+            Self::PerSecond | Self::WithoutPerSecond | Self::BytesEach => {
+                thousands(value.round() as i64)
+            }
             Self::P50Micros | Self::P90Micros | Self::P99Micros | Self::Fetches => {
                 format!("{value:.0}")
             }
-            Self::CpuMicros if value >= 100.0 => format!("{value:.0}"),
+            Self::ToWithout => format!("{value:.3}"),
+            Self::CpuMicros | Self::WithoutCpuMicros if value >= 100.0 => format!("{value:.0}"),
             Self::FirstByteMs | Self::MedianMs | Self::AgainMs | Self::FirstHitMs
                 if value >= 10.0 =>
             {
