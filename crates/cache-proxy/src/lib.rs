@@ -57,6 +57,7 @@ mod quick;
 mod recent;
 mod refreshed;
 mod refusal;
+mod request_id;
 mod running;
 mod scoped;
 mod shown;

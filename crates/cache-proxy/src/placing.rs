@@ -45,7 +45,7 @@ fn normalised(method: &Method, rule: &Policy, fields: &mut HeaderMap) -> Option<
 
 impl CacheProxy {
     /// Finds rule and key.
-    pub(crate) fn placed(&self, placing: Placing) -> Asked {
+    pub(crate) fn placed(placing: Placing) -> Asked {
         let Placing {
             snapshot,
             service,
@@ -94,7 +94,7 @@ impl CacheProxy {
             refresh: false,
             received,
             received_at: seawall_client_conn::now(),
-            id: self.next_id(),
+            id: crate::request_id::next(),
             behind: None,
             since: None,
             snapshot,

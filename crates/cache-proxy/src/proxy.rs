@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 use crate::tier::{Link, Tier};
 use crate::turns::Turns;
 use crate::unstorable::Unstorable;
-use crate::{coder, exchange, message, quick};
+use crate::{coder, exchange, message, quick, request_id};
 use arc_swap::{ArcSwap, Guard};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -33,7 +33,6 @@ use seawall_telemetry::{AccessEntry, AccessLog, Metrics};
 use seawall_upstream::Upstream;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
@@ -96,7 +95,6 @@ pub struct CacheProxy {
     turns: Turns,
     metrics: Arc<Metrics>,
     access_log: Option<Arc<AccessLog>>,
-    requests: AtomicU64,
 }
 
 impl std::fmt::Debug for CacheProxy {
@@ -144,7 +142,6 @@ impl CacheProxy {
             turns: Turns::default(),
             metrics,
             access_log,
-            requests: AtomicU64::new(1),
         })
     }
 
@@ -225,7 +222,7 @@ impl CacheProxy {
         detail: Option<Cow<'static, str>>,
     ) {
         let decided = Decided {
-            at_ms: unix_ms(),
+            at_ms: seawall_client_conn::now_ms(),
             method: asked.method.clone(),
             outcome: story.outcome,
             status,
@@ -308,7 +305,7 @@ impl CacheProxy {
             }
         };
         let target = target.to_owned();
-        Ok(self.placed(Placing {
+        Ok(Self::placed(Placing {
             snapshot,
             service,
             info: x.info.clone(),
@@ -336,13 +333,6 @@ impl CacheProxy {
             (seawall_client_conn::Scheme::Https, _) => Scheme::Https,
             (seawall_client_conn::Scheme::Http, _) => Scheme::Http,
         }
-    }
-
-    pub(crate) fn next_id(&self) -> u64 {
-        // spread, so that ids of several nodes in one log rarely meet
-        self.requests
-            .fetch_add(1, Ordering::Relaxed)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     /// Answers with a refusal of our own.
@@ -424,24 +414,19 @@ impl CacheProxy {
         self.metrics
             .request(outcome, status, bytes, took.as_secs_f64());
         if let Some(log) = &self.access_log {
-            let text = |name| {
-                asked
-                    .fields
-                    .get(name)
-                    .map(|v: &HeaderValue| lossy(v.as_bytes()))
-            };
-            log.log(AccessEntry {
-                time_ms: unix_ms(),
+            let text = |name| asked.fields.get(name).map(HeaderValue::as_bytes);
+            log.log(&AccessEntry {
+                time_ms: seawall_client_conn::now_ms(),
                 request_id: asked.id,
                 client: asked.info.peer.ip().to_canonical(),
                 protocol: asked.info.protocol.as_str(),
-                method: asked.method.as_str().to_owned(),
-                host: lossy(&asked.host),
-                path: asked.target.clone(),
+                method: asked.method.as_str(),
+                host: &asked.host,
+                path: &asked.target,
                 status,
                 bytes,
                 outcome,
-                service: Some(asked.service.id.0.clone()),
+                service: Some(&asked.service.id.0),
                 key: Some(asked.key.0),
                 total_us: took.as_micros() as u64,
                 user_agent: text(header::USER_AGENT),
@@ -466,22 +451,22 @@ impl CacheProxy {
         } = delivered;
         self.metrics.request(outcome, status, bytes, 0.0);
         if let Some(log) = &self.access_log {
-            log.log(AccessEntry {
-                time_ms: unix_ms(),
-                request_id: self.next_id(),
+            log.log(&AccessEntry {
+                time_ms: seawall_client_conn::now_ms(),
+                request_id: request_id::next(),
                 client: info.peer.ip().to_canonical(),
                 protocol: info.protocol.as_str(),
-                method: head.method.to_owned(),
-                host: lossy(head.host),
-                path: head.target.to_owned(),
+                method: head.method,
+                host: head.host,
+                path: head.target,
                 status,
                 bytes,
                 outcome,
-                service: Some(service.id.0.clone()),
+                service: Some(&service.id.0),
                 key: Some(key),
                 total_us: 0,
-                user_agent: head.first("user-agent").map(lossy),
-                referer: head.first("referer").map(lossy),
+                user_agent: head.first("user-agent"),
+                referer: head.first("referer"),
             });
         }
     }
@@ -498,15 +483,6 @@ async fn send<W: Wire>(wire: &mut W, head: &ResponseHeader, body: Bytes) {
     if sent.await.is_err() {
         wire.abort();
     }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.unwrap_or_default().as_millis() as u64
 }
 
 impl Handler for CacheProxy {

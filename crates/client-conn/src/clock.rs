@@ -29,6 +29,12 @@ pub fn now() -> Timestamp {
     Timestamp(coarse(libc::CLOCK_REALTIME_COARSE).tv_sec.max(0) as u64)
 }
 
+/// Milliseconds since the Unix epoch, at most a few late.
+pub fn now_ms() -> u64 {
+    let time = coarse(libc::CLOCK_REALTIME_COARSE);
+    time.tv_sec.max(0) as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
 /// Time that nobody sets, at most a few milliseconds late.
 pub(crate) fn uptime() -> Duration {
     let time = coarse(libc::CLOCK_MONOTONIC_COARSE);

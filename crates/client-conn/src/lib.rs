@@ -40,7 +40,7 @@ pub mod tls;
 pub mod wire;
 
 pub use answer::{ALLOW, error_head};
-pub use clock::{now, with_date};
+pub use clock::{now, now_ms, with_date};
 pub use exchange::{Exchange, Handler, QuickBody};
 pub use head::RequestHead;
 pub use hold::HoldHead;

@@ -1,17 +1,24 @@
-//! One JSON line for each request, written by a thread of its own.
+//! One JSON line for each request: gathered by each thread, written together by a thread of the log's own.
+//!
+//! - [`line`]: a request as a line
+//! - [`sheets`]: where each thread gathers its lines
+//! - [`writer`]: the thread that collects them and writes
+
+mod line;
+mod sheets;
+mod writer;
 
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 use seawall_http_cache::Outcome;
-use serde::Serialize;
-use std::fs::OpenOptions;
+use sheets::Sheets;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
+use writer::{Bell, Writer};
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,36 +27,32 @@ pub enum Destination {
     File(PathBuf),
 }
 
-/// The fields of a line. `docs/reference/access-log.md` is generated from [`FIELDS`].
-#[derive(Clone, Debug, Serialize)]
-pub struct AccessEntry {
+/// The fields of a line. `docs/reference/access-log.md` is generated from [`FIELDS`]. What clients sent may be no UTF-8:
+/// then its place has the replacement character.
+#[derive(Clone, Debug)]
+pub struct AccessEntry<'a> {
     pub time_ms: u64,
-    #[serde(serialize_with = "hex64")]
     pub request_id: u64,
     pub client: IpAddr,
     pub protocol: &'static str,
-    pub method: String,
-    pub host: String,
-    pub path: String,
+    pub method: &'a str,
+    pub host: &'a [u8],
+    pub path: &'a str,
     pub status: u16,
     pub bytes: u64,
-    #[serde(serialize_with = "outcome")]
     pub outcome: Outcome,
-    pub service: Option<Arc<str>>,
-    #[serde(serialize_with = "hex128", skip_serializing_if = "Option::is_none")]
+    pub service: Option<&'a str>,
     pub key: Option<u128>,
     pub total_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub referer: Option<String>,
+    pub user_agent: Option<&'a [u8]>,
+    pub referer: Option<&'a [u8]>,
 }
 
 /// Name and meaning of each field.
 pub const FIELDS: &[(&str, &str)] = &[
     (
         "time_ms",
-        "when the request was finished, milliseconds since the Unix epoch",
+        "when the request was finished, milliseconds since the Unix epoch; a few late at most",
     ),
     (
         "request_id",
@@ -79,50 +82,20 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("referer", "Referer, where sent"),
 ];
 
-fn hex64<S: serde::Serializer>(n: &u64, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&format!("{n:016x}"))
-}
-
-fn hex128<S: serde::Serializer>(n: &Option<u128>, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(&format!("{:032x}", n.unwrap_or_default()))
-}
-
-fn outcome<S: serde::Serializer>(outcome: &Outcome, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_str(outcome.as_str())
-}
-
-enum Message {
-    Entry(Box<AccessEntry>),
-    /// Something changed beside the queue: look.
-    Wake,
-}
-
-/// Bytes that are gathered before they are written, while more lines wait.
-const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// How long the end of the log waits for lines to be written: a destination that takes nothing does not hold up a stop.
 const END_WAIT: Duration = Duration::from_secs(5);
 
-/// The log. Writing a line never waits: when the queue is full the line is dropped and counted.
+/// The log. Writing a line never waits: when too many wait already the line is dropped and counted.
 #[derive(Debug)]
 pub struct AccessLog {
-    /// There until the log ends.
-    queue: Option<SyncSender<Message>>,
+    sheets: Arc<Sheets>,
+    bell: Arc<Bell>,
     dropped: IntCounter,
-    reopen: Arc<AtomicBool>,
     /// Disconnected once the writer has ended.
     ended: Mutex<Receiver<()>>,
 }
 
 type Out = Box<dyn Write + Send>;
-
-fn open(destination: &Destination) -> io::Result<Out> {
-    Ok(match destination {
-        Destination::Stdout => Box::new(io::stdout()),
-        Destination::File(path) => {
-            Box::new(OpenOptions::new().create(true).append(true).open(path)?)
-        }
-    })
-}
 
 impl AccessLog {
     /// Opens the log with room for `queue_max` lines that wait to be written.
@@ -131,7 +104,7 @@ impl AccessLog {
         queue_max: usize,
         dropped: IntCounter,
     ) -> io::Result<Self> {
-        let out = open(&destination)?;
+        let out = writer::open(&destination)?;
         Self::start(out, destination, queue_max, dropped)
     }
 
@@ -141,140 +114,47 @@ impl AccessLog {
         queue_max: usize,
         dropped: IntCounter,
     ) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(queue_max.max(1));
+        let sheets = Arc::new(Sheets::new(queue_max));
+        let bell = Arc::new(Bell::default());
         let (end, ended) = sync_channel::<()>(0);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let writer = Writer {
+        let writer = Writer::new(
             out,
             destination,
-            reopen: reopen.clone(),
-            dropped: dropped.clone(),
-            batch: Vec::new(),
-            lines: 0,
-            failed: false,
-        };
+            sheets.clone(),
+            bell.clone(),
+            dropped.clone(),
+        );
         std::thread::Builder::new()
             .name("access-log".into())
             .spawn(move || {
-                writer.run(&lines);
+                writer.run();
                 drop(end);
             })?;
         Ok(Self {
-            queue: Some(queue),
+            sheets,
+            bell,
             dropped,
-            reopen,
             ended: Mutex::new(ended),
         })
     }
 
-    pub fn log(&self, entry: AccessEntry) {
-        let message = Message::Entry(Box::new(entry));
-        let sent = self.queue.as_ref().map(|queue| queue.try_send(message));
-        if !matches!(sent, Some(Ok(()))) {
-            self.dropped.inc();
+    pub fn log(&self, entry: &AccessEntry<'_>) {
+        match self.sheets.add(|text| line::put(text, entry)) {
+            Some(news) => self.bell.ring(news),
+            None => self.dropped.inc(),
         }
     }
 
     /// Opens the file anew, after it was rotated: lines that are not written yet go to the new one. Never waits.
     pub fn reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-        if let Some(queue) = &self.queue {
-            // no room means that the writer is about to take a message anyway, and then looks at the flag
-            let _ = queue.try_send(Message::Wake);
-        }
-    }
-}
-
-/// The writing side, on a thread of its own.
-struct Writer {
-    out: Out,
-    destination: Destination,
-    reopen: Arc<AtomicBool>,
-    dropped: IntCounter,
-    /// Whole lines, and how many.
-    batch: Vec<u8>,
-    lines: u64,
-    /// The last write failed: it may have left a part of a line.
-    failed: bool,
-}
-
-impl Writer {
-    fn run(mut self, queue: &Receiver<Message>) {
-        loop {
-            // what is gathered goes out as soon as nothing more waits
-            let message = match queue.try_recv() {
-                Ok(message) => message,
-                Err(_) => {
-                    self.write();
-                    match queue.recv() {
-                        Ok(message) => message,
-                        Err(_) => return,
-                    }
-                }
-            };
-            if self.reopen.swap(false, Ordering::AcqRel) {
-                self.open_anew();
-            }
-            if let Message::Entry(entry) = message {
-                self.gather(&entry);
-            }
-        }
-    }
-
-    fn gather(&mut self, entry: &AccessEntry) {
-        let whole = self.batch.len();
-        if serde_json::to_writer(&mut self.batch, entry).is_err() {
-            self.batch.truncate(whole);
-            self.dropped.inc();
-            return;
-        }
-        self.batch.push(b'\n');
-        self.lines += 1;
-        if self.batch.len() >= BATCH_BYTES_MAX {
-            self.write();
-        }
-    }
-
-    fn write(&mut self) {
-        if self.lines == 0 {
-            return;
-        }
-        // ends the part of a line that a failed write may have left, so that it spoils no other
-        let start = if self.failed { &b"\n"[..] } else { b"" };
-        let written = self
-            .out
-            .write_all(start)
-            .and_then(|()| self.out.write_all(&self.batch))
-            .and_then(|()| self.out.flush());
-        if let Err(error) = &written {
-            self.dropped.inc_by(self.lines);
-            // said once, until it works again
-            if !self.failed {
-                tracing::error!(%error, "the access log cannot be written, lines are dropped");
-            }
-        }
-        self.failed = written.is_err();
-        self.batch.clear();
-        self.lines = 0;
-    }
-
-    fn open_anew(&mut self) {
-        match open(&self.destination) {
-            Ok(out) => {
-                self.out = out;
-                self.failed = false;
-            }
-            Err(error) => {
-                tracing::error!(%error, "the access log cannot be opened anew, the old file stays");
-            }
-        }
+        self.bell.reopen();
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
         // the writer ends once it has written what waits
-        self.queue = None;
+        self.bell.end();
         let _ = self.ended.get_mut().recv_timeout(END_WAIT);
     }
 }
@@ -283,8 +163,10 @@ impl Drop for AccessLog {
 pub fn reference() -> String {
     use std::fmt::Write as _;
     let mut page = String::from(
-        "# Access log\n\nOne JSON object a line, where a node's `access_log` setting asks for it. This page is generated from\n\
-         `crates/telemetry/src/access_log.rs`.\n\n| field | what it tells |\n| --- | --- |\n",
+        "# Access log\n\nOne JSON object a line, where a node's `access_log` setting asks for it. Each worker gathers its lines; they\n\
+         are written together, 50 ms later at most while the disk keeps up, so that lines of several workers are not in the\n\
+         order of their times. This page is generated from `crates/telemetry/src/access_log.rs`.\n\n\
+         | field | what it tells |\n| --- | --- |\n",
     );
     for (name, meaning) in FIELDS {
         let _ = writeln!(page, "| `{name}` | {meaning} |");

@@ -60,7 +60,7 @@ impl CacheProxy {
             },
         };
         let since = self.since(&service, &link);
-        let asked = self.placed(Placing {
+        let asked = Self::placed(Placing {
             snapshot,
             service,
             info: Arc::new(info),
