@@ -1,8 +1,8 @@
 //! One JSON line for each request: gathered by each thread, written together by a thread of the log's own.
 //!
-//! - [`line`]: a request as a line
-//! - [`sheets`]: where each thread gathers its lines
-//! - [`writer`]: the thread that collects them and writes
+//! - `line`: a request as a line
+//! - `sheets`: where each thread gathers its lines
+//! - `writer`: the thread that collects them and writes
 
 mod line;
 mod sheets;
