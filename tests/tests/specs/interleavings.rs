@@ -185,6 +185,40 @@ fn who_joins_a_fill_may_have_the_stale_copy_that_an_error_had_made_its_answer() 
 }
 
 #[test]
+fn who_insists_and_waits_with_others_is_not_given_their_stale_copy_as_if_it_were_fetched() {
+    let setting = Setting {
+        object: Object {
+            version: 1,
+            tags: [true, true],
+            grants: [true, true],
+        },
+        waits: false,
+        edges: 2,
+        fails: false,
+    };
+    let ask = |edge, what| Step::Ask { edge, what };
+    // the shield's copy answers stale while it is refreshed. The second edge wants none that is, and insists; its question
+    // joins the refreshment, which fails
+    let steps = [
+        ask(0, Asks::Get),
+        Step::Settle,
+        Step::Append {
+            what: What::Tag(0),
+            soft: true,
+        },
+        Step::Apply(1),
+        Step::Apply(0),
+        Step::Apply(2),
+        ask(0, Asks::IfChanged),
+        ask(1, Asks::Get),
+        Step::Let(3),
+        ask(1, Asks::NoCache),
+        Step::Answer(4, How::Fail, Pieces::All),
+    ];
+    check(setting, &steps);
+}
+
+#[test]
 fn the_same_seed_makes_the_same_trace() {
     for seed in 0..20 {
         let (once, again) = (of_seed(seed).1, of_seed(seed).1);

@@ -142,8 +142,9 @@ impl Waiting<'_> {
             }
             Standing::Gone => false,
         };
-        if answer.outcome == Outcome::StaleError && !matches!(standing, Standing::Gone) {
-            // the next server failed, and this is what there is for everybody who asked it
+        if answer.outcome == Outcome::StaleError {
+            // the next server failed, and this is what there is for everybody who asked it: nothing was fetched, so that it
+            // is as old for each of them as its label says
             return accepts();
         }
         asked.may_share(head.label, Some(&head.scopes), |_| false) && (!answer.stale || accepts())
