@@ -1,6 +1,7 @@
 //! What Seawall promises, over real sockets: origin answers, client asks, expect.
 #![allow(clippy::print_stdout, reason = "a crawl tells its figures")]
 
+mod access_log;
 mod api;
 mod auditing;
 mod besieged;
