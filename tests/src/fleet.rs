@@ -93,6 +93,19 @@ impl Fleet {
         Self::start(FleetSpec::default(), origin)
     }
 
+    /// A control plane alone, and the model of an edge that the caller starts itself.
+    pub fn for_own_edge(origin: &Origin) -> (Self, EdgeModel) {
+        let spec = FleetSpec {
+            edges: 0,
+            shields: 0,
+            ..FleetSpec::default()
+        };
+        let mut fleet = Self::start(spec, origin);
+        let index = fleet.another_edge();
+        let model = fleet.edge_model(index);
+        (fleet, model)
+    }
+
     pub fn start(spec: FleetSpec, origin: &Origin) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let any: SocketAddr = LOOPBACK.into();

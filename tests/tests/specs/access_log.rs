@@ -4,20 +4,13 @@ use seawall_config::node::{AccessLogModel, LogTo};
 use seawall_edge::Edge;
 use seawall_service_model::ServiceSet;
 use seawall_tests::client::get;
-use seawall_tests::{Client, Fleet, FleetSpec, Origin, eventually};
+use seawall_tests::{Client, Fleet, Origin, eventually};
 use serde_json::Value;
 
 #[test]
 fn each_request_has_its_line_while_the_node_runs() {
     let origin = Origin::start(|request, reply| reply.fresh(request.target.as_bytes()));
-    let spec = FleetSpec {
-        edges: 0,
-        shields: 0,
-        ..FleetSpec::default()
-    };
-    let mut fleet = Fleet::start(spec, &origin);
-    let index = fleet.another_edge();
-    let mut model = fleet.edge_model(index);
+    let (fleet, mut model) = Fleet::for_own_edge(&origin);
     let file = fleet.dir("access.log");
     model.node.access_log = Some(AccessLogModel {
         to: LogTo::File(file.clone()),

@@ -6,7 +6,7 @@ use bad::{ALL, Random};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seawall_tests::cluster::metric;
 use seawall_tests::process::{EdgeProcess, serve};
-use seawall_tests::{Client, Fleet, FleetSpec, Origin, eventually};
+use seawall_tests::{Client, Fleet, Origin, eventually};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -102,14 +102,7 @@ fn a_thousand_bad_clients_are_counted_take_little_memory_and_slow_no_good_one() 
         "/large" => reply.fresh(&vec![b'x'; LARGE]),
         _ => reply.fresh(&[b'x'; HIT]),
     });
-    let spec = FleetSpec {
-        edges: 0,
-        shields: 0,
-        ..FleetSpec::default()
-    };
-    let mut fleet = Fleet::start(spec, &origin);
-    let index = fleet.another_edge();
-    let mut model = fleet.edge_model(index);
+    let (fleet, mut model) = Fleet::for_own_edge(&origin);
     model.node.conn.head_timeout = HEAD_TIMEOUT;
     model.node.conn.write_timeout = WRITE_TIMEOUT;
     let edge = EdgeProcess::spawn(&model, "besieged::an_edge_of_its_own");

@@ -13,7 +13,7 @@ use seawall_purge::{Epoch, Purge, PurgeSeq, ScopeId, Strength};
 use seawall_service_model::ServiceSet;
 use seawall_tests::cluster::metric;
 use seawall_tests::fleet::service;
-use seawall_tests::{Fleet, FleetSpec, Origin, PATIENCE, eventually};
+use seawall_tests::{Fleet, Origin, PATIENCE, eventually};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
@@ -236,14 +236,7 @@ struct Follows {
 impl Follows {
     /// Starts it; `meanwhile` is what the stand-in does until it has been reached.
     fn start(plane: &mut StandIn, origin: &Origin, meanwhile: impl FnOnce(&mut StandIn)) -> Self {
-        let spec = FleetSpec {
-            edges: 0,
-            shields: 0,
-            ..FleetSpec::default()
-        };
-        let mut fleet = Fleet::start(spec, origin);
-        let index = fleet.another_edge();
-        let mut model = fleet.edge_model(index);
+        let (fleet, mut model) = Fleet::for_own_edge(origin);
         model.node.control_plane = Some(ControlPlaneEntryModel {
             address: plane.address.to_string(),
             tls_name: None,
