@@ -2,7 +2,7 @@
 //!
 //! - [`catalogue`]: every metric with kind, unit, labels and meaning; the reference page comes from there
 //! - [`metrics`]: one node's metrics; [`by_result`]: those with a label's values beforehand
-//! - [`requests`]: the counters of the hit path, one cell a thread
+//! - [`requests`]: the counters of the hit path, one cell a thread; `per_thread`: how a thread finds its own
 //! - [`access_log`]: one JSON line a request
 //! - [`trace`]: the set-up of tracing
 //!
@@ -12,6 +12,7 @@ pub mod access_log;
 pub mod by_result;
 pub mod catalogue;
 pub mod metrics;
+mod per_thread;
 pub mod requests;
 pub mod trace;
 

@@ -3,11 +3,12 @@
 //! Two threads that count in one cell pass its cache line to and fro, some 50 ns a request; a cell of one's own costs
 //! about one.
 
+use crate::per_thread::{Mine, part_of};
 use parking_lot::Mutex;
 use seawall_http_cache::Outcome;
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 const OUTCOMES: usize = Outcome::ALL.len();
 /// 1xx to 5xx, and a last one for numbers outside.
@@ -47,12 +48,9 @@ pub struct RequestCounters {
     cells: Mutex<Vec<Arc<Cells>>>,
 }
 
-/// One node's counters and this thread's cells in them.
-type Mine = (Weak<RequestCounters>, Arc<Cells>);
-
 thread_local! {
-    /// Almost always one node a thread.
-    static MINE: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
+    /// This thread's cells, by node.
+    static MINE: RefCell<Mine<RequestCounters, Cells>> = const { RefCell::new(Vec::new()) };
 }
 
 fn add(cell: &AtomicU64, n: u64) {
@@ -67,19 +65,7 @@ impl RequestCounters {
     /// Counts one request.
     pub fn count(self: &Arc<Self>, outcome: Outcome, status: u16, bytes: u64) {
         MINE.with_borrow_mut(|mine| {
-            let at = match mine
-                .iter()
-                .position(|(owner, _)| std::ptr::eq(owner.as_ptr(), &raw const **self))
-            {
-                Some(at) => at,
-                None => {
-                    mine.retain(|(owner, _)| owner.strong_count() > 0);
-                    let cells = self.enlist();
-                    mine.push((Arc::downgrade(self), cells));
-                    mine.len() - 1
-                }
-            };
-            let cells = &mine[at].1;
+            let cells = part_of(mine, self, || self.enlist());
             let class = usize::from(status / 100).wrapping_sub(1).min(CLASSES - 1);
             add(&cells.counts[outcome.index()][class], 1);
             add(&cells.bytes[outcome.index()], bytes);

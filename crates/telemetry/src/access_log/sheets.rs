@@ -1,9 +1,10 @@
 //! Lines that wait: each thread gathers its own, so that no two threads meet for a line.
 
+use crate::per_thread::{Mine, part_of};
 use parking_lot::Mutex;
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 
 /// A sheet that is as long as this is collected at once (256 KiB). What the kernel asks for a write depends on its length
 /// the less the longer it is.
@@ -40,12 +41,9 @@ pub(super) struct Sheets {
     all: Mutex<Vec<Arc<Mutex<Sheet>>>>,
 }
 
-/// One log's sheets and this thread's sheet among them.
-type Mine = (Weak<Sheets>, Arc<Mutex<Sheet>>);
-
 thread_local! {
-    /// Almost always one log a thread.
-    static MINE: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
+    /// This thread's sheet, by log.
+    static MINE: RefCell<Mine<Sheets, Mutex<Sheet>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Sheets {
@@ -62,22 +60,17 @@ impl Sheets {
     /// Has `put` append one line to this thread's sheet. `None`: there is no room.
     pub(super) fn add(self: &Arc<Self>, put: impl FnOnce(&mut Vec<u8>)) -> Option<News> {
         MINE.with_borrow_mut(|mine| {
-            let at = match mine
-                .iter()
-                .position(|(owner, _)| std::ptr::eq(owner.as_ptr(), &raw const **self))
-            {
-                Some(at) => at,
-                None => {
-                    mine.retain(|(owner, _)| owner.strong_count() > 0);
-                    let sheet = Arc::new(Mutex::default());
-                    self.all.lock().push(Arc::clone(&sheet));
-                    mine.push((Arc::downgrade(self), sheet));
-                    mine.len() - 1
-                }
-            };
+            let sheet = part_of(mine, self, || self.another());
             // nobody else wants it but the writer, now and then, for as long as it takes to exchange two pointers
-            self.add_to(&mut mine[at].1.lock(), put)
+            self.add_to(&mut sheet.lock(), put)
         })
+    }
+
+    /// A sheet for a thread that adds its first line here.
+    fn another(&self) -> Arc<Mutex<Sheet>> {
+        let sheet = Arc::default();
+        self.all.lock().push(Arc::clone(&sheet));
+        sheet
     }
 
     fn add_to(&self, sheet: &mut Sheet, put: impl FnOnce(&mut Vec<u8>)) -> Option<News> {
