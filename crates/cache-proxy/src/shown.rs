@@ -98,10 +98,9 @@ pub(crate) fn show(
     let named = |name: &HeaderName| fields.contains_key(name);
     let edits = &asked.policy().response_headers;
     let coded = !matches!(coding, Coding::AsIs);
-    let edited = !edits.remove.is_empty() || !edits.set.is_empty();
     let targeted =
         named(&SEAWALL_CACHE_CONTROL) || asked.policy().storage.targets.names().iter().any(named);
-    if !coded && !edited && !targeted {
+    if !coded && edits.is_empty() && !targeted {
         withhold(asked, fields);
         return Hidden::default();
     }

@@ -40,7 +40,7 @@ impl QuickBody {
     pub(crate) fn into_parts(self) -> Vec<Bytes> {
         match self {
             Self::None => Vec::new(),
-            Self::Held(holder, bytes) => vec![Bytes::from_owner(Holder(holder)).slice(bytes)],
+            Self::Held(holder, bytes) => vec![Bytes::from_owner(Holder(holder, bytes))],
             Self::Many(parts) => parts,
         }
     }
@@ -54,11 +54,11 @@ pub(crate) fn held<'h>(
     holder.as_ref().get(bytes.clone()).unwrap_or_default()
 }
 
-struct Holder(Arc<dyn AsRef<[u8]> + Send + Sync>);
+struct Holder(Arc<dyn AsRef<[u8]> + Send + Sync>, Range<usize>);
 
 impl AsRef<[u8]> for Holder {
     fn as_ref(&self) -> &[u8] {
-        (*self.0).as_ref()
+        held(&*self.0, &self.1)
     }
 }
 

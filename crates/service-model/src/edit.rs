@@ -10,6 +10,11 @@ pub struct FieldEdits {
 }
 
 impl FieldEdits {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty()
+    }
+
     pub fn apply(&self, fields: &mut HeaderMap) {
         for name in &self.remove {
             fields.remove(name);
