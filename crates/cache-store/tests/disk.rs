@@ -580,7 +580,12 @@ fn a_chunk_that_was_changed_on_the_disk_is_never_delivered() {
 fn a_disk_that_goes_while_it_is_used_is_turned_off_and_what_it_held_stays_dead() {
     type Spoil = fn(&Path);
     let faults: [(&str, Spoil); 3] = [
-        ("deleted", |path| fs::remove_dir_all(path).unwrap()),
+        ("deleted", |path| {
+            // out of the watchdog's reach first: what it writes meanwhile would keep the directory from going
+            let away = path.with_extension("deleted");
+            fs::rename(path, &away).unwrap();
+            fs::remove_dir_all(away).unwrap();
+        }),
         ("replaced", |path| {
             fs::rename(path, path.with_extension("away")).unwrap();
             fs::create_dir(path).unwrap();
