@@ -4,8 +4,9 @@
 //! - [`up`]: a whole CDN in one process
 //! - [`operator`]: commands that ask a control plane
 //! - [`origin`]: the built-in origins
-//! - [`open_files`]: the limit of open files
+//! - [`allocator`]: where memory comes from; [`open_files`]: the limit of open files
 
+pub mod allocator;
 pub mod cli;
 pub mod open_files;
 pub mod operator;

@@ -1,11 +1,11 @@
 //! `seawall`: edge, origin shield and control plane of a content distribution network, in one binary.
 
+use seawall::allocator::Allocator;
 use seawall::cli::Cli;
 use std::process::ExitCode;
 
-// chosen by measurement: docs/decisions/0004-allocator.md
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     seawall::run::run(Cli::of_process())
