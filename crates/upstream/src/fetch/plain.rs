@@ -5,6 +5,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use pingora::protocols::Stream;
 use pingora::{Error, ErrorType, OrErr, Result};
 use pingora_core::protocols::http::HttpTask;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -42,7 +45,7 @@ impl Plain {
     pub(super) fn new(stream: Stream, timeout: Duration) -> Self {
         Self {
             stream,
-            input: spare::take(),
+            input: BytesMut::new(),
             state: State::Head,
             keep: false,
             timeout,
@@ -94,12 +97,10 @@ impl Plain {
                     Parsed::Partial if self.input.len() < HEAD_BYTES_MAX => {}
                     Parsed::Partial | Parsed::NotPlain => return Ok(None),
                 }
-                self.input.reserve(FIRST_READ_BYTES);
             }
             let had = self.input.len();
             let so_far = || format!("while reading response headers, bytes already read: {had}");
-            let read = self.stream.read_buf(&mut self.input);
-            match pingora_timeout::timeout(self.timeout, read).await {
+            match pingora_timeout::timeout(self.timeout, self.read(FIRST_READ_BYTES)).await {
                 Ok(Ok(0)) => return Error::e_explain(ErrorType::ConnectionClosed, so_far()),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Error::e_because(ErrorType::ReadError, so_far(), error),
@@ -111,12 +112,29 @@ impl Plain {
         }
     }
 
+    /// Reads behind what is there, with so much room at least. While nothing has come of what is short no buffer is held:
+    /// of all that a thread waits for, the one that comes next is read into the same memory.
+    async fn read(&mut self, room: usize) -> io::Result<usize> {
+        let Self { stream, input, .. } = self;
+        let is_short = room <= FIRST_READ_BYTES;
+        poll_fn(|cx| {
+            if is_short && input.capacity() == 0 {
+                *input = spare::take();
+            }
+            input.reserve(room);
+            let read = pin!(stream.read_buf(input)).poll(cx);
+            if is_short && read.is_pending() && input.is_empty() {
+                spare::give(std::mem::take(input));
+            }
+            read
+        })
+        .await
+    }
+
     async fn body(&mut self, left: u64) -> Result<HttpTask> {
         if self.input.is_empty() {
-            self.input
-                .reserve(left.min(BODY_READ_BYTES as u64) as usize);
-            let read = self.stream.read_buf(&mut self.input);
-            match pingora_timeout::timeout(self.timeout, read).await {
+            let room = left.min(BODY_READ_BYTES as u64) as usize;
+            match pingora_timeout::timeout(self.timeout, self.read(room)).await {
                 Ok(read) => {
                     if read.or_err(ErrorType::ReadError, "when reading body")? == 0 {
                         let why = format!(
