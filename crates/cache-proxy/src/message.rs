@@ -7,7 +7,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 pub(crate) fn request(method: &Method, target: &str, fields: &HeaderMap) -> Option<RequestHeader> {
     let mut request =
         RequestHeader::build_no_case(method.clone(), target.as_bytes(), Some(fields.len())).ok()?;
-    replace_request_fields(&mut request, fields);
+    for (name, value) in fields {
+        // they come from a map that holds legal ones
+        let _ = request.append_header(name, value.clone());
+    }
     Some(request)
 }
 
@@ -17,17 +20,6 @@ pub(crate) fn response(status: StatusCode, fields: HeaderMap) -> ResponseHeader 
     parts.status = status;
     parts.headers = fields;
     ResponseHeader::from(parts)
-}
-
-// Names and values come from maps that hold legal ones: appending cannot fail, and what did fail is left out.
-pub(crate) fn replace_request_fields(request: &mut RequestHeader, fields: &HeaderMap) {
-    let old: Vec<_> = request.headers.keys().cloned().collect();
-    for name in old {
-        request.remove_header(&name);
-    }
-    for (name, value) in fields {
-        let _ = request.append_header(name, value.clone());
-    }
 }
 
 pub(crate) fn replace_response_fields(response: &mut ResponseHeader, fields: HeaderMap) {

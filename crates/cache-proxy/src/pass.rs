@@ -14,7 +14,6 @@ use crate::asked::Asked;
 use crate::asking::{Asking, Hook};
 use crate::deliver::{Delivered, Story};
 use crate::fill::ATTEMPTS_MAX;
-use crate::message;
 use crate::outbound::introduce;
 use crate::refusal::Refusal;
 use http::{HeaderValue, header};
@@ -61,7 +60,7 @@ pub(crate) async fn pass<W: Wire>(
         );
     }
     introduce(&mut fields, &asked, proxy.tier());
-    message::replace_request_fields(&mut x.request, &fields);
+    x.request.headers = fields;
     let stop = x.stop().clone();
     let mut session = x.into_session();
     if let Some(posted) = posted.clone() {

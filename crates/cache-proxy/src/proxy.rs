@@ -261,7 +261,7 @@ impl CacheProxy {
     /// Finds service, rule and key of a request, or says why it is not served.
     pub(crate) fn place<W: Wire>(&self, x: &mut Exchange<W>) -> Result<Asked, Refusal> {
         let snapshot = self.snapshot.load_full();
-        let mut fields = x.request.headers.clone();
+        let mut fields = std::mem::take(&mut x.request.headers);
         let mut link = self.tier.admit(&x.info, &fields)?;
         link::strip(&mut fields);
         if let Link::Fleet { hops, .. } = &mut link
@@ -283,10 +283,6 @@ impl CacheProxy {
             .map(|v| v.as_bytes().to_vec())
             .ok_or_else(|| Refusal::new(400, "no host"))?;
         let target = x.request.uri.path_and_query().map_or("/", |t| t.as_str());
-        let target = match std::str::from_utf8(x.request.raw_path()) {
-            Ok(raw) if !raw.is_empty() => raw,
-            _ => target,
-        };
         let Some(service) = snapshot.services.find(&host).cloned() else {
             let host = String::from_utf8_lossy(&host);
             return Err(Refusal::new(421, format!("no service for host {host}")));

@@ -6,7 +6,7 @@ use crate::info::ConnInfo;
 use crate::session::{ClientSession, Slot};
 use crate::wire::Wire;
 use bytes::{Bytes, BytesMut};
-use pingora::http::RequestHeader;
+use http::request::Parts;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub trait Handler: Send + Sync + Sized + 'static {
 /// A request and the wire that its answer goes to. However this ends, the wire is back with its connection.
 pub struct Exchange<W: Wire> {
     /// Origin form, exactly one `Host`, hop-by-hop fields still in it.
-    pub request: Box<RequestHeader>,
+    pub request: Box<Parts>,
     pub info: Arc<ConnInfo>,
     /// The client asks for another protocol on this connection.
     pub upgrade: bool,
@@ -97,7 +97,7 @@ pub struct Exchange<W: Wire> {
 
 impl<W: Wire> Exchange<W> {
     pub(crate) fn new(
-        request: Box<RequestHeader>,
+        request: Box<Parts>,
         info: Arc<ConnInfo>,
         upgrade: bool,
         stop: ShutdownWatch,
@@ -131,13 +131,14 @@ impl<W: Wire> Exchange<W> {
             .wire
             .take()
             .expect("the wire is there until the exchange ends");
-        let request = std::mem::replace(&mut *self.request, empty_request());
-        ClientSession::new(wire, self.slot.clone(), request, self.upgrade)
+        let request = std::mem::replace(&mut *self.request, no_request());
+        ClientSession::new(wire, self.slot.clone(), request.into(), self.upgrade)
     }
 }
 
-fn empty_request() -> RequestHeader {
-    RequestHeader::from(http::Request::new(()).into_parts().0)
+/// A head with nothing in it.
+pub(crate) fn no_request() -> Parts {
+    http::Request::new(()).into_parts().0
 }
 
 impl<W: Wire> Drop for Exchange<W> {

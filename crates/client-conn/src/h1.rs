@@ -14,7 +14,7 @@ use crate::info::{ConnInfo, Scheme};
 use crate::io::Io;
 use crate::session::Slot;
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use pingora::http::RequestHeader;
+use http::request::Parts;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,7 +23,7 @@ use std::time::Instant;
 /// What the connection does next, decided while the head is borrowed.
 enum Step {
     Quick(QuickBody, usize, bool),
-    Exchange(Option<Box<RequestHeader>>, usize, bool, Begin),
+    Exchange(Option<Box<Parts>>, usize, bool, Begin),
 }
 
 /// Requests of one pipeline that are answered before the other connections of this thread have their turn: whoever sends

@@ -17,8 +17,9 @@ use crate::target::{is_host, is_origin_form, same_host};
 use crate::wire::Wire;
 use bytes::Bytes;
 use h2::server::SendResponse;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
 use std::future::poll_fn;
@@ -247,7 +248,7 @@ pub(crate) async fn serve<H: Handler>(
             None => return None,
         };
         let (parts, recv) = request.into_parts();
-        let Some(request) = origin_form(parts.into(), info.scheme == Scheme::Https) else {
+        let Some(request) = origin_form(parts, info.scheme == Scheme::Https) else {
             handler.rejected(&info, 400, "malformed HTTP/2 request");
             respond.send_reset(h2::Reason::PROTOCOL_ERROR);
             continue;
@@ -299,7 +300,7 @@ pub(crate) async fn serve<H: Handler>(
 }
 
 /// Reconciles authority and Host, and turns the target into origin form. `None`: malformed, or two hosts.
-fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader> {
+fn origin_form(mut request: Parts, https: bool) -> Option<Parts> {
     let authority = request.uri.authority().map(|a| a.as_str().to_owned());
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let host = hosts.next().map(|v| v.as_bytes().to_vec());
@@ -314,7 +315,8 @@ fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader>
         _ => {}
     }
     if let Some(authority) = authority {
-        request.insert_header(header::HOST, authority).ok()?;
+        let host = HeaderValue::try_from(authority).ok()?;
+        request.headers.insert(header::HOST, host);
     }
     if !is_host(request.headers.get(header::HOST)?.as_bytes()) {
         return None;
@@ -325,12 +327,12 @@ fn origin_form(mut request: RequestHeader, https: bool) -> Option<RequestHeader>
     if target.as_str() != "*" && !is_origin_form(target.as_str()) {
         return None;
     }
-    request.set_uri(http::Uri::from(target));
+    request.uri = http::Uri::from(target);
     Some(request)
 }
 
 /// Cookies that came in several fields are one field again: what is not HTTP/2 knows one alone (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Option<()> {
+fn join_cookies(request: &mut Parts) -> Option<()> {
     let crumbs: Vec<&[u8]> = request
         .headers
         .get_all(header::COOKIE)
@@ -339,7 +341,7 @@ fn join_cookies(request: &mut RequestHeader) -> Option<()> {
         .collect();
     if crumbs.len() > 1 {
         let whole = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).ok()?;
-        request.insert_header(header::COOKIE, whole).ok()?;
+        request.headers.insert(header::COOKIE, whole);
     }
     Some(())
 }

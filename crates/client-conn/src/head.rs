@@ -1,10 +1,12 @@
 //! The head of an HTTP/1 request, read strictly (RFC 9112 §2 to §6). What could be read in two ways is refused.
 
 use crate::body::Body;
+use crate::exchange::no_request;
 use crate::limits::{ConnLimits, FIELDS_MAX};
 use crate::target::{absolute, is_host, is_origin_form, same_host};
-use http::{HeaderName, HeaderValue, Version};
-use pingora::http::RequestHeader;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use seawall_http_cache::Fields;
 
 /// A parsed head that borrows the read buffer.
@@ -359,18 +361,11 @@ fn judge_target(head: &mut RequestHead<'_>, has_host: bool, https: bool) -> Resu
     }
 }
 
-/// The head as pingora wants it, with exactly one `Host`. `None`: pingora refuses it.
-pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<RequestHeader> {
-    let mut request = RequestHeader::build_no_case(
-        head.method,
-        head.target.as_bytes(),
-        Some(head.fields.len() + 1),
-    )
-    .ok()?;
+/// The head as exchanges have it, with exactly one `Host`. `None`: it has something that no message may have.
+pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<Parts> {
+    let mut fields = HeaderMap::with_capacity(head.fields.len() + 1);
     if !head.host.is_empty() {
-        request
-            .insert_header(http::header::HOST, HeaderValue::from_bytes(head.host).ok()?)
-            .ok()?;
+        fields.insert(header::HOST, HeaderValue::from_bytes(head.host).ok()?);
     }
     for field in head.fields {
         // Host is there, and Expect is ours to answer
@@ -378,14 +373,16 @@ pub(crate) fn to_request(head: &RequestHead<'_>) -> Option<RequestHeader> {
             continue;
         }
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        request
-            .append_header(name, HeaderValue::from_bytes(field.value).ok()?)
-            .ok()?;
+        fields.append(name, HeaderValue::from_bytes(field.value).ok()?);
     }
-    request.set_version(if head.http10 {
+    let mut request = no_request();
+    request.method = Method::from_bytes(head.method.as_bytes()).ok()?;
+    request.uri = Uri::from(PathAndQuery::try_from(head.target).ok()?);
+    request.version = if head.http10 {
         Version::HTTP_10
     } else {
         Version::HTTP_11
-    });
+    };
+    request.headers = fields;
     Some(request)
 }

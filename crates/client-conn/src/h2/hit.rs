@@ -5,8 +5,8 @@ use crate::exchange::{Handler, QuickBody};
 use crate::head::{Looks, RequestHead};
 use crate::info::ConnInfo;
 use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use pingora::http::RequestHeader;
 
 /// Requests with more fields are not looked at.
 const LOOKED_FIELDS_MAX: usize = 32;
@@ -25,7 +25,7 @@ pub(super) enum Looked {
 /// Answers a request, in origin form, if it is for a plain hit.
 pub(super) fn answer<H: Handler>(
     mut wire: H2Wire,
-    request: &RequestHeader,
+    request: &Parts,
     handler: &H,
     info: &ConnInfo,
 ) -> Looked {
@@ -58,11 +58,7 @@ pub(super) fn answer<H: Handler>(
 }
 
 /// The serialised head of the answer, and its body.
-fn look<H: Handler>(
-    request: &RequestHeader,
-    handler: &H,
-    info: &ConnInfo,
-) -> Option<(Bytes, QuickBody)> {
+fn look<H: Handler>(request: &Parts, handler: &H, info: &ConnInfo) -> Option<(Bytes, QuickBody)> {
     let method = request.method.as_str();
     let mut looks = Looks::of(method);
     if !looks.plain || request.headers.len() > LOOKED_FIELDS_MAX {
