@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 const CACHE_STATUS: &[u8] = b"cache-status: ";
 const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
-/// Room for the lines of a usual response.
+/// Room for the lines that a usual response has like others.
 const LINES_BYTES: usize = 512;
 
 #[derive(Debug)]
@@ -26,28 +26,30 @@ impl Record {
         upstream_cache_status: &[u8],
         inline: &[&[u8]],
     ) -> Self {
-        let mut lines = Lines::default();
-        for part in [
+        let status_line = [
             STATUS_LINE,
             status.as_str().as_bytes(),
             b" ",
             status.canonical_reason().unwrap_or("").as_bytes(),
             b"\r\n",
-        ] {
-            lines.alike.extend_from_slice(part);
-        }
-        for (name, value) in fields {
-            let to = lines.of(name.as_str());
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                to.extend_from_slice(part);
-            }
-        }
+        ];
         let separator: &[u8] = if upstream_cache_status.is_empty() {
             b""
         } else {
             b", "
         };
-        lines.into_record(&[CACHE_STATUS, upstream_cache_status, separator], inline)
+        let fields = || {
+            fields.iter().map(|(name, value)| {
+                let line: Line<'_> = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
+                (is_alike(name.as_str()), line)
+            })
+        };
+        Self::of_lines(
+            &status_line,
+            fields,
+            &[CACHE_STATUS, upstream_cache_status, separator],
+            inline,
+        )
     }
 
     /// What [`Self::pieces`] gave, put together: `lines_len` bytes of lines, `status_len` of `Cache-Status`, and the body.
@@ -58,16 +60,58 @@ impl Record {
         if !status.starts_with(CACHE_STATUS) {
             return None;
         }
-        let mut lines = Lines::default();
-        for line in serialised.split_inclusive(|&b| b == b'\n') {
+        let is_shared = |line: &[u8]| {
             let name = line.split(|&b| b == b':').next().unwrap_or_default();
-            let to = match std::str::from_utf8(name) {
-                Ok(name) if name.len() < line.len() => lines.of(name),
-                _ => &mut lines.alike,
-            };
-            to.extend_from_slice(line);
+            match std::str::from_utf8(name) {
+                Ok(name) if name.len() < line.len() => is_alike(name),
+                // the status line
+                _ => true,
+            }
+        };
+        let lines = || {
+            let lines = serialised.split_inclusive(|&b| b == b'\n');
+            lines.map(|text| (is_shared(text), [text, b"", b"", b""]))
+        };
+        Some(Self::of_lines(&[], lines, &[status], &[inline]))
+    }
+
+    /// `first`, then `lines`, each told whether it is one that other heads have the same of: all of one name are, or none,
+    /// so that their order stays.
+    fn of_lines<'l, L: Iterator<Item = (bool, Line<'l>)>>(
+        first: &[&[u8]],
+        lines: impl Fn() -> L,
+        status: &[&[u8]],
+        inline: &[&[u8]],
+    ) -> Self {
+        let mut shared = Vec::with_capacity(LINES_BYTES);
+        put(&mut shared, first);
+        let mut own_len = 0;
+        for (is_alike, line) in lines() {
+            if is_alike {
+                put(&mut shared, &line);
+            } else {
+                own_len += bytes_of(&line);
+            }
         }
-        Some(lines.into_record(&[status], &[inline]))
+        let alike = Alike::of(&shared);
+        if alike.is_some() {
+            shared.clear();
+        }
+        let (lines_len, status_len) = (shared.len() + own_len, bytes_of(status));
+        // it lives long: nothing is left over
+        let mut own = Vec::with_capacity(lines_len + status_len + bytes_of(inline));
+        own.extend_from_slice(&shared);
+        for (_, line) in lines().filter(|(is_alike, _)| !is_alike) {
+            put(&mut own, &line);
+        }
+        put(&mut own, status);
+        put(&mut own, inline);
+        Self {
+            alike,
+            lines_len: lines_len as u32,
+            status_len: status_len as u32,
+            own: own.into_boxed_slice(),
+        }
     }
 
     /// Status line and fields, each line ended, without the empty one: in two pieces.
@@ -118,54 +162,17 @@ impl Record {
     }
 }
 
-/// Lines of a record under way.
-struct Lines {
-    alike: Vec<u8>,
-    own: Vec<u8>,
-}
+/// A line in its pieces.
+type Line<'l> = [&'l [u8]; 4];
 
-impl Default for Lines {
-    fn default() -> Self {
-        Self {
-            alike: Vec::with_capacity(LINES_BYTES),
-            own: Vec::with_capacity(LINES_BYTES),
-        }
+fn put(to: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        to.extend_from_slice(part);
     }
 }
 
-impl Lines {
-    /// Where lines of this name go: all of one name to one place, so that their order stays.
-    fn of(&mut self, name: &str) -> &mut Vec<u8> {
-        if is_alike(name) {
-            &mut self.alike
-        } else {
-            &mut self.own
-        }
-    }
-
-    fn into_record(self, status: &[&[u8]], inline: &[&[u8]]) -> Record {
-        let alike = Alike::of(&self.alike);
-        let first = if alike.is_some() {
-            &[][..]
-        } else {
-            &self.alike
-        };
-        let (lines, status) = ([first, &self.own].concat(), status.concat());
-        let inline_len: usize = inline.iter().map(|part| part.len()).sum();
-        // it lives long: nothing is left over
-        let mut own = Vec::with_capacity(lines.len() + status.len() + inline_len);
-        own.extend_from_slice(&lines);
-        own.extend_from_slice(&status);
-        for part in inline {
-            own.extend_from_slice(part);
-        }
-        Record {
-            alike,
-            lines_len: lines.len() as u32,
-            status_len: status.len() as u32,
-            own: own.into_boxed_slice(),
-        }
-    }
+fn bytes_of(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 #[cfg(test)]
