@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::{Body, Coding, Head, HeadParts, Sums};
 use seawall_http_cache::{
-    Form, QueryVariation, Storable, Timestamp, Vary, freshen, may_compress, may_decode, storable,
-    stored_fields, strip_hop_by_hop, vary,
+    CacheControl, Form, QueryVariation, Storable, Timestamp, Vary, freshen, into_stored_fields,
+    may_compress, may_decode, storable_by, strip_hop_by_hop, vary,
 };
 use seawall_purge::Label;
 use std::sync::Arc;
@@ -79,17 +79,19 @@ pub(crate) fn refresh(
         Coding::AsIs | Coding::Decodable(_) | Coding::Recoded(..) => Form::AsReceived,
     };
     freshen(&mut fields, &update_fields, form);
-    let judged = storable(
+    let storage = &asked.policy().storage;
+    let cc = CacheControl::of(&fields, &storage.targets);
+    let judged = storable_by(
+        &cc,
         &Method::GET,
         &*asked.fields,
         old.status,
         &fields,
-        &asked.policy().storage,
-        learned.at,
-        now,
+        storage,
+        (learned.at, now),
     );
     let kind = proxy.tier().kind();
-    let mut withheld = withheld(kind, asked, &fields);
+    let mut withheld = withheld(kind, asked, &fields, &cc);
     if update_fields.contains_key(header::SET_COOKIE) && !fields.contains_key(header::SET_COOKIE) {
         // it does not come into a copy without cookies, and the one who asked gets it
         let mut cookies = withheld.as_deref().cloned().unwrap_or_default();
@@ -98,7 +100,7 @@ pub(crate) fn refresh(
         }
         withheld = Some(Arc::new(cookies));
     }
-    let mut fields = stored_fields(&fields, &asked.policy().storage.targets);
+    let mut fields = into_stored_fields(fields, &cc);
     if !fields.contains_key(header::DATE)
         && let Ok(date) = HeaderValue::from_str(&now.to_http_date())
     {

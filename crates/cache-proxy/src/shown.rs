@@ -5,7 +5,7 @@ use crate::tier::TierKind;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use seawall_cache_store::{Coding, Hidden};
 use seawall_http_cache::{
-    SEAWALL_CACHE_CONTROL, add_vary, may_compress, may_decode, withheld_fields,
+    CacheControl, SEAWALL_CACHE_CONTROL, add_vary, may_compress, may_decode, withheld_fields,
 };
 use seawall_service_model::Policy;
 use std::sync::Arc;
@@ -113,9 +113,15 @@ pub(crate) fn show(
     })
 }
 
-/// What of an answer with `fields` is for the one who asked alone, as it goes out of this tier.
-pub(crate) fn withheld(kind: TierKind, asked: &Asked, fields: &HeaderMap) -> Withheld {
-    let mut withheld = withheld_fields(fields, &asked.policy().storage.targets);
+/// What of an answer with `fields`, whose directives are `cc`, is for the one who asked alone, as it goes out of this
+/// tier.
+pub(crate) fn withheld(
+    kind: TierKind,
+    asked: &Asked,
+    fields: &HeaderMap,
+    cc: &CacheControl,
+) -> Withheld {
+    let mut withheld = withheld_fields(fields, cc);
     if kind == TierKind::Edge && !withheld.is_empty() {
         let edits = &asked.policy().response_headers;
         // what the rule sets is in the head already

@@ -92,12 +92,11 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
 /// Without hop-by-hop fields, without those that `private="..."` and `no-cache="..."` name where a cache with these
 /// targets reads its directives, and without `Age`, which [`crate::Freshness`] keeps and each delivery writes anew.
 pub fn stored_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
-    into_stored_fields(response.clone(), targets)
+    into_stored_fields(response.clone(), &CacheControl::of(response, targets))
 }
 
-/// The same of a head that nobody else needs.
-pub fn into_stored_fields(mut stored: HeaderMap, targets: &Targets) -> HeaderMap {
-    let cc = CacheControl::of(&stored, targets);
+/// The same of a head that nobody else needs, whose directives are `cc`.
+pub fn into_stored_fields(mut stored: HeaderMap, cc: &CacheControl) -> HeaderMap {
     strip_hop_by_hop(&mut stored);
     for name in cc.private_fields.iter().chain(&cc.no_cache_fields) {
         stored.remove(name);
@@ -107,12 +106,12 @@ pub fn into_stored_fields(mut stored: HeaderMap, targets: &Targets) -> HeaderMap
 }
 
 /// What [`stored_fields`] leaves out of a response because `private="..."` or `no-cache="..."` names it (RFC 9111
-/// §5.2.2.4, §5.2.2.7): it is for the one whose request the response answers, and for nobody else.
+/// §5.2.2.4, §5.2.2.7): it is for the one whose request the response answers, and for nobody else. `cc`: the response's
+/// directives.
 ///
 /// Without the fields of the connection, nor those that each delivery writes anew or that say how the body is framed.
-pub fn withheld_fields(response: &HeaderMap, targets: &Targets) -> HeaderMap {
+pub fn withheld_fields(response: &HeaderMap, cc: &CacheControl) -> HeaderMap {
     let mut withheld = HeaderMap::new();
-    let cc = CacheControl::of(response, targets);
     if cc.private_fields.is_empty() && cc.no_cache_fields.is_empty() {
         return withheld;
     }
@@ -145,6 +144,10 @@ mod tests {
             fields.append(*name, HeaderValue::from_static(value));
         }
         fields
+    }
+
+    fn withheld(response: &HeaderMap) -> HeaderMap {
+        withheld_fields(response, &CacheControl::of(response, &Targets::default()))
     }
 
     fn names(fields: &HeaderMap) -> Vec<&str> {
@@ -221,14 +224,11 @@ mod tests {
             ("x-token", "1"),
         ]);
         assert_eq!(
-            names(&withheld_fields(&fields, &Targets::default())),
+            names(&withheld(&fields)),
             ["set-cookie", "x-token", "x-user"]
         );
-        assert!(withheld_fields(&kept, &Targets::default()).is_empty());
-        assert_eq!(
-            names(&withheld_fields(&targeted, &Targets::default())),
-            ["x-user"]
-        );
+        assert!(withheld(&kept).is_empty());
+        assert_eq!(names(&withheld(&targeted)), ["x-user"]);
         assert_eq!(
             names(&stored(&targeted)),
             ["cache-control", "cdn-cache-control", "x-token"]
@@ -253,7 +253,7 @@ mod tests {
             ("age", "1"),
             ("date", "d"),
         ]);
-        let withheld = withheld_fields(&fields, &Targets::default());
+        let withheld = withheld(&fields);
         assert_eq!(names(&withheld), ["x-user"]);
         assert_eq!(withheld.get_all("x-user").iter().count(), 2);
     }

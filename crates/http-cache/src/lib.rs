@@ -96,7 +96,9 @@ pub use part::{NotPart, asks_for_part, is_part, part_validator};
 pub use posted::represents_target;
 pub use ranges::{ByteRange, RANGES_MAX, Ranges, ranges};
 pub use reuse::{Reuse, Why, is_upstream_error, reuse, serves_on_error, why};
-pub use storable::{Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable};
+pub use storable::{
+    Storable, StoragePolicy, Unstorable, is_heuristically_cacheable, storable, storable_by,
+};
 pub use strings::string_list;
 pub use targeted::{CDN_CACHE_CONTROL, SEAWALL_CACHE_CONTROL, SURROGATE_CONTROL, Targets};
 pub use time::Timestamp;

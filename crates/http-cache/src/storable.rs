@@ -130,16 +130,32 @@ pub fn storable(
     response_time: Timestamp,
 ) -> Storable {
     let cc = CacheControl::of(response, &policy.targets);
-    if let Some(reason) = forbidden(method, request, status, response, &cc, policy) {
+    let times = (request_time, response_time);
+    storable_by(&cc, method, request, status, response, policy, times)
+}
+
+/// The same where the response's directives `cc`, for the targets of `policy`, have been read; `times`: of request and
+/// response.
+pub fn storable_by(
+    cc: &CacheControl,
+    method: &Method,
+    request: &dyn Fields,
+    status: StatusCode,
+    response: &HeaderMap,
+    policy: &StoragePolicy,
+    times: (Timestamp, Timestamp),
+) -> Storable {
+    let (request_time, response_time) = times;
+    if let Some(reason) = forbidden(method, request, status, response, cc, policy) {
         return Storable::No(reason);
     }
     if !cc.public
         && !is_heuristically_cacheable(status)
-        && explicit_lifetime(response, &cc, response_time, response_time).is_none()
+        && explicit_lifetime(response, cc, response_time, response_time).is_none()
     {
         return Storable::No(Unstorable::NoLifetime);
     }
-    let freshness = Freshness::of(status, response, &cc, policy, request_time, response_time);
+    let freshness = Freshness::of(status, response, cc, policy, request_time, response_time);
     // stale at its arrival, it is still of use to who takes it so (`max-stale`, §5.2.1.2), where nothing forbids that
     let usable = freshness.fresh_until() > freshness.received
         || (freshness.lifetime > 0 && !freshness.no_cache && !freshness.must_revalidate)

@@ -332,7 +332,7 @@ proptest! {
         freshen(&mut coded, &update, Form::CodedHere);
         prop_assert_eq!(coded.get("content-encoding"), stored.get("content-encoding"));
         let targets = Targets::default();
-        let withheld = withheld_fields(&once, &targets);
+        let withheld = withheld_fields(&once, &CacheControl::of(&once, &targets));
         let kept = stored_fields(&once, &targets);
         prop_assert!(withheld.keys().all(|name| !kept.contains_key(name)));
         let fleet = fleet_not_modified_fields(&once);

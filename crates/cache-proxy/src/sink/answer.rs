@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    Storable, Timestamp, Unstorable, into_stored_fields, is_of_the_range, is_upstream_error,
-    storable, strip_hop_by_hop,
+    CacheControl, Storable, Timestamp, Unstorable, into_stored_fields, is_of_the_range,
+    is_upstream_error, storable_by, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use seawall_upstream::Phase;
@@ -44,20 +44,22 @@ impl FillSink {
         };
         // without a length and without chunks the body ends with the connection: a truncation could not be seen
         let end_is_seen = learned.framed || bodiless;
+        let storage = &self.asked.policy().storage;
+        let cc = CacheControl::of(&fields, &storage.targets);
         let judged = if failed {
             None
         } else if self.ranged && is_of_the_range(response.status) {
             // a 416 is the answer to this range alone
             Some(Storable::No(Unstorable::Partial))
         } else {
-            Some(storable(
+            Some(storable_by(
+                &cc,
                 &Method::GET,
                 &*self.asked.fields,
                 response.status,
                 &fields,
-                &self.asked.policy().storage,
-                learned.at,
-                now,
+                storage,
+                (learned.at, now),
             ))
         };
         let (freshness, why) = match judged {
@@ -80,8 +82,8 @@ impl FillSink {
         let kind = self.proxy.tier().kind();
         let mut apart = None;
         if freshness.is_some() {
-            apart = withheld(kind, &self.asked, &fields);
-            fields = into_stored_fields(fields, &self.asked.policy().storage.targets);
+            apart = withheld(kind, &self.asked, &fields, &cc);
+            fields = into_stored_fields(fields, &cc);
         } else {
             // Age with the rest: whoever keeps the answer counts from there (RFC 9111 §5.1)
             strip_hop_by_hop(&mut fields);
