@@ -8,7 +8,7 @@ use crate::outbound::introduce;
 use crate::parts::RUN_BYTES;
 use crate::running::Running;
 use crate::sink::FillSink;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use seawall_cache_store::{CHUNK_BYTES, Head};
 use seawall_http_cache::{range_to_forward, validation_fields};
 use seawall_upstream::Ask;
@@ -63,11 +63,14 @@ async fn run(
     before: Before,
     range: Option<HeaderValue>,
 ) {
-    let mut fields = request_fields(proxy, &asked, before.stored.as_ref());
     let ranged = range.is_some();
-    if let Some(range) = range {
-        fields.insert(header::RANGE, range);
-    }
+    let fields = || {
+        let mut fields = request_fields(proxy, &asked, before.stored.as_ref());
+        if let Some(range) = &range {
+            fields.insert(header::RANGE, range.clone());
+        }
+        fields
+    };
     // a neighbour's answer that a purge covers is asked for once more, and then nothing from before that purge will do
     for insists in [false, true] {
         let asking = Asking::new(&asked, insists);
@@ -94,9 +97,7 @@ async fn run(
             ranged,
         );
         let upstream = proxy.upstream();
-        upstream
-            .fetch(&mut sink, &asked.target, &fields, &ask)
-            .await;
+        upstream.fetch(&mut sink, &asked.target, fields, &ask).await;
         // what is not complete by now has failed
         drop(sink);
         if !asking.is_covered() {
@@ -123,6 +124,9 @@ pub(crate) fn range_to_ask(asked: &Asked, stored: Option<&Stored>) -> Option<Hea
         .flatten()
 }
 
+/// Room for the fields that a question has beside the request's own: who asks, a validator, what tiers tell each other.
+const ADDED: usize = 12;
+
 /// The request of a fill asks for the whole selected representation unless it is told otherwise: the conditions and ranges of the one who asked
 /// are answered from the copy.
 pub(crate) fn request_fields(
@@ -130,18 +134,24 @@ pub(crate) fn request_fields(
     asked: &Asked,
     stored: Option<&Stored>,
 ) -> HeaderMap {
+    let is_of_client = |name: &HeaderName| {
+        matches!(
+            *name,
+            header::RANGE
+                | header::IF_RANGE
+                | header::IF_MATCH
+                | header::IF_NONE_MATCH
+                | header::IF_MODIFIED_SINCE
+                | header::IF_UNMODIFIED_SINCE
+                | header::EXPECT
+        )
+    };
+    let mut fields = HeaderMap::with_capacity(asked.fields.len() + ADDED);
     // what belongs to the client's connection was taken off when the request was placed
-    let mut fields = (*asked.fields).clone();
-    for name in [
-        header::RANGE,
-        header::IF_RANGE,
-        header::IF_MATCH,
-        header::IF_NONE_MATCH,
-        header::IF_MODIFIED_SINCE,
-        header::IF_UNMODIFIED_SINCE,
-        header::EXPECT,
-    ] {
-        fields.remove(name);
+    for (name, value) in &*asked.fields {
+        if !is_of_client(name) {
+            fields.append(name, value.clone());
+        }
     }
     introduce(&mut fields, asked, proxy.tier());
     if let Some(stored) = stored {

@@ -22,6 +22,7 @@ use seawall_client_conn::Wire;
 use seawall_http_cache::Freshness;
 use seawall_purge::{Generation, ScopeId};
 use seawall_upstream::Ask;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,9 +138,12 @@ impl FillSink {
         let store = self.proxy.store();
         let (length, tail) = self.fill.growing.tail();
         let key = self.asked.own_key.0;
-        let mut fields = keeping.head.fields.clone();
+        let mut fields = Cow::Borrowed(&keeping.head.fields);
         if !matches!(keeping.head.status.as_u16(), 204 | 304) {
-            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            let told = HeaderValue::from(length);
+            if fields.get(header::CONTENT_LENGTH) != Some(&told) {
+                fields.to_mut().insert(header::CONTENT_LENGTH, told);
+            }
         }
         let tail: Vec<&[u8]> = tail.iter().map(|piece| &piece[..]).collect();
         let inline = length <= INLINE_MAX;

@@ -28,19 +28,20 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 impl Upstream {
-    /// Asks for `target` (origin form) with `fields`, end-to-end ones, by GET and without a body. The answer, or an error
-    /// answer of ours, is written to `wire`; an answer that breaks off, or that `wire` does not take, aborts it.
+    /// Asks for `target` (origin form) by GET and without a body. `fields` makes the end-to-end fields of each attempt. The
+    /// answer, or an error answer of ours, is written to `wire`; an answer that breaks off, or that `wire` does not take,
+    /// aborts it.
     pub async fn fetch<W: Wire>(
         &self,
         wire: &mut W,
         target: &str,
-        fields: &HeaderMap,
+        fields: impl Fn() -> HeaderMap,
         ask: &Arc<Ask>,
     ) {
         let mut attempts = Attempts::of(ask.clone());
         let mut client = Client::new(wire);
         loop {
-            let attempt = self.attempt(&mut client, target, fields, &mut attempts);
+            let attempt = self.attempt(&mut client, target, &fields, &mut attempts);
             let Err(error) = attempt.await else {
                 return attempts.ended(&self.metrics);
             };
@@ -56,7 +57,7 @@ impl Upstream {
         &self,
         client: &mut Client<'_, W>,
         target: &str,
-        fields: &HeaderMap,
+        fields: &impl Fn() -> HeaderMap,
         attempts: &mut Attempts,
     ) -> Result<()> {
         let address = attempts.begin(&self.metrics).await?;
@@ -98,15 +99,16 @@ impl Upstream {
         client: &mut Client<'_, W>,
         mut stream: Stream,
         target: &str,
-        fields: &HeaderMap,
+        fields: &impl Fn() -> HeaderMap,
         attempts: &mut Attempts,
     ) -> Result<Option<Stream>> {
         let Some(timeouts) = attempts.ask().map(|ask| ask.timeouts) else {
             return Error::e_explain(ErrorType::InternalError, "an exchange without a question");
         };
-        let mut fields = fields.clone();
+        let mut fields = fields();
         attempts.before(&mut fields);
         let head = head::request(target, &fields)?;
+        drop(fields);
         send(&mut stream, &head, timeouts.write)
             .await
             .map_err(Error::into_up)?;
