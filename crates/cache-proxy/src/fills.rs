@@ -1,9 +1,9 @@
 //! Fills in progress: one for each key, variant and purge floor.
 
 use crate::growing::{Budget, Growing, Reader};
+use ahash::AHashMap;
 use parking_lot::Mutex;
 use seawall_purge::join::Floor;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -42,7 +42,7 @@ pub(crate) struct Fill {
 
 /// Keys that fills are stored under and cannot be joined by, and how many of each are running; no more than there are
 /// fills.
-type Alone = Mutex<HashMap<u128, usize>>;
+type Alone = Mutex<AHashMap<u128, usize>>;
 
 #[derive(Debug)]
 struct Mark {
@@ -84,7 +84,7 @@ impl Drop for Slot {
 /// All fills of a node.
 #[derive(Debug)]
 pub(crate) struct Fills {
-    shards: Vec<Mutex<HashMap<FillKey, Arc<Fill>>>>,
+    shards: Vec<Mutex<AHashMap<FillKey, Arc<Fill>>>>,
     alone: Arc<Alone>,
     running: Arc<AtomicUsize>,
     max: usize,
@@ -124,7 +124,7 @@ impl Fills {
         self.shard(key).lock().contains_key(key)
     }
 
-    fn shard(&self, key: &FillKey) -> &Mutex<HashMap<FillKey, Arc<Fill>>> {
+    fn shard(&self, key: &FillKey) -> &Mutex<AHashMap<FillKey, Arc<Fill>>> {
         &self.shards[key.key as usize % SHARDS]
     }
 

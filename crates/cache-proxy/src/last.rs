@@ -2,12 +2,13 @@
 //!
 //! Plain fresh hits are not noted: they leave no more than a count, and this costs a lock.
 
+use ahash::AHashMap;
 use http::Method;
 use parking_lot::Mutex;
 use seawall_control_protocol::explain::DECISIONS_MAX;
 use seawall_http_cache::{Forward, Outcome};
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 const SHARDS: usize = 16;
 /// 4096 keys in all; a further one takes the place of the one that was noted first.
@@ -33,7 +34,7 @@ pub(crate) struct Decided {
 #[derive(Debug, Default)]
 struct Shard {
     /// Newest first.
-    by_key: HashMap<u128, VecDeque<Decided>>,
+    by_key: AHashMap<u128, VecDeque<Decided>>,
     /// The keys, the one that was noted first in front.
     order: VecDeque<u128>,
 }
