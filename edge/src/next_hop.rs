@@ -103,10 +103,10 @@ impl EdgeTier {
 const SHIELDS_TRIED_MAX: usize = 3;
 
 impl NextHop for EdgeTier {
-    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop> {
+    fn hops(&self, service: &Arc<Service>, key: u64) -> Arc<[Hop]> {
         let map = self.map.load();
         if !service.shield || map.targets.is_empty() {
-            return origin_hops(&self.upstream, service, key);
+            return origin_hops(&self.upstream, service);
         }
         map.order(key)
             .into_iter()

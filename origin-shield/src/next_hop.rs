@@ -17,8 +17,8 @@ pub(crate) struct ShieldTier {
 }
 
 impl NextHop for ShieldTier {
-    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop> {
-        origin_hops(&self.upstream, service, key)
+    fn hops(&self, service: &Arc<Service>, _key: u64) -> Arc<[Hop]> {
+        origin_hops(&self.upstream, service)
     }
 }
 

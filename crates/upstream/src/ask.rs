@@ -36,7 +36,7 @@ pub struct Hop {
 
 /// Says who is asked next for a key; implemented by edge and shield.
 pub trait NextHop: Send + Sync + 'static {
-    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop>;
+    fn hops(&self, service: &Arc<Service>, key: u64) -> Arc<[Hop]>;
 }
 
 /// What has to come to its end before an answer goes on.
@@ -117,7 +117,7 @@ impl fmt::Display for Failure {
 
 /// A question: to whom, how long, and what came of it.
 pub struct Ask {
-    pub hops: Vec<Hop>,
+    pub hops: Arc<[Hop]>,
     pub timeouts: Timeouts,
     /// Over all servers and addresses; at least one.
     pub attempts_max: usize,
@@ -127,7 +127,7 @@ pub struct Ask {
 
 impl Ask {
     pub fn new(
-        hops: Vec<Hop>,
+        hops: Arc<[Hop]>,
         timeouts: Timeouts,
         attempts_max: usize,
         attempt: Box<dyn Attempt>,

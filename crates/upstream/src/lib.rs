@@ -9,7 +9,7 @@
 //! - [`target`]: one server: its addresses by DNS, their health, its TLS
 //! - `resolve`, `health`, `tls`: the parts of a target; [`dial`]: servers that are reached otherwise than by TCP
 //! - `attempts`: the attempts of one exchange; `judge`: what errors and heads say
-//! - [`upstream`]: targets and the proxy of a node; `app`: pingora's hooks
+//! - [`upstream`]: targets and the proxy of a node; `origins`: those of services; `app`: pingora's hooks
 //! - `fetch`: questions by GET without a body, the shorter way; `idle`: its connections
 
 mod app;
@@ -20,6 +20,7 @@ mod fetch;
 mod health;
 mod idle;
 mod judge;
+mod origins;
 mod resolve;
 pub mod target;
 mod tls;
@@ -27,5 +28,6 @@ pub mod upstream;
 
 pub use ask::{Ask, Attempt, Failure, Hop, NextHop, Phase, Role, Settling, Turn};
 pub use dial::Dial;
+pub use origins::origin_hops;
 pub use target::{Target, TargetError, TargetSpec, TargetTls};
-pub use upstream::{Upstream, UpstreamError, origin_hops};
+pub use upstream::{Upstream, UpstreamError};

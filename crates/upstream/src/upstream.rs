@@ -1,12 +1,13 @@
 //! The servers of a node, and the proxy that asks them.
 
 use crate::app::App;
-use crate::ask::{Ask, Hop, Role};
+use crate::ask::Ask;
 use crate::dial::{Dial, Dialler};
 use crate::idle::Idle;
+use crate::origins::{Ready, origins};
 use crate::resolve::Dns;
-use crate::target::{Target, TargetError, TargetSpec, TargetTls};
-use http::HeaderValue;
+use crate::target::{Target, TargetError, TargetSpec};
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
@@ -14,7 +15,7 @@ use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use seawall_client_conn::{ClientSession, ShutdownWatch, Wire};
-use seawall_service_model::{Origin, Service};
+use seawall_service_model::Service;
 use seawall_telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Upstream {
     pub(crate) connector: TransportConnector,
     pub(crate) idle: Arc<Idle>,
     targets: Mutex<HashMap<TargetSpec, Arc<Target>>>,
+    /// The origins of services in force.
+    pub(crate) ready: ArcSwap<Ready>,
     dns: Arc<Dns>,
     dialler: Option<Arc<Dialler>>,
 }
@@ -71,6 +74,7 @@ impl Upstream {
             metrics: metrics.clone(),
             proxy: Arc::new(http_proxy(&conf, App { metrics })),
             targets: Mutex::default(),
+            ready: ArcSwap::default(),
             dns: Arc::default(),
             dialler,
         })
@@ -93,16 +97,17 @@ impl Upstream {
         Ok(target)
     }
 
-    /// Makes sure that every origin of `services` can be spoken to: their certificate files are read.
+    /// Makes sure that every origin of `services` can be spoken to: their certificate files are read. These services are
+    /// those that are asked for from now on.
     pub fn prepare<'s>(
         &self,
         services: impl Iterator<Item = &'s Arc<Service>>,
     ) -> Result<(), TargetError> {
+        let mut ready = Ready::default();
         for service in services {
-            for origin in &service.origins {
-                self.target(origin_spec(origin))?;
-            }
+            ready.put(service, origins(self, service)?);
         }
+        self.ready.store(Arc::new(ready));
         Ok(())
     }
 
@@ -124,40 +129,4 @@ impl Upstream {
         self.idle.clear();
         self.proxy.http_cleanup().await;
     }
-}
-
-fn origin_spec(origin: &Origin) -> TargetSpec {
-    TargetSpec {
-        host: origin.host.clone(),
-        port: origin.port,
-        tls: origin.tls.as_ref().map(|tls| TargetTls {
-            sni: tls.sni.clone(),
-            verify: tls.verify,
-            ca_file: tls.ca_file.clone(),
-            client: None,
-        }),
-    }
-}
-
-/// The origins of `service`, in order. One whose files have gone since they were checked is left out.
-pub fn origin_hops(upstream: &Upstream, service: &Service, _key: u64) -> Vec<Hop> {
-    let hop = |origin: &Origin| {
-        let target = match upstream.target(origin_spec(origin)) {
-            Ok(target) => target,
-            Err(error) => {
-                tracing::error!(%error, service = &*service.id.0, "an origin cannot be asked");
-                return None;
-            }
-        };
-        let host_header = origin
-            .host_header
-            .as_ref()
-            .and_then(|h| HeaderValue::from_str(h).ok());
-        Some(Hop {
-            target,
-            role: Role::Origin,
-            host_header,
-        })
-    };
-    service.origins.iter().filter_map(hop).collect()
 }

@@ -94,9 +94,9 @@ struct InMemory {
 }
 
 impl NextHop for InMemory {
-    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop> {
+    fn hops(&self, service: &Arc<Service>, _key: u64) -> Arc<[Hop]> {
         if self.kind == TierKind::Shield {
-            return origin_hops(&self.upstream, service, key);
+            return origin_hops(&self.upstream, service);
         }
         let hop = |host: &&str| Hop {
             target: self

@@ -38,8 +38,8 @@ struct Believing {
 }
 
 impl NextHop for Believing {
-    fn hops(&self, service: &Arc<Service>, key: u64) -> Vec<Hop> {
-        origin_hops(&self.upstream, service, key)
+    fn hops(&self, service: &Arc<Service>, _key: u64) -> Arc<[Hop]> {
+        origin_hops(&self.upstream, service)
     }
 }
 
