@@ -51,6 +51,21 @@ pub(crate) fn via(fields: &mut HeaderMap, received: Version, kind: TierKind) {
     }
 }
 
+fn text(peer: IpAddr) -> String {
+    let IpAddr::V4(peer) = peer else {
+        return peer.to_string();
+    };
+    // once a fill: formatting at large costs several times this
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (index, octet) in peer.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 /// Says who asks, as far as this tier knows it: `X-Forwarded-*`, `CDN-Loop` (RFC 8586), `Via` (RFC 9110 §7.6.3).
 pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) {
     if !asked.is_from_fleet() {
@@ -62,7 +77,7 @@ pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) 
             // one hop's word about another's address is as good as X-Forwarded-For's
             fields.remove(header::FORWARDED);
         }
-        append_list(fields, &FORWARDED_FOR, &peer.to_string());
+        append_list(fields, &FORWARDED_FOR, &text(peer));
         if !fields.contains_key(FORWARDED_PROTO) {
             let scheme = match asked.scheme {
                 seawall_service_model::Scheme::Http => "http",
@@ -78,4 +93,23 @@ pub(crate) fn introduce(fields: &mut HeaderMap, asked: &Asked, tier: &dyn Tier) 
         append_list(fields, &CDN_LOOP, tier.fleet_id());
     }
     via(fields, asked.version, tier.kind());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_it_always_is() {
+        for peer in [
+            "0.0.0.0",
+            "10.2.30.255",
+            "255.255.255.255",
+            "::1",
+            "2001:db8::a",
+        ] {
+            let peer: IpAddr = peer.parse().unwrap();
+            assert_eq!(text(peer), peer.to_string());
+        }
+    }
 }

@@ -78,71 +78,84 @@ impl CacheStatus<'_> {
             fields.append(HeaderName::from_static("cache-status"), value);
         }
     }
+
+    /// Writes the member, ASCII, behind what is in `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        item(out, self.cache);
+        if self.hit {
+            out.extend_from_slice(b"; hit");
+        } else if let Some(forward) = self.forward {
+            out.extend_from_slice(b"; fwd=");
+            out.extend_from_slice(forward.as_str().as_bytes());
+        }
+        if let Some(status) = self.forward_status.filter(|_| !self.hit) {
+            out.extend_from_slice(b"; fwd-status=");
+            integer(out, i64::from(status));
+        }
+        if let Some(ttl) = self.ttl {
+            out.extend_from_slice(b"; ttl=");
+            integer(out, ttl.clamp(-INTEGER_MAX, INTEGER_MAX));
+        }
+        if self.stored {
+            out.extend_from_slice(b"; stored");
+        }
+        if self.collapsed {
+            out.extend_from_slice(b"; collapsed");
+        }
+        if let Some(key) = self.key {
+            out.extend_from_slice(b"; key=");
+            string(out, key);
+        }
+        if let Some(detail) = self.detail {
+            out.extend_from_slice(b"; detail=");
+            item(out, detail);
+        }
+    }
 }
 
 impl fmt::Display for CacheStatus<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        item(f, self.cache)?;
-        if self.hit {
-            f.write_str("; hit")?;
-        } else if let Some(forward) = self.forward {
-            write!(f, "; fwd={}", forward.as_str())?;
-        }
-        if let Some(status) = self.forward_status.filter(|_| !self.hit) {
-            write!(f, "; fwd-status={status}")?;
-        }
-        if let Some(ttl) = self.ttl {
-            write!(f, "; ttl={}", ttl.clamp(-INTEGER_MAX, INTEGER_MAX))?;
-        }
-        if self.stored {
-            f.write_str("; stored")?;
-        }
-        if self.collapsed {
-            f.write_str("; collapsed")?;
-        }
-        if let Some(key) = self.key {
-            f.write_str("; key=")?;
-            string(f, key)?;
-        }
-        if let Some(detail) = self.detail {
-            f.write_str("; detail=")?;
-            item(f, detail)?;
-        }
-        Ok(())
+        let mut text = Vec::new();
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 
 /// The largest integer of a structured field (RFC 9651 §3.3.1).
 const INTEGER_MAX: i64 = 999_999_999_999_999;
 
+fn integer(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
 /// A token where it can be one, else a string.
-fn item(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn item(out: &mut Vec<u8>, text: &str) {
     let is_token = text.len() <= TEXT_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*')
         && text
             .bytes()
             .all(|b| is_token_byte(b) || matches!(b, b':' | b'/'));
     if is_token {
-        f.write_str(text)
+        out.extend_from_slice(text.as_bytes());
     } else {
-        string(f, text)
+        string(out, text);
     }
 }
 
 /// A string (RFC 9651 §4.1.6); what is not printable ASCII is left out.
-fn string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_str("\"")?;
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
     for byte in text
         .bytes()
         .take(TEXT_BYTES_MAX)
         .filter(|b| (b' '..=b'~').contains(b))
     {
         if matches!(byte, b'"' | b'\\') {
-            f.write_str("\\")?;
+            out.push(b'\\');
         }
-        write!(f, "{}", char::from(byte))?;
+        out.push(byte);
     }
-    f.write_str("\"")
+    out.push(b'"');
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::copy::CopyHead;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use seawall_http_cache::{CacheStatus, Outcome, Timestamp};
-use std::io::Write as _;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -50,8 +49,7 @@ pub(super) fn cache_status(
     if !value.is_empty() {
         value.extend_from_slice(b", ");
     }
-    // writing to memory does not fail
-    let _ = write!(value, "{member}");
+    member.write(&mut value);
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
         fields.insert(CACHE_STATUS, value);
     }
