@@ -9,7 +9,6 @@
 use crate::CacheProxy;
 use crate::asked::Asked;
 use crate::recent::Recent;
-use http::HeaderMap;
 use parking_lot::Mutex;
 use seawall_cache_store::{Found, Head};
 use seawall_http_cache::QueryVariation;
@@ -281,11 +280,10 @@ impl CacheProxy {
 
     /// What an answer that is going to be stored for `asked` declares, remembered before the copy gets its generation: a
     /// change that comes after that finds it.
-    pub(crate) fn declared(&self, asked: &Asked, fields: &HeaderMap) -> Option<UrlSet> {
+    pub(crate) fn declared(&self, asked: &Asked, variation: QueryVariation) -> Option<UrlSet> {
         if !asked.policy().no_vary_search {
             return None;
         }
-        let variation = QueryVariation::of(fields)?;
         let (target, rules) = (&asked.target, asked.key_rules());
         let declared = self
             .equivalents()
@@ -355,7 +353,7 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
     use seawall_purge::BootId;
 
     fn variation(name: usize) -> QueryVariation {

@@ -6,8 +6,8 @@ use crate::asking::Learned;
 use crate::fill::Stored;
 use crate::scoped::scopes;
 use crate::shown::{Withheld, show, take_cache_status, withheld};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use pingora::http::ResponseHeader;
 use seawall_cache_store::{Body, Coding, Head, HeadParts, Sums};
 use seawall_http_cache::{
     CacheControl, Form, QueryVariation, Storable, Timestamp, Vary, freshen, into_stored_fields,
@@ -58,7 +58,7 @@ pub(crate) fn refresh(
     learned: &Learned,
     label: Label,
     stored: &Stored,
-    update: &ResponseHeader,
+    update: &Parts,
     now: Timestamp,
 ) -> Refreshed {
     let old = &stored.head;

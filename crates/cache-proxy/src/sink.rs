@@ -230,10 +230,14 @@ impl Wire for FillSink {
     }
 
     async fn head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+        self.take_head(Box::new(response.clone()), end).await
+    }
+
+    async fn take_head(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
         if response.status.is_informational() {
-            self.fill.growing.push_interim(response.clone());
+            self.fill.growing.push_interim(*response);
         } else if matches!(self.body, Body::None) {
-            self.decide(response);
+            self.decide((*response).into());
             if end {
                 self.finish(true);
             }

@@ -23,6 +23,14 @@ pub trait Wire: Send + Sync + Unpin + 'static {
         response: &ResponseHeader,
         end: bool,
     ) -> impl Future<Output = Result<()>> + Send;
+    /// The same of a head that nobody else needs.
+    fn take_head(
+        &mut self,
+        response: Box<ResponseHeader>,
+        end: bool,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move { self.head(&response, end).await }
+    }
     fn data(&mut self, data: Bytes, end: bool) -> impl Future<Output = Result<()>> + Send;
     fn flush(&mut self) -> impl Future<Output = Result<()>> + Send;
     /// Writes what waits, as `flush` does, and may be dropped midway: cancel-safe.

@@ -10,12 +10,12 @@ use crate::refreshed::selecting;
 use crate::scoped::{TOO_MANY, is_error, scopes};
 use crate::shown::{coding, show, take_cache_status, withheld};
 use crate::unstorable::with_credentials;
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use pingora::http::ResponseHeader;
 use seawall_cache_store::Coding;
 use seawall_http_cache::{
-    CacheControl, Storable, Timestamp, Unstorable, into_stored_fields, is_of_the_range,
-    is_upstream_error, storable_by, strip_hop_by_hop,
+    CacheControl, QueryVariation, Storable, Timestamp, Unstorable, into_stored_fields,
+    is_of_the_range, is_upstream_error, storable_by, strip_hop_by_hop,
 };
 use seawall_purge::ScopeId;
 use seawall_upstream::Phase;
@@ -30,9 +30,15 @@ fn supersedes(status: StatusCode, why: Option<Unstorable>) -> bool {
 
 impl FillSink {
     /// The answer is a response of its own.
-    pub(super) fn own(&mut self, response: &ResponseHeader, now: Timestamp, failed: bool) {
+    pub(super) fn own(&mut self, response: Parts, now: Timestamp, failed: bool) {
         let learned = self.asking.learned();
-        let mut fields = response.headers.clone();
+        let mut fields = response.headers;
+        let replaced = self.before.replaced.clone();
+        let inherits = replaced.as_ref().filter(|_| is_error(response.status));
+        let inherited: Vec<&[ScopeId]> = inherits.iter().map(|of| &of.head.scopes[..]).collect();
+        // of the fields as they came: some of them are not stored
+        let scopes = self.scopes(&fields, &inherited);
+        let (names, variation) = (selecting(&fields), QueryVariation::of(&fields));
         let upstream_cache_status = take_cache_status(&mut fields);
         let bodiless = matches!(response.status.as_u16(), 204 | 304);
         self.want = if bodiless {
@@ -93,11 +99,6 @@ impl FillSink {
         {
             fields.insert(header::DATE, date);
         }
-        let replaced = self.before.replaced.clone();
-        let inherits = replaced.as_ref().filter(|_| is_error(response.status));
-        let inherited: Vec<&[ScopeId]> = inherits.iter().map(|of| &of.head.scopes[..]).collect();
-        // of the fields as they came: some of them are not stored
-        let scopes = self.scopes(&response.headers, &inherited);
         if !failed && !self.may_use(scopes.as_deref().ok(), freshness.as_ref(), now) {
             return self.covered();
         }
@@ -137,7 +138,6 @@ impl FillSink {
                 self.want,
             ),
         };
-        let names = selecting(&response.headers);
         if !failed {
             via(&mut fields, learned.version, kind);
         }
@@ -149,7 +149,7 @@ impl FillSink {
         };
         // before it gets its generation
         let equivalents = keep
-            .then(|| self.proxy.declared(&self.asked, &response.headers))
+            .then(|| self.proxy.declared(&self.asked, variation?))
             .flatten();
         // what was changed since it was asked for stays so; else it is as young as what it declares
         let generation = match &scopes {

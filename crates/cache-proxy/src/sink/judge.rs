@@ -6,8 +6,8 @@ use crate::growing::{Anew, Answer, Share, StoredAnswer};
 use crate::refreshed::{Fate, Refreshed, refresh, selecting};
 use crate::standing::Standing;
 use crate::unstorable::with_credentials;
+use http::response::Parts;
 use http::{StatusCode, header};
-use pingora::http::ResponseHeader;
 use seawall_cache_store::Head;
 use seawall_http_cache::{
     Freshness, Outcome, RequestDirectives, Reuse, Timestamp, has_preconditions, is_upstream_error,
@@ -25,7 +25,7 @@ fn is_in_a_window(freshness: &Freshness, now: Timestamp) -> bool {
 
 impl FillSink {
     /// The final head decides what the fill is.
-    pub(super) fn decide(&mut self, response: &ResponseHeader) {
+    pub(super) fn decide(&mut self, response: Parts) {
         let now = seawall_client_conn::now();
         let failed = self.ask.failure().is_some();
         if !failed && !self.reached(response.status) {
@@ -54,7 +54,7 @@ impl FillSink {
                     // a purge took the copy while we asked about it: who waits looks again
                     return self.in_vain();
                 }
-                return self.validated(&stored, response, now);
+                return self.validated(&stored, &response, now);
             }
         }
         if self.ranged && !failed && response.status == StatusCode::PARTIAL_CONTENT {
@@ -155,7 +155,7 @@ impl FillSink {
     }
 
     /// A 304 to our question: the stored copy is the answer, with the fields that the 304 brought (RFC 9111 §4.3.4).
-    fn validated(&mut self, stored: &Stored, update: &ResponseHeader, now: Timestamp) {
+    fn validated(&mut self, stored: &Stored, update: &Parts, now: Timestamp) {
         let mut repeated = update.headers.clone();
         strip_hop_by_hop(&mut repeated);
         if !update_applies(&stored.head.original_fields().fields, &repeated) {

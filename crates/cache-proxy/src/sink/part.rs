@@ -4,13 +4,12 @@
 use super::{Body, FillSink, Keeping};
 use crate::fill::Stored;
 use crate::growing::{Anew, Answer, Share, StoredAnswer};
-use crate::message;
 use crate::parts::{Fetch, NoPart, PartKey, RUN_BYTES, RUN_CHUNKS};
 use crate::shown::Withheld;
 use crate::unstorable::in_parts;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use pingora::http::ResponseHeader;
+use http::response::Parts;
 use pingora::{Error, ErrorType, Result};
 use seawall_cache_store::{CHUNK_BYTES, Head, HeadParts, INLINE_MAX, Sums};
 use seawall_http_cache::{
@@ -75,7 +74,7 @@ pub(super) enum PartBody {
 
 impl FillSink {
     /// A 206 to the range that was asked for.
-    pub(super) fn part(&mut self, response: &ResponseHeader, now: Timestamp) {
+    pub(super) fn part(&mut self, mut response: Parts, now: Timestamp) {
         let anew = |length: u64| match length {
             0..=RUN_BYTES => Anew::Whole,
             _ => Anew::Alone,
@@ -95,13 +94,10 @@ impl FillSink {
         if !coming.is_short() && coming.run().is_empty() {
             return self.unusable(anew(coming.0.length), now);
         }
-        let mut whole = response.clone();
-        let mut fields = response.headers.clone();
-        fields_of_the_whole(&mut fields, coming.0.length);
-        message::replace_response_fields(&mut whole, fields);
-        let _ = whole.set_status(StatusCode::OK);
+        fields_of_the_whole(&mut response.headers, coming.0.length);
+        response.status = StatusCode::OK;
         self.part = Some(coming);
-        self.own(&whole, now, false);
+        self.own(response, now, false);
     }
 
     /// Nobody can be answered from it. It says that what was validated is not the version of now, or it would be a 304

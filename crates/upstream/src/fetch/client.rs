@@ -67,19 +67,19 @@ impl<'w, W: Wire> Client<'w, W> {
                 self.held = Some((response, Instant::now() + hold));
                 Ok(())
             }
-            _ => self.write_head(&response, end).await,
+            _ => self.write_head(response, end).await,
         }
     }
 
-    async fn write_head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+    async fn write_head(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
         self.has_head = true;
         self.ended |= end;
-        self.wire.head(response, end).await
+        self.wire.take_head(response, end).await
     }
 
     async fn release(&mut self) -> Result<()> {
         match self.held.take() {
-            Some((response, _)) => self.write_head(&response, false).await,
+            Some((response, _)) => self.write_head(response, false).await,
             None => Ok(()),
         }
     }
@@ -109,7 +109,7 @@ impl<'w, W: Wire> Client<'w, W> {
                 let _ = head.insert_header(header::RETRY_AFTER, seconds);
             }
             // a client that is gone by now needs no answer
-            if self.write_head(&head, false).await.is_ok() {
+            if self.write_head(Box::new(head), false).await.is_ok() {
                 let _ = self.wire.data(body, true).await;
                 let _ = self.wire.flush().await;
             }
