@@ -156,7 +156,7 @@ impl Hook {
     /// The pace of the purge that has taken the copy in whose place the answer comes.
     fn pace(&self) -> Option<Pace> {
         let head = self.replaces.as_ref()?;
-        let pace = self.proxy.turns().pace(head.label, &head.scopes)?;
+        let pace = self.proxy.turns().pace(head.label, head.scopes())?;
         // the copy lies there until something takes its place, which such answers do not: each would wait for its turn
         let lasts = !self
             .proxy

@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// Whether lost chunks of `head` can be fetched again: its length is known, and it has a strong validator.
 pub(crate) fn restorable(head: &Head) -> bool {
     head.status == StatusCode::OK
-        && match &head.body {
+        && match head.body() {
             Body::Inline => false,
             Body::Part(_) => true,
             Body::Chunks(chunks) => chunks.sums.len() == chunks.count as usize,
@@ -46,7 +46,7 @@ pub(crate) async fn fetch(
     head: &Arc<Head>,
     wanted: Range<u32>,
 ) -> std::result::Result<Bytes, NoPart> {
-    let object = match &head.body {
+    let object = match head.body() {
         Body::Chunks(chunks) => chunks.object,
         Body::Inline | Body::Part(_) => slot.0,
     };
@@ -106,7 +106,7 @@ async fn run(
     };
     let stored = head.original_fields().fields;
     let run = fetch.run();
-    let range = match &head.body {
+    let range = match head.body() {
         Body::Part(held) => {
             let range = missing(byte_range(held), head.length);
             range.start..range.end

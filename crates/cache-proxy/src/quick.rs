@@ -61,10 +61,10 @@ pub(crate) fn quick(
     if now >= copy.freshness.fresh_until() || !proxy.is_live(&snapshot, &copy) {
         return None;
     }
-    if let Some(recoding) = coder::wanted(copy.coding, policy, accept) {
+    if let Some(recoding) = coder::wanted(copy.coding(), policy, accept) {
         copy = proxy.store().recoded(key, variant, &copy, recoding)?;
     }
-    if matches!(copy.body, Body::Part(_)) {
+    if matches!(copy.body(), Body::Part(_)) {
         return None;
     }
     let shape = shape::of(head, &copy, now)?;

@@ -68,13 +68,13 @@ pub(crate) fn refresh(
     // the tags it states come to those that the copy has: which of the copy's fields they replace is not known here
     let told = learned.scopes.as_ref();
     let scopes =
-        told.and_then(|told| scopes(asked, &update.headers, &[&old.scopes, &told[..]]).ok());
+        told.and_then(|told| scopes(asked, &update.headers, &[old.scopes(), &told[..]]).ok());
     // its own Via is of this hop; the copy keeps the one it was stored with
     update_fields.remove(header::VIA);
     let mut fields = old.original_fields().fields;
     let names_before = selecting(&fields);
     let declared_before = QueryVariation::of(&fields);
-    let form = match old.coding {
+    let form = match old.coding() {
         Coding::Negotiable => Form::CodedHere,
         Coding::AsIs | Coding::Decodable(_) | Coding::Recoded(..) => Form::AsReceived,
     };
@@ -109,7 +109,7 @@ pub(crate) fn refresh(
     let names = selecting(&fields);
     let (policy, targets) = (asked.policy(), &asked.policy().storage.targets);
     let declares_otherwise = QueryVariation::of(&fields) != declared_before;
-    let coding = match old.coding {
+    let coding = match old.coding() {
         Coding::Negotiable if !may_compress(&fields, targets, &policy.compress_types) => {
             Coding::AsIs
         }
@@ -117,21 +117,19 @@ pub(crate) fn refresh(
         coding => coding,
     };
     let hidden = show(kind, asked, &mut fields, coding);
-    let (freshness, fate, scopes) = match (judged, scopes) {
+    let (freshness, fate, scopes) = match (judged, scopes.as_deref()) {
         // the update was asked for about another URL, which may be another resource by now
         (Storable::Yes(_), _) if declares_otherwise && asked.moved.is_some() => {
-            (old.freshness.clone(), Fate::Retired, old.scopes.clone())
+            (old.freshness.clone(), Fate::Retired, old.scopes())
         }
         (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),
         (Storable::No(why), _) if why.is_of_the_request() => {
-            (old.freshness.clone(), Fate::Left, old.scopes.clone())
+            (old.freshness.clone(), Fate::Left, old.scopes())
         }
-        (Storable::No(_), _) | (_, None) => {
-            (old.freshness.clone(), Fate::Retired, old.scopes.clone())
-        }
+        (Storable::No(_), _) | (_, None) => (old.freshness.clone(), Fate::Retired, old.scopes()),
     };
     let inline = old.inline();
-    let (object, sums, inline) = match &old.body {
+    let (object, sums, inline) = match old.body() {
         Body::Inline | Body::Part(_) => (asked.key.0, Sums::default(), Some([inline])),
         Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),
     };
@@ -150,7 +148,7 @@ pub(crate) fn refresh(
         object,
         sums,
     };
-    let head = match (&old.body, &inline) {
+    let head = match (old.body(), &inline) {
         (Body::Part(held), Some([bytes])) => Head::incomplete(parts, held.start, bytes),
         _ => Head::new(parts, inline.as_ref().map(|i| &i[..])),
     };

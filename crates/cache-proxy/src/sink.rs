@@ -168,7 +168,7 @@ impl FillSink {
                 upstream_cache_status: &keeping.head.upstream_cache_status,
                 freshness: keeping.freshness.clone(),
                 length,
-                scopes: keeping.scopes.clone(),
+                scopes: &keeping.scopes,
                 coding: if small {
                     Coding::AsIs
                 } else {

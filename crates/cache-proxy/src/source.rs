@@ -121,7 +121,7 @@ fn held_part(
     head: &Arc<Head>,
     wanted: &[Range<u64>],
 ) -> Option<(Vec<Bytes>, u64)> {
-    let Body::Part(held) = &head.body else {
+    let Body::Part(held) = head.body() else {
         return None;
     };
     let contained = wanted.iter().all(|range| store.holds(head, range.clone()));
@@ -204,7 +204,7 @@ impl Source {
         stored.seek(first);
         let index = stored.rest.start;
         let chunk = while_connected(wire, Box::pin(stored.chunk(index))).await?;
-        if let Body::Part(_) = stored.head.body {
+        if let Body::Part(_) = stored.head.body() {
             // a short body, which came whole
             *self = Self::ready(vec![chunk]);
             return Ok(Held::Partial);

@@ -52,7 +52,7 @@ impl CacheProxy {
     fn verdict(&self, snapshot: &Snapshot, head: &Head, at: PurgeSeq) -> Verdict {
         let known = Known {
             label: head.label,
-            scopes: &head.scopes,
+            scopes: head.scopes(),
             unaccounted: head.generation.boot != self.store().boot()
                 && !self.purges().serves_stored(),
         };
@@ -113,7 +113,7 @@ impl Asked {
             let rules = self.key_rules();
             // one that is too deep is not stored; its fill is shared all the same
             let _ = scope_ids(&self.service, &self.host, &self.target, rules, &mut scopes);
-            scopes.extend(found.iter().flat_map(|head| head.scopes.iter().copied()));
+            scopes.extend(found.iter().flat_map(|head| head.scopes().iter().copied()));
             scopes
         };
         join::floor(self.behind, &*self.snapshot.purges, scopes)

@@ -2,6 +2,7 @@
 
 use crate::hidden::Hidden;
 use crate::memo::Memo;
+use crate::rare::{Rare, Short};
 use crate::record::Record;
 use crate::sums::Sums;
 use bytes::Bytes;
@@ -83,7 +84,7 @@ pub struct HeadParts<'a> {
     pub upstream_cache_status: &'a [u8],
     pub freshness: Freshness,
     pub length: u64,
-    pub scopes: Box<[ScopeId]>,
+    pub scopes: &'a [ScopeId],
     pub coding: Coding,
     /// Under which the chunks lie, where the body is not inline.
     pub object: u128,
@@ -100,18 +101,15 @@ pub struct Head {
     pub status: StatusCode,
     pub freshness: Freshness,
     pub length: u64,
-    pub body: Body,
-    pub scopes: Box<[ScopeId]>,
-    pub coding: Coding,
-    /// What its fields were before they were changed for clients.
-    pub hidden: Hidden,
     /// What the purges made of it last.
     pub memo: Memo,
+    pub(crate) coding: Short,
+    pub(crate) rare: Option<Box<Rare>>,
     pub(crate) record: Record,
 }
 
-/// With the counts of those who share it a head has 256 bytes, which allocators have in stock.
-const _: () = assert!(size_of::<Head>() <= 240);
+/// With the counts of those who share it a head has 192 bytes, which allocators have in stock.
+const _: () = assert!(size_of::<Head>() <= 176);
 
 /// The fields of a stored head, taken apart again for the paths that change them.
 #[derive(Debug, Clone)]
@@ -134,11 +132,13 @@ impl Head {
             })),
         };
         let record = Record::new(
+            parts.scopes,
             parts.status,
             parts.fields,
             parts.upstream_cache_status,
             inline.unwrap_or_default(),
         );
+        let (coding, rare) = Rare::of(body, parts.coding, parts.hidden);
         Self {
             generation: parts.generation,
             revision: parts.revision,
@@ -146,23 +146,41 @@ impl Head {
             status: parts.status,
             freshness: parts.freshness,
             length: parts.length,
-            body,
-            scopes: parts.scopes,
-            coding: parts.coding,
-            hidden: parts.hidden,
             memo: Memo::default(),
+            coding,
+            rare,
             record,
         }
     }
 
     /// The head of an incomplete response of which `bytes` are held, from `start` on; they are at most
     /// [`crate::INLINE_MAX`].
-    pub fn incomplete(parts: HeadParts<'_>, start: u64, bytes: &[u8]) -> Self {
+    pub fn incomplete(mut parts: HeadParts<'_>, start: u64, bytes: &[u8]) -> Self {
         let body = Body::Part(start..start + bytes.len() as u64);
+        let (_, rare) = Rare::of(body, parts.coding, std::mem::take(&mut parts.hidden));
         Self {
-            body,
+            rare,
             ..Self::new(parts, Some(&[bytes]))
         }
+    }
+
+    pub fn body(&self) -> &Body {
+        self.rare.as_ref().map_or(&Body::Inline, |rare| &rare.body)
+    }
+
+    /// What it can be purged by.
+    pub fn scopes(&self) -> &[ScopeId] {
+        self.record.scopes()
+    }
+
+    pub fn coding(&self) -> Coding {
+        Rare::coding(self.coding, self.rare.as_deref())
+    }
+
+    /// What its fields were before they were changed for clients.
+    pub fn hidden(&self) -> &Hidden {
+        static NOTHING: Hidden = Hidden::nothing();
+        self.rare.as_ref().map_or(&NOTHING, |rare| &rare.hidden)
     }
 
     /// This head with all of a short body, of which a part was held.
@@ -176,12 +194,12 @@ impl Head {
                 label: self.label,
                 status: self.status,
                 fields: &parts.fields,
-                hidden: self.hidden.clone(),
+                hidden: self.hidden().clone(),
                 upstream_cache_status: &parts.upstream_cache_status,
                 freshness: self.freshness.clone(),
                 length: body.len() as u64,
-                scopes: self.scopes.clone(),
-                coding: self.coding,
+                scopes: self.scopes(),
+                coding: self.coding(),
                 object: 0,
                 sums: Sums::default(),
             },
@@ -191,7 +209,7 @@ impl Head {
 
     /// Whether some of the body has never come.
     pub fn is_incomplete(&self) -> bool {
-        match &self.body {
+        match self.body() {
             Body::Inline => false,
             Body::Part(_) => true,
             Body::Chunks(chunks) => chunks.sums.known() < chunks.sums.len(),
@@ -249,23 +267,19 @@ impl Head {
 
     /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.
     pub fn weight(&self) -> usize {
-        let sums = match &self.body {
+        let sums = match self.body() {
             Body::Inline | Body::Part(_) => 0,
             Body::Chunks(chunks) => size_of::<Chunks>() + chunks.sums.len() * size_of::<u64>(),
         };
-        self.record.weight()
-            + self.scopes.len() * size_of::<ScopeId>()
-            + sums
-            + self.hidden.bytes().len()
-            + size_of::<Self>()
-            + 160
+        let rare = self.rare.as_ref().map_or(0, |_| size_of::<Rare>());
+        self.record.weight() + rare + sums + self.hidden().bytes().len() + size_of::<Self>() + 160
     }
 
     /// The fields as the next server sent them: [`Self::fields`] without the changes for clients. To judge, to merge and
     /// to ask by.
     pub fn original_fields(&self) -> HeadFields {
         let mut parts = self.fields();
-        self.hidden.restore(&mut parts.fields);
+        self.hidden().restore(&mut parts.fields);
         parts
     }
 

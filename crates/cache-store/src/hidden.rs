@@ -14,6 +14,11 @@ pub struct Hidden(Option<Box<Lines>>);
 struct Lines(Box<[u8]>);
 
 impl Hidden {
+    /// Nothing was changed.
+    pub(crate) const fn nothing() -> Self {
+        Self(None)
+    }
+
     /// What makes `original` of `shown` again, but for the names that `forgotten` tells.
     pub fn between(
         original: &HeaderMap,

@@ -8,7 +8,7 @@
 //! what is purged says `seawall-purge`, and both are asked by `seawall-cache-proxy`.
 //!
 //! - [`head`]: a head; `record`: its lines, serialised; `alike`: lines that many heads have alike
-//! - [`hidden`]: what its fields were before they were changed for clients
+//! - `rare`: what few heads have; [`hidden`]: what its fields were before they were changed for clients
 //! - [`variants`]: the Vary lists and variants seen under one key
 //! - [`memo`]: what the purges made of a copy last
 //! - `sample`, `demand`: some of the keys, and when clients asked for them, to tell what a purge would take away
@@ -29,6 +29,7 @@ mod minima;
 mod minima_log;
 pub mod minimum;
 pub mod purges;
+mod rare;
 mod record;
 mod replace;
 mod sample;

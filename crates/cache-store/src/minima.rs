@@ -180,7 +180,7 @@ impl Minima {
         }
         let version = Version::from(head.generation);
         let groups = &self.tables.groups;
-        let alive = (head.scopes.iter()).all(|scope| groups.alive(scope_key(*scope), version));
+        let alive = (head.scopes().iter()).all(|scope| groups.alive(scope_key(*scope), version));
         if alive {
             head.memo.set_alive(at);
         }

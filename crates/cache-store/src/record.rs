@@ -1,7 +1,9 @@
-//! A head's lines as they go to clients, with what of the body lies beside them.
+//! A head's lines as they go to clients, with what of the body lies beside them, and what the copy can be purged by.
 
 use crate::alike::{Alike, is_alike};
 use http::{HeaderMap, StatusCode};
+use seawall_purge::ScopeId;
+use zerocopy::IntoBytes as _;
 
 const CACHE_STATUS: &[u8] = b"cache-status: ";
 const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
@@ -12,15 +14,20 @@ const LINES_BYTES: usize = 512;
 pub(crate) struct Record {
     /// The first of its lines, where other heads have the same.
     alike: Option<Alike>,
-    /// How much of `own` are lines, and how much behind them the beginning of `Cache-Status`.
+    /// How many ids stand at the front of `own`; how much behind them are lines, and how much behind those the beginning of
+    /// `Cache-Status`.
+    scopes_len: u32,
     lines_len: u32,
     status_len: u32,
-    /// The rest of its lines, the beginning of `Cache-Status`, and the body.
-    own: Box<[u8]>,
+    /// Bytes at the end of `own` that belong to nothing: fewer than a word has.
+    spare: u8,
+    /// What the copy can be purged by. Then, as bytes: the rest of its lines, the beginning of `Cache-Status`, the body.
+    own: Box<[ScopeId]>,
 }
 
 impl Record {
     pub(crate) fn new(
+        scopes: &[ScopeId],
         status: StatusCode,
         fields: &HeaderMap,
         upstream_cache_status: &[u8],
@@ -45,6 +52,7 @@ impl Record {
             })
         };
         Self::of_lines(
+            scopes,
             &status_line,
             fields,
             &[CACHE_STATUS, upstream_cache_status, separator],
@@ -54,7 +62,12 @@ impl Record {
 
     /// What [`Self::pieces`] gave, put together: `lines_len` bytes of lines, `status_len` of `Cache-Status`, and the body.
     /// `None`: it is not like that.
-    pub(crate) fn of_whole(whole: &[u8], lines_len: u32, status_len: u32) -> Option<Self> {
+    pub(crate) fn of_whole(
+        scopes: &[ScopeId],
+        whole: &[u8],
+        lines_len: u32,
+        status_len: u32,
+    ) -> Option<Self> {
         let (serialised, rest) = whole.split_at_checked(lines_len as usize)?;
         let (status, inline) = rest.split_at_checked(status_len as usize)?;
         if !status.starts_with(CACHE_STATUS) {
@@ -72,12 +85,13 @@ impl Record {
             let lines = serialised.split_inclusive(|&b| b == b'\n');
             lines.map(|text| (is_shared(text), [text, b"", b"", b""]))
         };
-        Some(Self::of_lines(&[], lines, &[status], &[inline]))
+        Some(Self::of_lines(scopes, &[], lines, &[status], &[inline]))
     }
 
     /// `first`, then `lines`, each told whether it is one that other heads have the same of: all of one name are, or none,
     /// so that their order stays.
     fn of_lines<'l, L: Iterator<Item = (bool, Line<'l>)>>(
+        scopes: &[ScopeId],
         first: &[&[u8]],
         lines: impl Fn() -> L,
         status: &[&[u8]],
@@ -98,32 +112,52 @@ impl Record {
             shared.clear();
         }
         let (lines_len, status_len) = (shared.len() + own_len, bytes_of(status));
-        // it lives long: nothing is left over
-        let mut own = Vec::with_capacity(lines_len + status_len + bytes_of(inline));
-        own.extend_from_slice(&shared);
+        let bytes = lines_len + status_len + bytes_of(inline);
+        // it lives long: less than a word is left over
+        let words = scopes.len() + bytes.div_ceil(size_of::<ScopeId>());
+        let mut own = Vec::with_capacity(words);
+        own.extend_from_slice(scopes);
+        own.resize(words, ScopeId(0));
+        let mut room = own[scopes.len()..].as_mut_bytes();
+        let spare = room.len() - bytes;
+        fill(&mut room, &[&shared]);
         for (_, line) in lines().filter(|(is_alike, _)| !is_alike) {
-            put(&mut own, &line);
+            fill(&mut room, &line);
         }
-        put(&mut own, status);
-        put(&mut own, inline);
+        fill(&mut room, status);
+        fill(&mut room, inline);
         Self {
             alike,
+            scopes_len: scopes.len() as u32,
             lines_len: lines_len as u32,
             status_len: status_len as u32,
+            spare: spare as u8,
             own: own.into_boxed_slice(),
         }
     }
 
+    /// What the copy can be purged by.
+    pub(crate) fn scopes(&self) -> &[ScopeId] {
+        self.own.get(..self.scopes_len as usize).unwrap_or_default()
+    }
+
+    /// What is not shared, but for the ids.
+    fn bytes(&self) -> &[u8] {
+        let words = self.own.get(self.scopes_len as usize..).unwrap_or_default();
+        let bytes = words.as_bytes();
+        &bytes[..bytes.len().saturating_sub(usize::from(self.spare))]
+    }
+
     /// Status line and fields, each line ended, without the empty one: in two pieces.
     pub(crate) fn lines(&self) -> [&[u8]; 2] {
-        let own = self.own.get(..self.lines_len as usize);
+        let own = self.bytes().get(..self.lines_len as usize);
         [self.alike(), own.unwrap_or_default()]
     }
 
     /// `cache-status: ` and the members of the tiers behind.
     pub(crate) fn cache_status_prefix(&self) -> &[u8] {
         let (start, len) = (self.lines_len as usize, self.status_len as usize);
-        self.own.get(start..start + len).unwrap_or_default()
+        self.bytes().get(start..start + len).unwrap_or_default()
     }
 
     /// The members alone.
@@ -136,7 +170,7 @@ impl Record {
     /// What of the body lies here.
     pub(crate) fn inline(&self) -> &[u8] {
         let start = self.lines_len as usize + self.status_len as usize;
-        self.own.get(start..).unwrap_or_default()
+        self.bytes().get(start..).unwrap_or_default()
     }
 
     /// All of it, in two pieces; and how long its lines and the beginning of `Cache-Status` are.
@@ -144,17 +178,17 @@ impl Record {
         let alike = self.alike();
         // a block is no longer than a record may be
         let lines_len = alike.len() as u32 + self.lines_len;
-        ([alike, &self.own], lines_len, self.status_len)
+        ([alike, self.bytes()], lines_len, self.status_len)
     }
 
     /// How long it is, all of it.
     pub(crate) fn len(&self) -> usize {
-        self.alike().len() + self.own.len()
+        self.alike().len() + self.bytes().len()
     }
 
     /// Bytes of memory it takes, its share of what it has with others included.
     pub(crate) fn weight(&self) -> usize {
-        self.own.len() + self.alike.as_ref().map_or(0, Alike::share)
+        size_of_val(&*self.own) + self.alike.as_ref().map_or(0, Alike::share)
     }
 
     fn alike(&self) -> &[u8] {
@@ -168,6 +202,15 @@ type Line<'l> = [&'l [u8]; 4];
 fn put(to: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         to.extend_from_slice(part);
+    }
+}
+
+/// Writes to the front of `room`, which is what is left of it then.
+fn fill(room: &mut &mut [u8], parts: &[&[u8]]) {
+    for part in parts {
+        let (front, rest) = std::mem::take(room).split_at_mut(part.len());
+        front.copy_from_slice(part);
+        *room = rest;
     }
 }
 
@@ -197,7 +240,9 @@ mod tests {
 
     #[test]
     fn its_pieces_are_what_it_was_made_of_and_it_is_made_of_its_pieces_again() {
-        let record = Record::new(StatusCode::OK, &fields(), b"shield; hit", &[b"he", b"llo"]);
+        let scopes = [ScopeId(u64::MAX), ScopeId(7)];
+        let cached = b"shield; hit";
+        let record = Record::new(&scopes, StatusCode::OK, &fields(), cached, &[b"he", b"llo"]);
         let lines = record.lines().concat();
         assert_eq!(
             lines,
@@ -206,28 +251,42 @@ mod tests {
         assert_eq!(record.cache_status_prefix(), b"cache-status: shield; hit, ");
         assert_eq!(record.upstream_cache_status(), b"shield; hit");
         assert_eq!(record.inline(), b"hello");
+        assert_eq!(record.scopes(), scopes);
 
         let (pieces, lines_len, status_len) = record.pieces();
         let whole = pieces.concat();
         assert_eq!(whole.len(), record.len());
-        let again = Record::of_whole(&whole, lines_len, status_len).unwrap();
+        let again = Record::of_whole(&scopes, &whole, lines_len, status_len).unwrap();
+        assert_eq!(again.scopes(), scopes);
         assert_eq!(again.pieces(), record.pieces());
         assert_eq!(again.lines(), record.lines());
     }
 
     #[test]
+    fn its_body_is_as_long_as_it_was_whatever_lies_before_it() {
+        for len in 0..20 {
+            let body = vec![b'b'; len];
+            for scopes in [&[][..], &[ScopeId(1)], &[ScopeId(1), ScopeId(2)]] {
+                let record = Record::new(scopes, StatusCode::OK, &fields(), b"", &[&body]);
+                assert_eq!((record.inline(), record.scopes()), (&body[..], scopes));
+                assert!(size_of_val(&*record.own) < record.bytes().len() + 8 * (scopes.len() + 1));
+            }
+        }
+    }
+
+    #[test]
     fn what_two_have_alike_is_held_once_and_weighs_half() {
-        let [one, two] =
-            [b"1", b"2"].map(|body| Record::new(StatusCode::ACCEPTED, &fields(), b"", &[body]));
+        let [one, two] = [b"1", b"2"]
+            .map(|body| Record::new(&[], StatusCode::ACCEPTED, &fields(), b"", &[body]));
         assert_eq!(one.lines()[0].as_ptr(), two.lines()[0].as_ptr());
-        assert_eq!(one.weight(), one.own.len() + one.alike().len() / 2);
+        assert_eq!(one.weight(), size_of_val(&*one.own) + one.alike().len() / 2);
         assert_eq!(one.upstream_cache_status(), b"");
-        assert!(!one.own.windows(6).any(|w| w == b"server"));
+        assert!(!one.bytes().windows(6).any(|w| w == b"server"));
     }
 
     #[test]
     fn a_record_that_does_not_say_how_long_its_parts_are_is_none() {
-        let record = Record::new(StatusCode::OK, &fields(), b"", &[]);
+        let record = Record::new(&[], StatusCode::OK, &fields(), b"", &[]);
         let (pieces, lines_len, status_len) = record.pieces();
         let whole = pieces.concat();
         for (lines_len, status_len) in [
@@ -237,7 +296,7 @@ mod tests {
             (u32::MAX, status_len),
             (lines_len, 3),
         ] {
-            assert!(Record::of_whole(&whole, lines_len, status_len).is_none());
+            assert!(Record::of_whole(&[], &whole, lines_len, status_len).is_none());
         }
     }
 }

@@ -61,7 +61,7 @@ impl Sample {
         }
         let mut notes = self.noted.lock();
         let noted = Noted {
-            scopes: head.scopes.clone(),
+            scopes: head.scopes().into(),
             bytes: head.length,
         };
         if notes.by_copy.insert((key, variant), noted).is_none() {

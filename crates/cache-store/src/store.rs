@@ -376,7 +376,7 @@ impl CacheStore {
     ) -> Option<Arc<Head>> {
         let recoded = self.exact(key, recoded_variant(variant, recoding))?;
         let current = Coding::Recoded(recoding, head.generation, head.revision);
-        (recoded.coding == current).then_some(recoded)
+        (recoded.coding() == current).then_some(recoded)
     }
 
     /// `recoding` of the same generation, whatever its revision: its body still holds.
@@ -388,7 +388,7 @@ impl CacheStore {
         recoding: Recoding,
     ) -> Option<Arc<Head>> {
         let recoded = self.exact(key, recoded_variant(variant, recoding))?;
-        match recoded.coding {
+        match recoded.coding() {
             Coding::Recoded(of, generation, _)
                 if of == recoding && generation == head.generation =>
             {

@@ -115,13 +115,13 @@ impl CacheStore {
         unread: &mut usize,
     ) -> Vec<Recoded> {
         let mut beside = Vec::new();
-        for &recoding in Recoding::all_of(kept.head.coding) {
+        for &recoding in Recoding::all_of(kept.head.coding()) {
             let variant = recoded_variant(kept.variant, recoding);
             let Some((Entry::Head(head), place)) = self.peek(key, variant, reads, unread).await
             else {
                 continue;
             };
-            if matches!(head.coding, Coding::Recoded(of, generation, _)
+            if matches!(head.coding(), Coding::Recoded(of, generation, _)
                 if of == recoding && generation == kept.head.generation)
             {
                 beside.push(Recoded {

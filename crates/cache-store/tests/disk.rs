@@ -111,7 +111,7 @@ fn parts(generation: Generation, length: u64, fields: &HeaderMap) -> HeadParts<'
         upstream_cache_status: b"",
         freshness: freshness(),
         length,
-        scopes: Box::default(),
+        scopes: &[],
         coding: Coding::AsIs,
         object: 7,
         sums: Sums::default(),

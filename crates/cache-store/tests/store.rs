@@ -69,7 +69,7 @@ fn head_of(
         upstream_cache_status: b"shield; hit",
         freshness: freshness(),
         length,
-        scopes: Box::default(),
+        scopes: &[],
         coding: Coding::AsIs,
         object: 7,
         sums: Sums::default(),
@@ -227,6 +227,7 @@ fn what_was_stored_before_an_invalidation_is_dead_and_what_comes_after_is_not() 
 
 /// A copy of these groups under `key`, made now.
 fn grouped(store: &CacheStore, key: u128, groups: &[u64]) -> Arc<Head> {
+    let scopes: Vec<ScopeId> = groups.iter().copied().map(ScopeId).collect();
     let parts = HeadParts {
         generation: store.next_generation(),
         revision: 0,
@@ -237,7 +238,7 @@ fn grouped(store: &CacheStore, key: u128, groups: &[u64]) -> Arc<Head> {
         upstream_cache_status: b"",
         freshness: freshness(),
         length: 1,
-        scopes: groups.iter().map(|group| ScopeId(*group)).collect(),
+        scopes: &scopes,
         coding: Coding::AsIs,
         object: 7,
         sums: Sums::default(),
@@ -295,8 +296,8 @@ fn a_range_of_a_chunked_body_is_its_bytes_and_a_missing_or_foreign_chunk_is_none
     let length = 2 * CHUNK_BYTES + 10;
     let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
     let chunked = head(generation, length, None);
-    let Body::Chunks(chunks) = &chunked.body else {
-        panic!("{:?}", chunked.body);
+    let Body::Chunks(chunks) = chunked.body() else {
+        panic!("{:?}", chunked.body());
     };
     assert_eq!((chunks.object, chunks.count), (7, 3));
     let put = |index: usize, chunk: &[u8]| {
@@ -351,7 +352,7 @@ fn a_lost_chunk_is_put_back_by_its_own_bytes_alone() {
             upstream_cache_status: b"",
             freshness: freshness(),
             length: CHUNK_BYTES + 4,
-            scopes: Box::default(),
+            scopes: &[],
             coding: Coding::AsIs,
             object: 7,
             sums: sums.into(),
@@ -429,7 +430,7 @@ fn an_incomplete_response_gives_what_it_holds_and_takes_what_comes() {
         upstream_cache_status: b"",
         freshness: freshness(),
         length,
-        scopes: Box::default(),
+        scopes: &[],
         coding: Coding::AsIs,
         object: 7,
         sums,
@@ -484,7 +485,7 @@ fn of_two_refreshments_of_one_head_the_first_stays() {
             upstream_cache_status: b"",
             freshness: freshness(),
             length: 1,
-            scopes: Box::default(),
+            scopes: &[],
             coding: Coding::AsIs,
             object: 1,
             sums: Sums::default(),

@@ -1,9 +1,13 @@
 //! What a purge names. Edges, shields and the control plane compute the same ids from the same texts.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The identity of a scope: a 64-bit digest. Two scopes with one id would be purged together, which is safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable,
+)]
+#[repr(transparent)]
 pub struct ScopeId(pub u64);
 
 /// What a purge can name. Hosts are canonical (lower case, no default port), paths start with `/`.

@@ -83,7 +83,7 @@ fn head(fields: &HeaderMap, body: &[u8]) -> Head {
         upstream_cache_status: b"",
         freshness: freshness(),
         length: body.len() as u64,
-        scopes: Box::new([]),
+        scopes: &[],
         coding: Coding::AsIs,
         object: 0,
         sums: Sums::default(),

@@ -35,7 +35,7 @@ pub(super) fn recoded_head(of: &Head, recoding: Recoding, made: Made<'_>) -> Hea
             upstream_cache_status: &parts.upstream_cache_status,
             freshness: of.freshness.clone(),
             length: made.length,
-            scopes: of.scopes.clone(),
+            scopes: of.scopes(),
             coding: Coding::Recoded(recoding, of.generation, of.revision),
             object: made.object,
             sums: made.sums,
@@ -54,7 +54,7 @@ pub(crate) fn refresh(
     recoding: Recoding,
 ) -> Arc<Head> {
     let body = recoded.inline();
-    let (object, sums, inline) = match &recoded.body {
+    let (object, sums, inline) = match recoded.body() {
         // what was recoded is stored whole
         Body::Inline | Body::Part(_) => (key, Sums::default(), Some([body])),
         Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),

@@ -91,7 +91,7 @@ impl Waiting<'_> {
         if !led && !answer.share.admits(&self.fill.request, &asked.fields) {
             return None;
         }
-        if !led && !self.survives(&head.scopes, head.generation) {
+        if !led && !self.survives(head.scopes(), head.generation) {
             return None;
         }
         if !led && !asked.is_answered_by(head) {
@@ -147,7 +147,7 @@ impl Waiting<'_> {
             // is as old for each of them as its label says
             return accepts();
         }
-        asked.may_share(head.label, Some(&head.scopes), |_| false) && (!answer.stale || accepts())
+        asked.may_share(head.label, Some(head.scopes()), |_| false) && (!answer.stale || accepts())
     }
 
     async fn by_own<W: Wire>(

@@ -49,7 +49,7 @@ impl CacheProxy {
             Standing::Gone => Stands::Gone,
             Standing::Usable(Cow::Borrowed(_)) => Stands::Live,
             Standing::Usable(Cow::Owned(_)) => Stands::Stale {
-                since_ms: match asked.snapshot.purges.judge(head.label, &head.scopes) {
+                since_ms: match asked.snapshot.purges.judge(head.label, head.scopes()) {
                     Verdict::Stale { since_ms } => head.memo.stale_since(since_ms),
                     Verdict::Live | Verdict::Gone => 0,
                 },
@@ -85,7 +85,7 @@ impl CacheProxy {
             on_disk: kept.place == Place::Disk,
             status: head.status.as_u16(),
             length: head.length,
-            negotiable: head.coding == Coding::Negotiable,
+            negotiable: head.coding() == Coding::Negotiable,
             received: received.0,
             initial_age,
             age: head.freshness.age(now),
@@ -99,7 +99,7 @@ impl CacheProxy {
             generation: head.generation,
             revision: head.revision,
             standing,
-            decodable: match head.coding {
+            decodable: match head.coding() {
                 Coding::Decodable(coding) => coding.token().to_owned(),
                 _ => String::new(),
             },
@@ -127,7 +127,7 @@ impl CacheProxy {
     /// `None`: all of them are.
     fn pieces(&self, head: &Head) -> Option<(Vec<Range<u64>>, bool)> {
         let (store, whole) = (self.store(), 0..head.length);
-        let indices = match &head.body {
+        let indices = match head.body() {
             Body::Inline => return None,
             Body::Part(held) => return Some((vec![held.clone()], false)),
             Body::Chunks(_) => chunks(&whole),

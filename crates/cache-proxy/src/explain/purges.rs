@@ -50,7 +50,7 @@ pub(super) fn named_by_copy(
     let mut named: Vec<Named> = of_fields.collect();
     let any_query = any_query_scope(&asked.host, &asked.target);
     let known: HashSet<ScopeId> = named.iter().chain(of_request).map(|n| n.id).collect();
-    let others = head.scopes.iter().filter(|id| !known.contains(id));
+    let others = head.scopes().iter().filter(|id| !known.contains(id));
     named.extend(others.map(|&id| Named {
         kind: if id == any_query {
             "any-query"
@@ -63,7 +63,7 @@ pub(super) fn named_by_copy(
         name: String::new(),
         id,
     }));
-    named.retain(|named| head.scopes.contains(&named.id));
+    named.retain(|named| head.scopes().contains(&named.id));
     named
 }
 

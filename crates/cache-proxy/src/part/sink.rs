@@ -141,7 +141,7 @@ impl PartSink {
     /// The bytes that were asked for, whole: what of the body they make is stored. `None`: they are not its bytes.
     fn store(&self, bytes: Bytes) -> Option<Bytes> {
         let store = self.proxy.store();
-        let Body::Part(held) = &self.head.body else {
+        let Body::Part(held) = self.head.body() else {
             let same = store.restore_chunk(&self.head, self.next, bytes.clone());
             return same.then_some(bytes);
         };
@@ -157,7 +157,7 @@ impl PartSink {
         if std::mem::replace(&mut self.state, State::Ended) == State::Ended {
             return;
         }
-        if let Body::Chunks(_) = &self.head.body {
+        if let Body::Chunks(_) = self.head.body() {
             let (key, variant) = self.slot;
             self.proxy.store().note_progress(key, variant, &self.head);
         }
@@ -229,7 +229,7 @@ impl Wire for PartSink {
             if self.state != State::Comes {
                 return Self::not_needed();
             }
-            let bytes = match &self.head.body {
+            let bytes = match self.head.body() {
                 Body::Part(_) => self.range.clone(),
                 _ => bytes_of(&self.head, self.next..self.next + 1),
             };

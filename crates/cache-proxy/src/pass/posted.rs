@@ -213,7 +213,7 @@ impl Posted {
                 upstream_cache_status: &copy.upstream_cache_status,
                 freshness: copy.freshness,
                 length,
-                scopes: copy.scopes,
+                scopes: &copy.scopes,
                 coding: Coding::AsIs,
                 object: copy.key,
                 sums: Sums::default(),

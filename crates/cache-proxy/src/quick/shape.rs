@@ -38,7 +38,7 @@ pub(super) fn of(request: &RequestHead<'_>, copy: &Head, now: Timestamp) -> Opti
             Precondition::None | Precondition::Proceed => {}
         }
         // what was made here has other bytes under the same weak tag elsewhere
-        let whole_only = matches!(copy.coding, Coding::Recoded(..));
+        let whole_only = matches!(copy.coding(), Coding::Recoded(..));
         if request.looks.ranged && !head_only && !whole_only {
             match ranges(request, etag, modified, date, copy.length, now) {
                 Ranges::Whole => {}

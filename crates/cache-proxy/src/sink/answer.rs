@@ -35,7 +35,7 @@ impl FillSink {
         let mut fields = response.headers;
         let replaced = self.before.replaced.clone();
         let inherits = replaced.as_ref().filter(|_| is_error(response.status));
-        let inherited: Vec<&[ScopeId]> = inherits.iter().map(|of| &of.head.scopes[..]).collect();
+        let inherited: Vec<&[ScopeId]> = inherits.iter().map(|of| of.head.scopes()).collect();
         // of the fields as they came: some of them are not stored
         let scopes = self.scopes(&fields, &inherited);
         let (names, variation) = (selecting(&fields), QueryVariation::of(&fields));

@@ -177,7 +177,7 @@ impl FillSink {
             now,
         );
         let Refreshed { head, .. } = &refreshed;
-        if !self.may_use(Some(&head.scopes), Some(&head.freshness), now) {
+        if !self.may_use(Some(head.scopes()), Some(&head.freshness), now) {
             return self.covered();
         }
         learned.confirm(head);

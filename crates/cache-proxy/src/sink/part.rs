@@ -175,7 +175,7 @@ impl FillSink {
             upstream_cache_status: &head.upstream_cache_status,
             freshness: keeping.freshness.clone(),
             length,
-            scopes: keeping.scopes.clone(),
+            scopes: &keeping.scopes,
             coding: head.coding,
             object: self.asked.own_key.0,
             sums,

@@ -23,6 +23,7 @@ use crate::head::{Body, Chunks, Coding, Head, Recoding};
 use crate::hidden::Hidden;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::memo::Memo;
+use crate::rare::Rare;
 use crate::record::Record;
 use crate::variants::Variants;
 use bytes::{Buf, BufMut};
@@ -172,12 +173,12 @@ impl Code for Entry {
     fn estimated_size(&self) -> usize {
         match self {
             Self::Head(head) => {
-                let sums = match &head.body {
+                let sums = match head.body() {
                     Body::Inline | Body::Part(_) => 0,
                     Body::Chunks(chunks) => chunks.sums.len(),
                 };
                 // the index without its lists is 148 bytes at most
-                let lists = 8 * (sums + head.scopes.len()) + head.hidden.bytes().len();
+                let lists = 8 * (sums + head.scopes().len()) + head.hidden().bytes().len();
                 150 + lists + head.record.len()
             }
             Self::Variants(variants) => {
@@ -194,7 +195,7 @@ impl Code for Entry {
 pub(crate) fn encodable(entry: &Entry) -> bool {
     entry.estimated_size() <= ENTRY_BYTES_MAX
         && match entry {
-            Entry::Head(head) => match &head.body {
+            Entry::Head(head) => match head.body() {
                 Body::Inline | Body::Part(_) => true,
                 Body::Chunks(chunks) => chunks.sums.len() == chunks.count as usize,
             },
@@ -248,7 +249,7 @@ fn index_of(head: &Head) -> Vec<u8> {
     out.put_u64_le(freshness.stale_if_error);
     out.put_u8(u8::from(freshness.no_cache) | u8::from(freshness.must_revalidate) << 1);
     out.put_u64_le(head.length);
-    match head.coding {
+    match head.coding() {
         Coding::AsIs => out.put_u8(0),
         Coding::Negotiable => out.put_u8(1),
         Coding::Decodable(coding) => {
@@ -265,7 +266,7 @@ fn index_of(head: &Head) -> Vec<u8> {
             out.put_u32_le(revision);
         }
     }
-    match &head.body {
+    match head.body() {
         Body::Inline => out.put_u8(0),
         Body::Part(held) => {
             out.put_u8(2);
@@ -281,11 +282,11 @@ fn index_of(head: &Head) -> Vec<u8> {
             }
         }
     }
-    out.put_u32_le(head.scopes.len() as u32);
-    for id in &head.scopes {
+    out.put_u32_le(head.scopes().len() as u32);
+    for id in head.scopes() {
         out.put_u64_le(id.0);
     }
-    let hidden = head.hidden.bytes();
+    let hidden = head.hidden().bytes();
     out.put_u32_le(hidden.len() as u32);
     out.put_slice(hidden);
     let (_, lines_len, status_len) = head.record.pieces();
@@ -368,12 +369,12 @@ fn decode_head(mut rest: &[u8]) -> Option<Head> {
         _ => return None,
     };
     let scopes = rest.try_get_u32_le().ok()? as usize;
-    let scopes = get_u64s(rest, scopes)?.map(ScopeId).collect();
+    let scopes: Vec<ScopeId> = get_u64s(rest, scopes)?.map(ScopeId).collect();
     let hidden = rest.try_get_u32_le().ok()? as usize;
     let hidden = Hidden::from_bytes(rest.split_off(..hidden)?);
     let lines_len = rest.try_get_u32_le().ok()?;
     let status_len = rest.try_get_u32_le().ok()?;
-    let record = Record::of_whole(rest, lines_len, status_len)?;
+    let record = Record::of_whole(&scopes, rest, lines_len, status_len)?;
     let inline_wanted = match &body {
         Body::Inline => length,
         Body::Part(held) => held.end - held.start,
@@ -382,6 +383,7 @@ fn decode_head(mut rest: &[u8]) -> Option<Head> {
     if record.inline().len() as u64 != inline_wanted {
         return None;
     }
+    let (coding, rare) = Rare::of(body, coding, hidden);
     Some(Head {
         generation,
         revision,
@@ -389,11 +391,9 @@ fn decode_head(mut rest: &[u8]) -> Option<Head> {
         status,
         freshness,
         length,
-        body,
-        scopes,
-        coding,
-        hidden,
         memo: Memo::default(),
+        coding,
+        rare,
         record,
     })
 }

@@ -35,7 +35,7 @@ impl CacheStore {
         if range.is_empty() {
             return Some(Vec::new());
         }
-        match &head.body {
+        match head.body() {
             Body::Inline => Some(vec![
                 head.inline_body()
                     .slice(range.start as usize..range.end as usize),
@@ -70,7 +70,7 @@ impl CacheStore {
     /// Whether the bytes `range` of the body of `head` are in memory or, as far as is known without reading, on a disk.
     pub fn holds(&self, head: &Head, range: Range<u64>) -> bool {
         let range = range.start.min(head.length)..range.end.min(head.length);
-        if let Body::Part(held) = &head.body {
+        if let Body::Part(held) = head.body() {
             return range.is_empty() || (held.start <= range.start && range.end <= held.end);
         }
         range.is_empty()
@@ -80,8 +80,8 @@ impl CacheStore {
 
     /// The same for chunk `index`.
     pub fn holds_chunk(&self, head: &Head, index: u32) -> bool {
-        let Body::Chunks(chunks) = &head.body else {
-            return matches!(head.body, Body::Inline);
+        let Body::Chunks(chunks) = head.body() else {
+            return matches!(head.body(), Body::Inline);
         };
         let key = ChunkKey {
             object: chunks.object,
@@ -95,7 +95,7 @@ impl CacheStore {
     /// Puts chunk `index` of the body of `head` back, which was lost and fetched again, or there for the first time.
     /// `false`: these are not its bytes.
     pub fn restore_chunk(&self, head: &Head, index: u32, chunk: Bytes) -> bool {
-        let Body::Chunks(chunks) = &head.body else {
+        let Body::Chunks(chunks) = head.body() else {
             return false;
         };
         let base = u64::from(index) * CHUNK_BYTES;
@@ -110,7 +110,7 @@ impl CacheStore {
     /// Chunk `index` of the body of `head`: from memory, else from the disk and then in memory too. Waits some seconds
     /// for a busy disk. Never bytes of another length or checksum than `head` says.
     pub async fn recall_chunk(&self, head: &Head, index: u32) -> Result<Bytes, Missing> {
-        let Body::Chunks(chunks) = &head.body else {
+        let Body::Chunks(chunks) = head.body() else {
             return Err(Missing::Gone);
         };
         let key = ChunkKey {

@@ -60,7 +60,7 @@ impl CacheStore {
 
     /// The codings beside a copy come along, or they would be made again.
     async fn recall_recoded(&self, disk: &Tier, key: u128, variant: u64, head: &Head) {
-        for &recoding in Recoding::all_of(head.coding) {
+        for &recoding in Recoding::all_of(head.coding()) {
             let recoded = recoded_variant(variant, recoding);
             if self.entry(key, recoded).is_none() {
                 self.recall_slot(disk, key, recoded).await;

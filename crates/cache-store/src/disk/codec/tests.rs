@@ -76,6 +76,7 @@ prop_compose! {
     ) -> Entry {
         let mut fields = HeaderMap::new();
         fields.insert("x-field", value.trim().parse().unwrap());
+        let scopes: Vec<ScopeId> = scopes.into_iter().map(ScopeId).collect();
         let (object, sums) = chunks.clone().unwrap_or_default();
         let parts = HeadParts {
             generation,
@@ -100,7 +101,7 @@ prop_compose! {
             } else {
                 body.len() as u64
             },
-            scopes: scopes.into_iter().map(ScopeId).collect(),
+            scopes: &scopes,
             coding,
             object,
             sums: sums.into(),
@@ -234,7 +235,7 @@ fn the_format_of_version_4_stays_as_it_is() {
             must_revalidate: true,
         },
         length,
-        scopes: [ScopeId(0x33)].into(),
+        scopes: &[ScopeId(0x33)],
         coding,
         object: 0x11,
         sums: vec![0x44].into(),
@@ -335,7 +336,7 @@ fn parts_of(length: u64) -> HeadParts<'static> {
             must_revalidate: false,
         },
         length,
-        scopes: Box::default(),
+        scopes: &[],
         coding: Coding::AsIs,
         object: 0,
         sums: Sums::default(),

@@ -135,7 +135,7 @@ fn head(counter: u64, body: &[u8]) -> Entry {
         upstream_cache_status: b"",
         freshness,
         length: body.len() as u64,
-        scopes: Box::default(),
+        scopes: &[],
         coding: Coding::AsIs,
         hidden: crate::Hidden::default(),
         object: 7,
