@@ -1,6 +1,7 @@
 //! A head's lines as they go to clients, with what of the body lies beside them, and what the copy can be purged by.
 
 use crate::alike::{Alike, is_alike};
+use bytes::BufMut as _;
 use http::{HeaderMap, StatusCode};
 use seawall_purge::ScopeId;
 use zerocopy::IntoBytes as _;
@@ -120,12 +121,13 @@ impl Record {
         own.resize(words, ScopeId(0));
         let mut room = own[scopes.len()..].as_mut_bytes();
         let spare = room.len() - bytes;
-        fill(&mut room, &[&shared]);
+        let mut fill = |parts: &[&[u8]]| parts.iter().for_each(|part| room.put_slice(part));
+        fill(&[&shared]);
         for (_, line) in lines().filter(|(is_alike, _)| !is_alike) {
-            fill(&mut room, &line);
+            fill(&line);
         }
-        fill(&mut room, status);
-        fill(&mut room, inline);
+        fill(status);
+        fill(inline);
         Self {
             alike,
             scopes_len: scopes.len() as u32,
@@ -202,15 +204,6 @@ type Line<'l> = [&'l [u8]; 4];
 fn put(to: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         to.extend_from_slice(part);
-    }
-}
-
-/// Writes to the front of `room`, which is what is left of it then.
-fn fill(room: &mut &mut [u8], parts: &[&[u8]]) {
-    for part in parts {
-        let (front, rest) = std::mem::take(room).split_at_mut(part.len());
-        front.copy_from_slice(part);
-        *room = rest;
     }
 }
 
