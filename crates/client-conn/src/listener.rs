@@ -8,6 +8,11 @@ use std::os::fd::AsRawFd;
 /// Connections that wait to be accepted, for each socket.
 const BACKLOG: i32 = 4096;
 
+/// What the kernel takes of an answer that it cannot send yet (256 KiB; `TCP_NOTSENT_LOWAT`). A client that does not read
+/// would make it hold as much as a connection may have, usually 4 MiB.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 256 * 1024;
+
 /// The sockets of one address. They can be handed over: [`Bound::into_listeners`] and [`Bound::from_listeners`].
 #[derive(Debug)]
 pub struct Bound {
@@ -41,12 +46,18 @@ fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     if reuse_port {
-        // the connections have it from here
-        socket.set_tcp_nodelay(true)?;
-        await_first_bytes(&socket)?;
+        prepare(&socket)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())
+}
+
+/// What connections have from the socket that they are accepted on.
+fn prepare(listener: &Socket) -> io::Result<()> {
+    listener.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    listener.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    await_first_bytes(listener)
 }
 
 /// A connection is there to be accepted when its first bytes are, or after a second without them: clients speak first here,
@@ -91,8 +102,7 @@ impl Bound {
         let address = first.local_addr()?;
         for listener in &listeners {
             listener.set_nonblocking(true)?;
-            SockRef::from(listener).set_tcp_nodelay(true)?;
-            await_first_bytes(listener)?;
+            prepare(&SockRef::from(listener))?;
             if listener.local_addr()? != address {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
@@ -105,5 +115,40 @@ impl Bound {
 
     pub fn into_listeners(self) -> Vec<TcpListener> {
         self.listeners
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Write as _};
+    use std::net::TcpStream;
+
+    #[test]
+    fn the_kernel_holds_little_for_a_client_that_does_not_read() {
+        let bound = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let client = TcpStream::connect(bound.address()).unwrap();
+        (&client).write_all(b"it speaks first").unwrap();
+        let listener = &bound.listeners[0];
+        listener.set_nonblocking(false).unwrap();
+        let (mut answer, _) = listener.accept().unwrap();
+        // what a receiver that does not read takes is its own kernel's affair: it is kept small here
+        SockRef::from(&client)
+            .set_recv_buffer_size(64 * 1024)
+            .unwrap();
+        answer.set_nonblocking(true).unwrap();
+        let (mut taken, piece) = (0, [0; 64 * 1024]);
+        let mut stalled = 0;
+        while stalled < 20 {
+            match answer.write(&piece) {
+                Ok(written) => (taken, stalled) = (taken + written, 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    stalled += 1;
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(taken < 1 << 20, "{taken} bytes");
     }
 }
