@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// A look in three minutes: one round, fewer cases, keys and objects.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Keys of the cases over many of them [default: 100000, with --quick 10000].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1000..=1_000_000))]
+    pub(crate) keys: Option<u64>,
     /// The program that is measured [default: seawall beside this one; under cargo it is built].
     #[arg(long, value_name = "PATH")]
     pub(crate) seawall: Option<PathBuf>,
@@ -106,7 +109,7 @@ impl Args {
             Amounts {
                 seconds,
                 repeats,
-                keys: 10_000,
+                keys: self.keys.unwrap_or(10_000),
                 fills: 5_000,
                 objects: 20_000,
                 idle: 1_000,
@@ -117,7 +120,7 @@ impl Args {
             Amounts {
                 seconds,
                 repeats,
-                keys: 100_000,
+                keys: self.keys.unwrap_or(100_000),
                 fills: 20_000,
                 objects: 200_000,
                 idle: 10_000,
