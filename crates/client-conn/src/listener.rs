@@ -137,7 +137,7 @@ mod tests {
             .set_recv_buffer_size(64 * 1024)
             .unwrap();
         answer.set_nonblocking(true).unwrap();
-        let (mut taken, piece) = (0, [0; 64 * 1024]);
+        let (mut taken, piece) = (0, vec![0; 64 * 1024]);
         let mut stalled = 0;
         while stalled < 20 {
             match answer.write(&piece) {
