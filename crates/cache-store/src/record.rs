@@ -1,7 +1,7 @@
 //! A head's lines as they go to clients, with what of the body lies beside them, and what the copy can be purged by.
 
 use crate::alike::{Alike, is_alike};
-use bytes::BufMut as _;
+use bytes::BufMut;
 use http::{HeaderMap, StatusCode};
 use seawall_purge::ScopeId;
 use zerocopy::IntoBytes as _;
@@ -121,13 +121,12 @@ impl Record {
         own.resize(words, ScopeId(0));
         let mut room = own[scopes.len()..].as_mut_bytes();
         let spare = room.len() - bytes;
-        let mut fill = |parts: &[&[u8]]| parts.iter().for_each(|part| room.put_slice(part));
-        fill(&[&shared]);
+        put(&mut room, &[&shared]);
         for (_, line) in lines().filter(|(is_alike, _)| !is_alike) {
-            fill(&line);
+            put(&mut room, &line);
         }
-        fill(status);
-        fill(inline);
+        put(&mut room, status);
+        put(&mut room, inline);
         Self {
             alike,
             scopes_len: scopes.len() as u32,
@@ -201,9 +200,9 @@ impl Record {
 /// A line in its pieces.
 type Line<'l> = [&'l [u8]; 4];
 
-fn put(to: &mut Vec<u8>, parts: &[&[u8]]) {
+fn put(to: &mut impl BufMut, parts: &[&[u8]]) {
     for part in parts {
-        to.extend_from_slice(part);
+        to.put_slice(part);
     }
 }
 
