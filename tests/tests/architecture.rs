@@ -9,6 +9,7 @@ use std::path::Path;
 const ARROWS: &[(&str, &[&str])] = &[
     ("libz-ng-sys", &[]),
     ("seawall-http-cache", &[]),
+    ("seawall-http2", &[]),
     ("seawall-purge", &[]),
     ("seawall-hash-ring", &[]),
     ("seawall-service-model", &["http-cache", "purge"]),
