@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("seawall-service-model", &["http-cache", "purge"]),
     ("seawall-config", &["service-model", "http-cache"]),
     ("seawall-telemetry", &["http-cache"]),
-    ("seawall-client-conn", &["http-cache", "telemetry"]),
+    ("seawall-client-conn", &["http-cache", "http2", "telemetry"]),
     ("seawall-cache-store", &["http-cache", "purge", "telemetry"]),
     ("seawall-control-protocol", &["config", "purge"]),
     (

@@ -1,4 +1,4 @@
-//! How clients of HTTP/1 treat their connections: what is counted of that.
+//! How clients treat their connections: what is counted of that.
 
 use seawall_telemetry::Metrics;
 use std::io::{self, ErrorKind};

@@ -1,194 +1,91 @@
-//! HTTP/2 over the h2 crate: a plain hit is answered by the connection's loop, any other stream is an exchange of its own.
+//! The loop of an HTTP/2 connection: a plain hit is answered by it at once, any other request is an exchange of its own.
+//!
+//! Answers to all requests that have come go out in one write, over TLS in as few records.
 
-mod gather;
-mod hit;
+mod deadline;
+mod request;
+mod wire;
 
-use self::gather::gather;
-use self::hit::Looked;
+use self::deadline::Deadline;
+use self::request::{Step, step};
+use self::wire::H2Wire;
 use crate::ShutdownWatch;
-use crate::clock::with_date;
+use crate::answer::error_head;
+use crate::buffers::{self, BUFFER_BYTES};
+use crate::clock::{uptime, with_date};
 use crate::conn::Conn;
 use crate::exchange::{Exchange, Handler};
-use crate::framing::{Framing, framing, has_date, of_connection};
 use crate::idle::IdleWatch;
-use crate::info::{ConnInfo, Protocol, Scheme};
+use crate::info::{ConnInfo, Protocol};
+use crate::limits::FIELDS_MAX;
 use crate::session::Slot;
-use crate::target::{is_host, is_origin_form, same_host};
-use crate::wire::Wire;
-use bytes::Bytes;
-use h2::server::SendResponse;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, header};
-use pingora::http::ResponseHeader;
-use pingora::{Error, ErrorType, Result};
+use parking_lot::Mutex;
 use pingora_core::protocols::l4::socket::SocketAddr;
+use seawall_http2::{Asked, Body, Connection, Fatal, Limits, Reason};
 use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::AsyncWrite as _;
 
-/// Response bytes that wait inside h2 for one stream.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Response bytes that wait for one stream's windows before its exchange does.
+const STREAM_SEND_BYTES_MAX: usize = 256 * 1024;
 /// Receive windows: of a stream, and of the connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Streams that were reset and are still remembered: more means an attack (CVE-2023-44487).
-const RESETS_MAX: usize = 64;
+/// Requests that are answered before the other connections of this thread have their turn.
+const TURN_MAX: u32 = 64;
+/// Pieces of one write.
+const PIECES_MAX: usize = 32;
 
-pub(crate) struct H2Wire {
-    recv: h2::RecvStream,
-    respond: SendResponse<Bytes>,
-    send: Option<h2::SendStream<Bytes>>,
-    head_request: bool,
-    done: bool,
-    room: u64,
-    body_idle: Duration,
-    write_idle: Duration,
+/// A connection, and what its tasks share with it.
+type Frames = Arc<Mutex<Connection>>;
+
+/// How a connection ends.
+enum End {
+    /// What is ready is written; the client is given the time to read it.
+    Whole,
+    /// The client is gone, or takes nothing.
+    Lost,
+}
+
+const IDLE: Fatal = Fatal {
+    reason: Reason::NO_ERROR,
+    text: "idle",
+};
+const SLOW: Fatal = Fatal {
+    reason: Reason::NO_ERROR,
+    text: "the request head is too slow",
+};
+
+/// Why something has to happen soon.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Late {
+    /// The client does not read.
+    Write,
+    /// It does not go on with what it has begun.
+    Head,
+    /// It was told of the end, and says nothing.
+    Goodbye,
+    /// It does not open its windows.
+    Window,
+}
+
+struct Run<H: Handler> {
+    conn: Box<Conn>,
+    frames: Frames,
+    handler: Arc<H>,
+    info: Arc<ConnInfo>,
+    stop: ShutdownWatch,
     addrs: Arc<(SocketAddr, SocketAddr)>,
-}
-
-fn failed(error: h2::Error) -> Box<Error> {
-    Error::because(ErrorType::H2Error, "client stream", error)
-}
-
-impl Wire for H2Wire {
-    async fn read(&mut self) -> Result<Option<Bytes>> {
-        let data = pingora_timeout::timeout(self.body_idle, self.recv.data())
-            .await
-            .map_err(|_| {
-                Error::explain(ErrorType::HTTPStatus(408), "the request body is too slow")
-            })?;
-        let Some(data) = data.transpose().map_err(failed)? else {
-            return Ok(None);
-        };
-        // the window opens again; a stream that is gone needs none
-        let _ = self.recv.flow_control().release_capacity(data.len());
-        let len = data.len() as u64;
-        if len > self.room {
-            return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is too long");
-        }
-        self.room -= len;
-        Ok(Some(data))
-    }
-
-    async fn idle(&mut self) -> Result<()> {
-        let reset = poll_fn(|cx| match &mut self.send {
-            Some(send) => send.poll_reset(cx),
-            None => self.respond.poll_reset(cx),
-        });
-        reset.await.map_err(failed)?;
-        Ok(())
-    }
-
-    fn body_done(&mut self) -> bool {
-        self.recv.is_end_stream()
-    }
-
-    async fn head(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
-        let mut out = http::Response::new(());
-        *out.status_mut() = response.status;
-        let of_connection = of_connection(response);
-        let fields = response
-            .headers
-            .iter()
-            .filter(|(name, _)| !of_connection(name));
-        out.headers_mut()
-            .extend(fields.map(|(name, value)| (name.clone(), value.clone())));
-        if response.status == 101 {
-            return Error::e_explain(ErrorType::InternalError, "HTTP/2 has no 101");
-        }
-        if response.status.is_informational() {
-            return self.respond.send_informational(out).map_err(failed);
-        }
-        if self.send.is_some() {
-            return Ok(());
-        }
-        if !has_date(response) {
-            with_date(|_, date| {
-                if let Ok(date) = date.parse() {
-                    out.headers_mut().insert(header::DATE, date);
-                }
-            });
-        }
-        self.done = end || framing(response, self.head_request, false) == Framing::None;
-        self.send = Some(self.respond.send_response(out, self.done).map_err(failed)?);
-        Ok(())
-    }
-
-    async fn data(&mut self, mut data: Bytes, end: bool) -> Result<()> {
-        let write_idle = self.write_idle;
-        let (Some(send), false) = (self.send.as_mut(), self.done) else {
-            return Ok(());
-        };
-        let ends_with_data = end && !data.is_empty();
-        while !data.is_empty() {
-            send.reserve_capacity(data.len().min(SEND_BUFFER_BYTES));
-            // back-pressure: the client's windows
-            let capacity =
-                pingora_timeout::timeout(write_idle, poll_fn(|cx| send.poll_capacity(cx)))
-                    .await
-                    .map_err(|_| Error::explain(ErrorType::WriteTimedout, "client stream"))?;
-            let Some(capacity) = capacity else {
-                return Error::e_explain(ErrorType::WriteError, "the stream was reset");
-            };
-            let part = data.split_to(capacity.map_err(failed)?.min(data.len()));
-            send.send_data(part, end && data.is_empty())
-                .map_err(failed)?;
-        }
-        // an answer may end with an empty write: END_STREAM must still go out
-        if end && !ends_with_data {
-            send.send_data(Bytes::new(), true).map_err(failed)?;
-        }
-        self.done = end;
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn end(&mut self, trailers: Option<HeaderMap>) -> Result<()> {
-        let (Some(send), false) = (self.send.as_mut(), std::mem::replace(&mut self.done, true))
-        else {
-            return Ok(());
-        };
-        match trailers {
-            Some(trailers) => send.send_trailers(trailers),
-            None => send.send_data(Bytes::new(), true),
-        }
-        .map_err(failed)
-    }
-
-    fn abort(&mut self) {
-        self.done = true;
-        match &mut self.send {
-            Some(send) => send.send_reset(h2::Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
-        }
-    }
-
-    fn peer(&self) -> &SocketAddr {
-        &self.addrs.0
-    }
-
-    fn local(&self) -> &SocketAddr {
-        &self.addrs.1
-    }
-
-    fn limit_body(&mut self, bytes_max: u64) {
-        self.room = bytes_max;
-    }
-}
-
-impl H2Wire {
-    /// Sends a body behind its head.
-    async fn parts(&mut self, parts: Vec<Bytes>) -> Result<()> {
-        let last = parts.len() - 1;
-        for (index, part) in parts.into_iter().enumerate() {
-            self.data(part, index == last).await?;
-        }
-        Ok(())
-    }
+    idle: IdleWatch,
+    deadline: Deadline,
+    /// What is being waited for, and since when.
+    late: Option<(Late, Duration)>,
+    /// Something was given to the stream below and may not have left it.
+    unflushed: bool,
 }
 
 /// Runs a connection whose first bytes are HTTP/2's.
@@ -198,150 +95,298 @@ pub(crate) async fn serve<H: Handler>(
     info: Arc<ConnInfo>,
     stop: ShutdownWatch,
 ) -> Option<()> {
-    let Conn {
-        io, input, limits, ..
-    } = *conn;
-    let info = Arc::new(ConnInfo {
-        protocol: Protocol::Http2,
-        ..(*info).clone()
+    let limits = &conn.limits;
+    let frames = Connection::new(Limits {
+        streams_max: limits.h2_streams_max,
+        stream_window: STREAM_WINDOW,
+        connection_window: CONNECTION_WINDOW,
+        head_bytes_max: limits.head_bytes_max,
+        fields_max: FIELDS_MAX,
+        stream_send_bytes_max: STREAM_SEND_BYTES_MAX,
     });
-    let addrs = Arc::new((SocketAddr::Inet(info.peer), SocketAddr::Inet(info.local)));
-    let (io, flush) = gather(io, input.freeze());
-    let handshake = h2::server::Builder::new()
-        .max_concurrent_streams(limits.h2_streams_max)
-        .max_header_list_size(limits.head_bytes_max as u32)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER_BYTES)
-        .max_concurrent_reset_streams(RESETS_MAX)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .handshake::<_, Bytes>(io);
-    let mut conn = pingora_timeout::timeout(limits.head_timeout, handshake)
-        .await
-        .ok()?
-        .ok()?;
-    flush.holds();
-    let mut closing = false;
-    let mut idle = IdleWatch::new(stop.clone(), limits.idle_timeout);
-    // streams at work: while there are any the connection is not idle
-    let work = Arc::new(());
-    let is_working = || Arc::strong_count(&work) > 1;
-    loop {
-        idle.begin();
-        let next = poll_fn(|cx| {
-            if let Poll::Ready(next) = conn.poll_accept(cx) {
-                return Poll::Ready(Some(next));
-            }
-            // an error ends the next read too
-            let _ = flush.poll(cx);
-            idle.poll_over(cx).map(|()| None)
-        });
-        let (request, mut respond) = match next.await {
-            Some(Some(Ok(stream))) => stream,
-            Some(Some(Err(_)) | None) => return None,
-            None if idle.takes_stop() || !(closing || is_working()) => {
-                conn.graceful_shutdown();
-                closing = true;
-                continue;
-            }
-            None if is_working() => continue,
-            None => return None,
-        };
-        let (parts, recv) = request.into_parts();
-        let Some(request) = origin_form(parts, info.scheme == Scheme::Https) else {
-            handler.rejected(&info, 400, "malformed HTTP/2 request");
-            respond.send_reset(h2::Reason::PROTOCOL_ERROR);
-            continue;
-        };
-        let wire = H2Wire {
-            head_request: request.method == Method::HEAD,
-            recv,
-            respond,
-            send: None,
-            done: false,
-            room: u64::MAX,
-            body_idle: limits.body_idle_timeout,
-            write_idle: limits.write_idle_timeout,
-            addrs: addrs.clone(),
-        };
-        let wire = match hit::answer(wire, &request, &*handler, &info) {
-            Looked::Answered => continue,
-            Looked::Sends(mut wire, parts) => {
-                let working = work.clone();
-                tokio::spawn(async move {
-                    if wire.parts(parts).await.is_err() {
-                        wire.abort();
-                    }
-                    drop(working);
-                });
-                continue;
-            }
-            Looked::Exchange(wire) => wire,
-        };
-        let slot: Slot<H2Wire> = Slot::default();
-        let exchange = Exchange::new(
-            Box::new(request),
-            info.clone(),
-            false,
-            stop.clone(),
-            wire,
-            slot.clone(),
-        );
-        let (handler, working) = (handler.clone(), work.clone());
-        tokio::spawn(async move {
-            handler.exchange(exchange).await;
-            let left = slot.lock().take();
-            if let Some(mut wire) = left.filter(|wire| !wire.done) {
-                wire.abort();
-            }
-            drop(working);
-        });
-    }
-}
-
-/// Reconciles authority and Host, and turns the target into origin form. `None`: malformed, or two hosts.
-fn origin_form(mut request: Parts, https: bool) -> Option<Parts> {
-    let authority = request.uri.authority().map(|a| a.as_str().to_owned());
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = hosts.next().map(|v| v.as_bytes().to_vec());
-    if hosts.next().is_some() || request.method == Method::CONNECT {
-        return None;
-    }
-    match (&authority, &host) {
-        (Some(authority), Some(host)) if !same_host(authority.as_bytes(), host, https) => {
-            return None;
+    let mut run = Run {
+        addrs: Arc::new((SocketAddr::Inet(info.peer), SocketAddr::Inet(info.local))),
+        idle: IdleWatch::new(stop.clone(), limits.idle_timeout),
+        conn,
+        frames: Arc::new(Mutex::new(frames)),
+        handler,
+        info: Arc::new(ConnInfo {
+            protocol: Protocol::Http2,
+            ..(*info).clone()
+        }),
+        stop,
+        deadline: Deadline::default(),
+        late: None,
+        unflushed: false,
+    };
+    run.idle.begin();
+    let end = poll_fn(|cx| run.poll(cx)).await;
+    run.frames.lock().cut_all(Reason::CANCEL);
+    match end {
+        End::Whole => {
+            run.conn.output.clear();
+            run.conn.close().await;
         }
-        (None, None) => return None,
-        _ => {}
+        End::Lost => {}
     }
-    if let Some(authority) = authority {
-        let host = HeaderValue::try_from(authority).ok()?;
-        request.headers.insert(header::HOST, host);
-    }
-    if !is_host(request.headers.get(header::HOST)?.as_bytes()) {
-        return None;
-    }
-    join_cookies(&mut request)?;
-    let target = request.uri.path_and_query().cloned();
-    let target = target.unwrap_or(http::uri::PathAndQuery::from_static("/"));
-    if target.as_str() != "*" && !is_origin_form(target.as_str()) {
-        return None;
-    }
-    request.uri = http::Uri::from(target);
-    Some(request)
+    None
 }
 
-/// Cookies that came in several fields are one field again: what is not HTTP/2 knows one alone (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut Parts) -> Option<()> {
-    let crumbs: Vec<&[u8]> = request
-        .headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if crumbs.len() > 1 {
-        let whole = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).ok()?;
-        request.headers.insert(header::COOKIE, whole);
+impl<H: Handler> Run<H> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let shared = self.frames.clone();
+        let frames = &mut *shared.lock();
+        let mut turn = 0;
+        self.conn.take_output();
+        loop {
+            let has_more = self.take_requests(frames, &mut turn);
+            match self.poll_write(frames, cx) {
+                Poll::Ready(Ok(())) if frames.is_over() => return Poll::Ready(End::Whole),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.conn.conduct.failed(&error);
+                    return Poll::Ready(End::Lost);
+                }
+                // nothing is read from a client that does not read
+                Poll::Pending => match ready!(self.poll_wait(frames, cx, Some(Late::Write))) {
+                    Some(end) => return Poll::Ready(end),
+                    None => continue,
+                },
+            }
+            if turn >= TURN_MAX {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if has_more {
+                continue;
+            }
+            self.make_room();
+            match self.conn.poll_fill(cx) {
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(End::Lost),
+                Poll::Pending => {
+                    if let Some(end) = ready!(self.poll_wait(frames, cx, None)) {
+                        return Poll::Ready(end);
+                    }
+                }
+            }
+        }
     }
-    Some(())
+
+    /// Room for the next read.
+    fn make_room(&mut self) {
+        let input = &mut self.conn.input;
+        if input.capacity() == 0 {
+            *input = buffers::take();
+        } else if input.capacity() - input.len() < BUFFER_BYTES / 2 {
+            input.reserve(BUFFER_BYTES);
+        }
+    }
+
+    /// Answers what has come, or gives it to tasks. True: there is more, and no room or no time for it now.
+    fn take_requests(&mut self, frames: &mut Connection, turn: &mut u32) -> bool {
+        if self.conn.input.is_empty() {
+            return false;
+        }
+        if frames.out.buffer().capacity() == 0 {
+            *frames.out.buffer() = buffers::take();
+        }
+        while *turn < TURN_MAX && frames.has_room() {
+            match frames.receive(&mut self.conn.input) {
+                Ok(Some(asked)) => {
+                    *turn += 1;
+                    self.idle.begin();
+                    self.request(frames, asked);
+                }
+                Ok(None) => return false,
+                Err(fatal) => {
+                    self.handler.rejected(&self.info, 400, fatal.text);
+                    frames.fail(fatal);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Answers the request whose head was read last.
+    fn request(&mut self, frames: &mut Connection, asked: Asked) {
+        let output = &mut self.conn.output;
+        output.clear();
+        let limits = &self.conn.limits;
+        let handler = &*self.handler;
+        match step(
+            &frames.head,
+            asked.ended(),
+            handler,
+            &self.info,
+            limits,
+            output,
+        ) {
+            Step::Quick(status, body) => {
+                let (fields, now) = (request::lines(output), uptime());
+                if let Some(data) = body.short() {
+                    frames.answer(asked, status, fields, Body::Copied(data), now);
+                } else {
+                    let parts = Body::Parts(body.into_parts());
+                    frames.answer(asked, status, fields, parts, now);
+                }
+            }
+            Step::Refused(status, reason) => {
+                handler.rejected(&self.info, status, reason);
+                let (head, body) = error_head(status, reason);
+                with_date(|_, date| {
+                    let fields = head.headers.iter();
+                    let fields =
+                        fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+                    let fields = fields.chain([(&b"date"[..], date.as_bytes())]);
+                    frames.answer(asked, status, fields, Body::Copied(&body), uptime());
+                });
+            }
+            Step::Malformed(reason) => {
+                handler.rejected(&self.info, 400, reason);
+                frames.reject(asked, Reason::PROTOCOL_ERROR);
+            }
+            Step::Exchange(request, expects_continue) => {
+                let wire = H2Wire::new(
+                    self.frames.clone(),
+                    frames.hold(asked),
+                    &request.method,
+                    expects_continue,
+                    &self.conn.limits,
+                    self.addrs.clone(),
+                );
+                let slot: Slot<H2Wire> = Slot::default();
+                let (info, stop) = (self.info.clone(), self.stop.clone());
+                let exchange = Exchange::new(request, info, false, stop, wire, slot.clone());
+                let handler = self.handler.clone();
+                tokio::spawn(async move {
+                    handler.exchange(exchange).await;
+                    let left = slot.lock().take();
+                    if let Some(wire) = left {
+                        wire.finish();
+                    }
+                });
+            }
+        }
+    }
+
+    /// Writes what is ready, and what becomes ready by that.
+    fn poll_write(
+        &mut self,
+        frames: &mut Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            frames.pump(uptime());
+            if frames.out.is_empty() {
+                break;
+            }
+            let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+            let filled = frames.out.slices(&mut pieces);
+            let io = Pin::new(&mut self.conn.io);
+            let n = ready!(match &pieces[..filled] {
+                [one] => io.poll_write(cx, one),
+                pieces => io.poll_write_vectored(cx, pieces),
+            })?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            frames.out.advance(n);
+            self.unflushed = true;
+            if self.late.is_some_and(|(late, _)| late == Late::Write) {
+                self.late = None;
+            }
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.conn.io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing can be done now. Ready with an end: it is too late; ready without: something can be done again.
+    fn poll_wait(
+        &mut self,
+        frames: &mut Connection,
+        cx: &mut Context<'_>,
+        late: Option<Late>,
+    ) -> Poll<Option<End>> {
+        frames.driven_by(cx.waker());
+        let begun = frames.is_midway() || !self.conn.input.is_empty() && frames.is_idle();
+        let late = late.or_else(|| match () {
+            () if begun => Some(Late::Head),
+            () if frames.says_goodbye() => Some(Late::Goodbye),
+            () if frames.waits_since().is_some() => Some(Late::Window),
+            () => None,
+        });
+        if !frames.is_idle() {
+            self.idle.begin();
+        }
+        while self.idle.poll_over(cx).is_ready() {
+            if self.idle.takes_stop() {
+                frames.shut_down();
+                return Poll::Ready(None);
+            }
+            if late.is_none() && frames.is_idle() {
+                frames.fail(IDLE);
+                return Poll::Ready(None);
+            }
+            self.idle.begin();
+        }
+        if let Some(late) = late {
+            ready!(self.poll_late(frames, cx, late));
+            return Poll::Ready(self.is_late(frames, late));
+        }
+        self.late = None;
+        // an idle connection has no buffers
+        if self.conn.input.is_empty() {
+            buffers::give(&mut self.conn.input);
+        }
+        buffers::give(&mut self.conn.output);
+        if frames.out.is_empty() {
+            buffers::give(frames.out.buffer());
+        }
+        Poll::Pending
+    }
+
+    /// Ready: what is waited for has not happened in its time.
+    fn poll_late(&mut self, frames: &Connection, cx: &mut Context<'_>, late: Late) -> Poll<()> {
+        let now = uptime();
+        let since = match (late, self.late) {
+            (Late::Window, _) => frames.waits_since().unwrap_or(now),
+            (late, Some((same, since))) if late == same => since,
+            _ => now,
+        };
+        self.late = Some((late, since));
+        let limits = &self.conn.limits;
+        let limit = match late {
+            Late::Write | Late::Window => limits.write_idle_timeout,
+            Late::Head => limits.head_timeout,
+            Late::Goodbye => limits.linger,
+        };
+        self.deadline.poll(since + limit, now, cx)
+    }
+
+    fn is_late(&mut self, frames: &mut Connection, late: Late) -> Option<End> {
+        self.late = None;
+        match late {
+            Late::Write => {
+                self.conn.conduct.takes_nothing();
+                self.conn.io.reset_on_close();
+                return Some(End::Lost);
+            }
+            Late::Window => {
+                self.conn.conduct.takes_nothing();
+                let since = uptime().saturating_sub(self.conn.limits.write_idle_timeout);
+                frames.reset_stalled(since);
+            }
+            Late::Head => {
+                self.handler.rejected(&self.info, 408, SLOW.text);
+                frames.fail(SLOW);
+            }
+            Late::Goodbye => frames.end_is_known(),
+        }
+        None
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! - [`head`], [`target`], [`body`]: what a request must look like (RFC 9112, strictly); [`framing`]: response heads
 //! - [`wire`], [`session`], [`exchange`]: one exchange, whatever the protocol
-//! - `conn`, `h1`, `idle`: an HTTP/1 connection, its loop, and what ends it between requests; `h2`: HTTP/2 over the h2 crate
+//! - `conn`, `h1`, `idle`: an HTTP/1 connection, its loop, and what ends it between requests; `h2`: HTTP/2's
 //! - `accept`, `first`, `open`: connections are accepted, looked at where they were, and counted; `conduct`: and how their
 //!   clients treat them
 //! - [`tls`], [`listener`], [`server`]: certificates, sockets, workers and draining

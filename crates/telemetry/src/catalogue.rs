@@ -85,7 +85,7 @@ pub const CONNECTIONS_CUT: MetricInfo = metric(
     Counter,
     "connections",
     &["reason"],
-    "Client connections over HTTP/1 that came to no good end, by reason: unread (the client took nothing of its answer for the write timeout), reset (the client reset it).",
+    "Client connections that came to no good end, by reason: unread (the client took nothing of its answer, or of one over HTTP/2, for the write timeout), reset (the client reset it).",
 );
 pub const PIPELINED: MetricInfo = metric(
     "seawall_pipelined_requests_total",
