@@ -17,6 +17,7 @@ mod disks;
 mod explain;
 mod faults;
 mod fenced;
+mod frames;
 mod framing;
 mod history;
 mod hits;
