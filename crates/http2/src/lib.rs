@@ -7,11 +7,12 @@
 //!
 //! - `hpack`: field sections, compressed (RFC 7541); `head`: a request's head, and what makes it malformed
 //! - `frame`, `reason`: frames and error codes; `out`: what waits to be written
-//! - `connection`: the state of a connection and its end; `receive`: frames that come; `send`: those that go
+//! - `connection`: the state of a connection and its end; `receive`, `control`: frames that come; `send`: those that go
 //! - `stream`: one stream, and what its task may do; `closed`: how the last of those ended that are gone
 
 mod closed;
 mod connection;
+mod control;
 mod frame;
 mod head;
 mod hpack;

@@ -1,15 +1,15 @@
-//! Frames that come (RFC 9113 §5, §6).
+//! Frames that come, in their order; heads and bodies of requests (RFC 9113 §5, §6.1, §6.2, §6.10).
 
 use crate::PREFACE;
 use crate::closed::End;
-use crate::connection::{Asked, Connection, END_PING, Going};
+use crate::connection::{Asked, Connection, Going};
+use crate::control::goaway;
 use crate::frame::{
-    FrameHead, HEAD_BYTES, PAYLOAD_BYTES_MAX, WINDOW_MAX, flag, kind, number, put_ping,
-    put_settings_ack, put_window_update,
+    FrameHead, HEAD_BYTES, PAYLOAD_BYTES_MAX, flag, kind, number, put_window_update,
 };
 use crate::hpack::Undecodable;
 use crate::reason::{Fatal, Reason};
-use crate::stream::{Stream, wake};
+use crate::stream::wake;
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// Frames that ask for work and bring nothing, in a row: more are an attack. A client that is answered, or that sends or takes
@@ -21,7 +21,7 @@ const CONTINUATIONS_MAX: u32 = 64;
 #[derive(Debug)]
 pub(crate) struct Receiving {
     preface: bool,
-    settings: bool,
+    pub(crate) settings: bool,
     /// A head that has not come to its end.
     block: Option<Block>,
     /// What the client may still send on all streams.
@@ -53,7 +53,7 @@ impl Receiving {
     }
 }
 
-type Result<T> = std::result::Result<T, Fatal>;
+pub(crate) type Result<T> = std::result::Result<T, Fatal>;
 
 impl From<Undecodable> for Fatal {
     fn from(undecodable: Undecodable) -> Self {
@@ -153,7 +153,7 @@ impl Connection {
         Ok(())
     }
 
-    fn is_idle_stream(&self, stream: u32) -> bool {
+    pub(crate) fn is_idle_stream(&self, stream: u32) -> bool {
         stream > self.last || stream.is_multiple_of(2)
     }
 
@@ -382,151 +382,6 @@ impl Connection {
             receiving.taken = 0;
         }
     }
-
-    // the rest
-
-    fn priority(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
-        if head.stream == 0 {
-            return Err(Fatal::protocol("a priority of no stream"));
-        }
-        if payload.len() != 5 {
-            return Err(Fatal::size("a priority has another length"));
-        }
-        if number(payload) != head.stream {
-            return Ok(());
-        }
-        if self.streams.contains_key(&head.stream) {
-            self.reset(head.stream, Reason::PROTOCOL_ERROR);
-            return Ok(());
-        }
-        Err(Fatal::protocol("a stream depends on itself"))
-    }
-
-    fn rst_stream(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
-        if payload.len() != 4 {
-            return Err(Fatal::size("a reset has another length"));
-        }
-        if head.stream == 0 || self.is_idle_stream(head.stream) {
-            return Err(Fatal::protocol("a reset of an idle stream"));
-        }
-        let code = u32::from_be_bytes([payload[0], payload[1], payload[2], payload[3]]);
-        self.drop_stream(head.stream, Reason(code), End::ByClient);
-        Ok(())
-    }
-
-    fn settings(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
-        if head.stream != 0 {
-            return Err(Fatal::protocol("settings of a stream"));
-        }
-        if head.has(flag::ACK) {
-            return match payload {
-                [] => Ok(()),
-                _ => Err(Fatal::size("an acknowledgement has a payload")),
-            };
-        }
-        let (settings, []) = payload.as_chunks::<6>() else {
-            return Err(Fatal::size("settings are cut short"));
-        };
-        for setting in settings {
-            let id = u16::from_be_bytes([setting[0], setting[1]]);
-            let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
-            self.set(id, value)?;
-        }
-        self.receiving.settings = true;
-        put_settings_ack(&mut self.out.tail);
-        Ok(())
-    }
-
-    fn set(&mut self, id: u16, value: u32) -> Result<()> {
-        match id {
-            0x1 => self.encoder.resize(value as usize),
-            0x2 if value > 1 => return Err(Fatal::protocol("ENABLE_PUSH is neither 0 nor 1")),
-            0x4 => {
-                let value = i64::from(value);
-                if value > WINDOW_MAX {
-                    return Err(window_overflow());
-                }
-                let more = value - self.peer.initial_window;
-                self.peer.initial_window = value;
-                // RFC 9113 §6.9.2: windows may become negative
-                for stream in self.streams.values_mut() {
-                    stream.send.window += more;
-                    if stream.send.window > WINDOW_MAX {
-                        return Err(window_overflow());
-                    }
-                }
-                self.line_up_all();
-            }
-            0x5 => {
-                if !(PAYLOAD_BYTES_MAX as u32..1 << 24).contains(&value) {
-                    return Err(Fatal::protocol("MAX_FRAME_SIZE is out of bounds"));
-                }
-                self.peer.payload_bytes_max = value as usize;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn ping(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
-        if head.stream != 0 {
-            return Err(Fatal::protocol("a ping of a stream"));
-        }
-        if payload.len() != 8 {
-            return Err(Fatal::size("a ping has another length"));
-        }
-        if !head.has(flag::ACK) {
-            put_ping(&mut self.out.tail, flag::ACK, payload);
-        } else if payload == END_PING {
-            self.end_is_known();
-        }
-        Ok(())
-    }
-
-    fn window_update(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
-        if payload.len() != 4 {
-            return Err(Fatal::size("a window update has another length"));
-        }
-        let more = i64::from(number(payload));
-        if head.stream == 0 {
-            self.window += more;
-            return match more {
-                0 => Err(Fatal::protocol("a window is opened by nothing")),
-                _ if self.window > WINDOW_MAX => Err(window_overflow()),
-                _ => Ok(()),
-            };
-        }
-        if self.is_idle_stream(head.stream) {
-            return Err(Fatal::protocol("a window of an idle stream"));
-        }
-        let Ok(Stream { send, .. }) = self.live(head.stream) else {
-            return Ok(());
-        };
-        send.window += more;
-        if more == 0 {
-            self.reset(head.stream, Reason::PROTOCOL_ERROR);
-        } else if send.window > WINDOW_MAX {
-            self.reset(head.stream, Reason::FLOW_CONTROL_ERROR);
-        } else {
-            self.line_up(head.stream);
-        }
-        Ok(())
-    }
-}
-
-/// The client opens no further streams; those there are it still wants answered.
-fn goaway(head: FrameHead, payload: &[u8]) -> Result<()> {
-    if head.stream != 0 {
-        return Err(Fatal::protocol("a farewell of a stream"));
-    }
-    if payload.len() < 8 {
-        return Err(Fatal::size("a farewell is cut short"));
-    }
-    Ok(())
-}
-
-fn window_overflow() -> Fatal {
-    Fatal::new(Reason::FLOW_CONTROL_ERROR, "a window is too wide")
 }
 
 /// The payload without its padding (RFC 9113 §6.1).
