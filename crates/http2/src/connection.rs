@@ -181,6 +181,13 @@ impl Connection {
     /// The client knows of the end, or has had its time: what it asks for from now on is not answered.
     pub fn end_is_known(&mut self) {
         if self.going == Going::Announced {
+            self.end();
+        }
+    }
+
+    /// No stream beyond those that were opened is answered.
+    pub(crate) fn end(&mut self) {
+        if matches!(self.going, Going::On | Going::Announced) {
             self.going = Going::Until(self.last);
             put_goaway(&mut self.out.tail, self.last, Reason::NO_ERROR, "");
         }

@@ -137,17 +137,18 @@ impl Connection {
         }
         Ok(())
     }
-}
 
-/// The client opens no further streams; those there are it still wants answered.
-pub(crate) fn goaway(head: FrameHead, payload: &[u8]) -> Result<()> {
-    if head.stream != 0 {
-        return Err(Fatal::protocol("a farewell of a stream"));
+    /// The client opens no further streams. Those there are it wants answered; then nothing is left to do here.
+    pub(crate) fn goaway(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
+        if head.stream != 0 {
+            return Err(Fatal::protocol("a farewell of a stream"));
+        }
+        if payload.len() < 8 {
+            return Err(Fatal::size("a farewell is cut short"));
+        }
+        self.end();
+        Ok(())
     }
-    if payload.len() < 8 {
-        return Err(Fatal::size("a farewell is cut short"));
-    }
-    Ok(())
 }
 
 fn window_overflow() -> Fatal {

@@ -3,7 +3,6 @@
 use crate::PREFACE;
 use crate::closed::End;
 use crate::connection::{Asked, Connection, Going};
-use crate::control::goaway;
 use crate::frame::{
     FrameHead, HEAD_BYTES, PAYLOAD_BYTES_MAX, flag, kind, number, put_window_update,
 };
@@ -132,7 +131,7 @@ impl Connection {
             kind::SETTINGS => self.settings(head, payload)?,
             kind::PUSH_PROMISE => return Err(Fatal::protocol("a client promises nothing")),
             kind::PING => self.ping(head, payload)?,
-            kind::GOAWAY => goaway(head, payload)?,
+            kind::GOAWAY => self.goaway(head, payload)?,
             kind::WINDOW_UPDATE => self.window_update(head, payload)?,
             // RFC 9113 §5.5
             _ => {}

@@ -529,6 +529,26 @@ fn the_end_is_announced_and_what_is_under_way_is_answered() {
 }
 
 #[test]
+fn a_client_that_says_goodbye_gets_what_it_has_asked_for() {
+    let mut talk = Talk::new();
+    talk.get(1);
+    let asked = talk.asked();
+    talk.answer(asked, &[b'x'; 10_000]);
+    talk.get(3);
+    let asked = talk.asked();
+    let stream = talk.connection.hold(asked);
+    talk.say(kind::GOAWAY, 0, 0, &[0; 8]);
+    talk.hear();
+    assert!(!talk.connection.is_over());
+    let none = std::iter::empty();
+    talk.connection.respond(stream, 204, none, true).unwrap();
+    talk.connection.release(stream);
+    let frames = talk.frames();
+    assert_eq!(frames.iter().filter(|frame| frame.ends()).count(), 2);
+    assert!(talk.connection.is_over());
+}
+
+#[test]
 fn frames_that_bring_nothing_are_borne_a_thousand_times() {
     let floods: [fn(&mut Talk, u32); 6] = [
         |talk, _| talk.say(kind::PING, 0, 0, b"12345678"),

@@ -5,7 +5,8 @@
 //! - [`accepted`]: what a server must take; [`preface`], [`connection`], [`streams`]: what it must answer with an error
 //! - [`heads`]: requests that are malformed, and what the origin sees of those that are not; [`compression`]: field blocks
 //! - [`windows`]: how much may be sent; [`uploads`]: bodies of requests
-//! - [`answers`]: what answers look like, and how a connection ends; [`abuse`]: who means harm
+//! - [`answers`]: what answers look like, and how a connection ends; [`abuse`]: who means harm; [`slow`]: who takes
+//!   their time
 
 mod abuse;
 mod accepted;
@@ -17,6 +18,7 @@ mod frame;
 mod heads;
 mod hpack;
 mod preface;
+mod slow;
 mod streams;
 mod uploads;
 mod windows;
