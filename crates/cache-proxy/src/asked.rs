@@ -81,12 +81,12 @@ impl Asked {
     pub(crate) fn directives_for(
         &self,
         head: &Head,
-        standing: &Standing<'_>,
+        standing: &Standing,
         now: Timestamp,
     ) -> RequestDirectives {
         let mut directives = self.directives;
         let interval = self.service.client_revalidation.interval_secs;
-        if now.saturating_since(head.freshness.received) < interval {
+        if now.saturating_since(head.freshness().received) < interval {
             directives = directives.unforced();
         }
         if standing.is_softly_purged() || head.status.is_server_error() {

@@ -156,7 +156,7 @@ impl Hook {
     /// The pace of the purge that has taken the copy in whose place the answer comes.
     fn pace(&self) -> Option<Pace> {
         let head = self.replaces.as_ref()?;
-        let pace = self.proxy.turns().pace(head.label, head.scopes())?;
+        let pace = self.proxy.turns().pace(head.label(), head.scopes())?;
         // the copy lies there until something takes its place, which such answers do not: each would wait for its turn
         let lasts = !self
             .proxy
@@ -210,7 +210,7 @@ impl Attempt for Hook {
         // of a copy that it covers, a 304 would bring that copy back under a label from after the purge.
         let conditional = self.validates.as_ref().is_some_and(|head| {
             let standing = self.proxy.standing_now(&self.asked, head, now);
-            matches!(standing, Standing::Usable(_))
+            !matches!(standing, Standing::Gone)
         });
         {
             let mut learned = self.asking.inner.lock();

@@ -245,7 +245,7 @@ impl Coder {
         let Found::Copy { head: of, variant } = store.lookup(key, &*self.asked.fields) else {
             return;
         };
-        if of.generation != self.of.generation || of.coding() != self.of.coding {
+        if of.generation() != self.of.generation || of.coding() != self.of.coding {
             return;
         }
         let (length, tail) = self.fill.growing.tail();

@@ -73,7 +73,7 @@ pub(crate) struct Moved {
 impl Moved {
     /// Whether `head`, which lies under the key that the request was moved to, is of an equivalent URL.
     pub(crate) fn admits(&self, head: &Head) -> bool {
-        head.generation >= self.since
+        head.generation() >= self.since
             && QueryVariation::of(&head.original_fields().fields).as_ref() == Some(&*self.variation)
     }
 }

@@ -13,7 +13,6 @@ use seawall_http_cache::{
     why,
 };
 use seawall_purge::Generation;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +32,9 @@ pub(crate) enum Judged<'f> {
 pub(crate) struct Usable<'f> {
     pub(crate) head: &'f Arc<Head>,
     pub(crate) variant: u64,
-    /// Owned: a soft purge made it stale.
-    pub(crate) freshness: Cow<'f, Freshness>,
+    pub(crate) freshness: Freshness,
+    /// A soft purge made it stale.
+    pub(crate) softly_purged: bool,
     /// What the request asks of this copy.
     pub(crate) directives: RequestDirectives,
     pub(crate) why: Why,
@@ -99,10 +99,11 @@ impl CacheProxy {
         };
         let standing = self.standing(asked, head, now);
         let directives = asked.directives_for(head, &standing, now);
-        let Standing::Usable(freshness) = standing else {
+        let softly_purged = standing.is_softly_purged();
+        let (Standing::Live(freshness) | Standing::Stale(freshness)) = standing else {
             return Judged::Lacks(Lack::Gone);
         };
-        if lost == Some(head.generation) {
+        if lost == Some(head.generation()) {
             return Judged::Lacks(Lack::Lost);
         }
         let usable = Usable {
@@ -110,6 +111,7 @@ impl CacheProxy {
             variant,
             why: why(&freshness, &directives, now),
             freshness,
+            softly_purged,
             directives,
         };
         let takes = asked.takes(head);

@@ -56,7 +56,7 @@ pub(crate) async fn fetch(
     let store = proxy.store();
     let key = PartKey {
         object,
-        generation: head.generation,
+        generation: head.generation(),
         index: wanted.start,
     };
     let there = || {

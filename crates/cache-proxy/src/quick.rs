@@ -58,7 +58,7 @@ pub(crate) fn quick(
         return None;
     };
     let now = seawall_client_conn::now();
-    if now >= copy.freshness.fresh_until() || !proxy.is_live(&snapshot, &copy) {
+    if now >= copy.freshness().fresh_until() || !proxy.is_live(&snapshot, &copy) {
         return None;
     }
     if let Some(recoding) = coder::wanted(copy.coding(), policy, accept) {
@@ -82,7 +82,7 @@ pub(crate) fn quick(
     if service.response.cache_status {
         out.put_slice(copy.cache_status_prefix());
         out.put_slice(b"seawall-edge; hit; ttl=");
-        put_number(out, copy.freshness.ttl(now).max(0) as u64);
+        put_number(out, copy.freshness().ttl(now).max(0) as u64);
         if service.response.cache_status_key {
             // writing to memory does not fail
             let _ = write!(out.writer(), "; key=\"{key:032x}\"");
@@ -90,7 +90,7 @@ pub(crate) fn quick(
         out.put_slice(b"\r\n");
     }
     out.put_slice(b"age: ");
-    put_number(out, copy.freshness.age(now));
+    put_number(out, copy.freshness().age(now));
     out.put_slice(b"\r\n");
     proxy.store().asked_for(key, now);
     let delivered = Delivered {

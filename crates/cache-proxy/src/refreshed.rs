@@ -120,13 +120,13 @@ pub(crate) fn refresh(
     let (freshness, fate, scopes) = match (judged, scopes.as_deref()) {
         // the update was asked for about another URL, which may be another resource by now
         (Storable::Yes(_), _) if declares_otherwise && asked.moved.is_some() => {
-            (old.freshness.clone(), Fate::Retired, old.scopes())
+            (old.freshness(), Fate::Retired, old.scopes())
         }
         (Storable::Yes(freshness), Some(scopes)) => (freshness, Fate::Kept, scopes),
         (Storable::No(why), _) if why.is_of_the_request() => {
-            (old.freshness.clone(), Fate::Left, old.scopes())
+            (old.freshness(), Fate::Left, old.scopes())
         }
-        (Storable::No(_), _) | (_, None) => (old.freshness.clone(), Fate::Retired, old.scopes()),
+        (Storable::No(_), _) | (_, None) => (old.freshness(), Fate::Retired, old.scopes()),
     };
     let inline = old.inline();
     let (object, sums, inline) = match old.body() {
@@ -134,7 +134,7 @@ pub(crate) fn refresh(
         Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),
     };
     let parts = HeadParts {
-        generation: old.generation,
+        generation: old.generation(),
         revision: old.revision.wrapping_add(1),
         label,
         status: old.status,
@@ -167,7 +167,7 @@ impl Refreshed {
     /// kept, and another one lies there by now, which stays.
     pub(crate) fn put(&self, proxy: &CacheProxy, asked: &Asked, stored: &Stored) -> Option<u64> {
         let (store, key) = (proxy.store(), asked.key.0);
-        let generation = stored.head.generation;
+        let generation = stored.head.generation();
         match self.fate {
             // its old place would answer requests that it is no answer to any more (RFC 9111 §4.1)
             Fate::Kept if self.refiled => {

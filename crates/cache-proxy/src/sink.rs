@@ -193,7 +193,7 @@ impl FillSink {
             // it was asked about, or a purge took it, and another response came with other selecting fields (RFC 9111
             // §4.3.3): it would be found again, and asked about each time, should its `Date` be the later one
             let key = self.asked.key.0;
-            store.retire(key, replaced.variant, replaced.head.generation);
+            store.retire(key, replaced.variant, replaced.head.generation());
         }
         variant
     }

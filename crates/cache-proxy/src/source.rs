@@ -94,7 +94,7 @@ impl Stored {
         let (key, variant) = self.slot;
         self.proxy
             .store()
-            .retire(key, variant, self.head.generation);
+            .retire(key, variant, self.head.generation());
         Broken::Gone
     }
 

@@ -10,21 +10,22 @@ use seawall_purge::copy::Known;
 use seawall_purge::join::{self, Floor};
 use seawall_purge::{Label, PurgeSeq, ScopeId, Verdict, Worth, tier};
 use seawall_service_model::scope_ids;
-use std::borrow::Cow;
 
 /// How a stored copy may be used.
 #[derive(Clone, Debug)]
-pub(crate) enum Standing<'h> {
-    /// As its freshness says, which a soft purge may have ended.
-    Usable(Cow<'h, Freshness>),
+pub(crate) enum Standing {
+    /// As its freshness says.
+    Live(Freshness),
+    /// As this says, since a soft purge made it stale.
+    Stale(Freshness),
     /// Not at all: a hard purge covers it, or nobody can tell.
     Gone,
 }
 
-impl Standing<'_> {
+impl Standing {
     /// Whether a soft purge made it stale.
     pub(crate) fn is_softly_purged(&self) -> bool {
-        matches!(self, Standing::Usable(Cow::Owned(_)))
+        matches!(self, Self::Stale(_))
     }
 }
 
@@ -34,26 +35,21 @@ impl CacheProxy {
     pub(crate) fn is_live(&self, snapshot: &Snapshot, head: &Head) -> bool {
         // S first, then the table, then the memo of that S
         let at = snapshot.purges.at();
-        head.memo.is_live(head.label, at)
+        head.memo.is_live(head.label(), at)
             || matches!(self.verdict(snapshot, head, at), Verdict::Live)
     }
 
     /// Whether `head` may still be asked about with its validators, or answer in the place of an error: by the purges of
     /// this moment, those of another lineage included, should the log have begun anew since `asked` came.
-    pub(crate) fn standing_now<'h>(
-        &self,
-        asked: &Asked,
-        head: &'h Head,
-        now: Timestamp,
-    ) -> Standing<'h> {
+    pub(crate) fn standing_now(&self, asked: &Asked, head: &Head, now: Timestamp) -> Standing {
         self.standing_in(&self.snapshot(), asked, head, now)
     }
 
     fn verdict(&self, snapshot: &Snapshot, head: &Head, at: PurgeSeq) -> Verdict {
         let known = Known {
-            label: head.label,
+            label: head.label(),
             scopes: head.scopes(),
-            unaccounted: head.generation.boot != self.store().boot()
+            unaccounted: head.generation().boot != self.store().boot()
                 && !self.purges().serves_stored(),
         };
         // whether the sender of the request admits its label was asked before
@@ -70,34 +66,29 @@ impl CacheProxy {
     }
 
     /// How `head` may be used for `asked` at `now`.
-    pub(crate) fn standing<'h>(
-        &self,
-        asked: &Asked,
-        head: &'h Head,
-        now: Timestamp,
-    ) -> Standing<'h> {
+    pub(crate) fn standing(&self, asked: &Asked, head: &Head, now: Timestamp) -> Standing {
         self.standing_in(&asked.snapshot, asked, head, now)
     }
 
-    fn standing_in<'h>(
+    fn standing_in(
         &self,
         snapshot: &Snapshot,
         asked: &Asked,
-        head: &'h Head,
+        head: &Head,
         now: Timestamp,
-    ) -> Standing<'h> {
-        if !asked.admits(head.label) {
+    ) -> Standing {
+        if !asked.admits(head.label()) {
             return Standing::Gone;
         }
         let at = snapshot.purges.at();
-        if head.memo.is_live(head.label, at) {
-            return Standing::Usable(Cow::Borrowed(&head.freshness));
+        if head.memo.is_live(head.label(), at) {
+            return Standing::Live(head.freshness());
         }
         match self.verdict(snapshot, head, at) {
-            Verdict::Live => Standing::Usable(Cow::Borrowed(&head.freshness)),
+            Verdict::Live => Standing::Live(head.freshness()),
             Verdict::Stale { since_ms } => {
                 let since = Timestamp(since_ms / 1000);
-                Standing::Usable(Cow::Owned(head.freshness.stale_since(since, now)))
+                Standing::Stale(head.freshness().stale_since(since, now))
             }
             Verdict::Gone => Standing::Gone,
         }

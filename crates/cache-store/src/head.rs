@@ -1,9 +1,10 @@
 //! A stored response: one serialised record and a compact index into it.
 
+use crate::fresh::Fresh;
 use crate::hidden::Hidden;
 use crate::memo::Memo;
 use crate::rare::{Rare, Short};
-use crate::record::Record;
+use crate::record::{Record, Stamp};
 use crate::sums::Sums;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -95,21 +96,19 @@ pub struct HeadParts<'a> {
 /// A stored response. Cheap to share; never changed after it was made.
 #[derive(Debug)]
 pub struct Head {
-    pub generation: Generation,
     pub revision: u32,
-    pub label: Label,
     pub status: StatusCode,
-    pub freshness: Freshness,
     pub length: u64,
     /// What the purges made of it last.
     pub memo: Memo,
     pub(crate) coding: Short,
+    pub(crate) fresh: Fresh,
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) record: Record,
 }
 
-/// With the counts of those who share it a head has 192 bytes, which allocators have in stock.
-const _: () = assert!(size_of::<Head>() <= 176);
+/// With the counts of those who share it a head has 128 bytes, which allocators have in stock.
+const _: () = assert!(size_of::<Head>() <= 112);
 
 /// The fields of a stored head, taken apart again for the paths that change them.
 #[derive(Debug, Clone)]
@@ -131,7 +130,12 @@ impl Head {
                 sums: parts.sums,
             })),
         };
+        let stamp = Stamp {
+            generation: parts.generation,
+            label: parts.label,
+        };
         let record = Record::new(
+            stamp,
             parts.scopes,
             parts.status,
             parts.fields,
@@ -140,11 +144,9 @@ impl Head {
         );
         let (coding, rare) = Rare::of(body, parts.coding, parts.hidden);
         Self {
-            generation: parts.generation,
             revision: parts.revision,
-            label: parts.label,
             status: parts.status,
-            freshness: parts.freshness,
+            fresh: Fresh::from(&parts.freshness),
             length: parts.length,
             memo: Memo::default(),
             coding,
@@ -162,6 +164,19 @@ impl Head {
             rare,
             ..Self::new(parts, Some(&[bytes]))
         }
+    }
+
+    pub fn generation(&self) -> Generation {
+        self.record.generation()
+    }
+
+    pub fn label(&self) -> Label {
+        self.record.label()
+    }
+
+    #[inline]
+    pub fn freshness(&self) -> Freshness {
+        self.fresh.get()
     }
 
     pub fn body(&self) -> &Body {
@@ -189,14 +204,14 @@ impl Head {
         let inline = [body];
         Self::new(
             HeadParts {
-                generation: self.generation,
+                generation: self.generation(),
                 revision: self.revision.wrapping_add(1),
-                label: self.label,
+                label: self.label(),
                 status: self.status,
                 fields: &parts.fields,
                 hidden: self.hidden().clone(),
                 upstream_cache_status: &parts.upstream_cache_status,
-                freshness: self.freshness.clone(),
+                freshness: self.freshness(),
                 length: body.len() as u64,
                 scopes: self.scopes(),
                 coding: self.coding(),
@@ -259,10 +274,11 @@ impl Head {
     /// How recent it is among copies that all match a request (RFC 9111 §4.1, §4): by `Date`, where there is none by when
     /// it was received; of the same second the one that was made last here.
     pub(crate) fn recency(&self) -> (Timestamp, Generation) {
+        let received = self.freshness().received;
         let date = self
             .field("date")
-            .and_then(|date| Timestamp::parse_http_date(date, self.freshness.received));
-        (date.unwrap_or(self.freshness.received), self.generation)
+            .and_then(|date| Timestamp::parse_http_date(date, received));
+        (date.unwrap_or(received), self.generation())
     }
 
     /// Bytes this head holds, for the store's accounting: the record, the index and foyer's own overhead.

@@ -21,6 +21,7 @@ mod alike;
 mod demand;
 pub mod disk;
 mod durability;
+mod fresh;
 pub mod head;
 pub mod hidden;
 mod key;

@@ -168,7 +168,7 @@ impl Minima {
     /// of this head last, that costs what its key costs.
     #[inline]
     pub(crate) fn alive(&self, key: u128, head: &Head) -> bool {
-        self.tables.keys.alive(key, head.generation.into()) && self.alive_by_groups(head)
+        self.tables.keys.alive(key, head.generation().into()) && self.alive_by_groups(head)
     }
 
     #[inline]
@@ -178,7 +178,7 @@ impl Minima {
         if at == 0 || head.memo.is_alive(at) {
             return true;
         }
-        let version = Version::from(head.generation);
+        let version = Version::from(head.generation());
         let groups = &self.tables.groups;
         let alive = (head.scopes().iter()).all(|scope| groups.alive(scope_key(*scope), version));
         if alive {

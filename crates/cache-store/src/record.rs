@@ -1,9 +1,10 @@
-//! A head's lines as they go to clients, with what of the body lies beside them, and what the copy can be purged by.
+//! A head's lines as they go to clients, with what of the body lies beside them, what the copy is known by and what it can be
+//! purged by.
 
 use crate::alike::{Alike, is_alike};
 use bytes::BufMut;
 use http::{HeaderMap, StatusCode};
-use seawall_purge::ScopeId;
+use seawall_purge::{BootId, Epoch, Generation, Label, PurgeSeq, ScopeId};
 use zerocopy::IntoBytes as _;
 
 const CACHE_STATUS: &[u8] = b"cache-status: ";
@@ -15,19 +16,25 @@ const LINES_BYTES: usize = 512;
 pub(crate) struct Record {
     /// The first of its lines, where other heads have the same.
     alike: Option<Alike>,
-    /// How many ids stand at the front of `own`; how much behind them are lines, and how much behind those the beginning of
-    /// `Cache-Status`.
-    scopes_len: u32,
-    lines_len: u32,
-    status_len: u32,
-    /// Bytes at the end of `own` that belong to nothing: fewer than a word has.
-    spare: u8,
-    /// What the copy can be purged by. Then, as bytes: the rest of its lines, the beginning of `Cache-Status`, the body.
+    /// First what the copy is known by, and how long the parts are ([`FRONT`]). Then, as bytes: the rest of its lines, the
+    /// beginning of `Cache-Status`, the body. Then, as words again, what it can be purged by.
     own: Box<[ScopeId]>,
+}
+
+/// Words before the bytes: bytes of lines and of `Cache-Status`; the generation's boot, ids, and bytes before them that belong to
+/// nothing (fewer than a word has); its counter; the label's epoch and number.
+const FRONT: usize = 5;
+
+/// What a copy is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) generation: Generation,
+    pub(crate) label: Label,
 }
 
 impl Record {
     pub(crate) fn new(
+        stamp: Stamp,
         scopes: &[ScopeId],
         status: StatusCode,
         fields: &HeaderMap,
@@ -53,6 +60,7 @@ impl Record {
             })
         };
         Self::of_lines(
+            stamp,
             scopes,
             &status_line,
             fields,
@@ -64,11 +72,14 @@ impl Record {
     /// What [`Self::pieces`] gave, put together: `lines_len` bytes of lines, `status_len` of `Cache-Status`, and the body.
     /// `None`: it is not like that.
     pub(crate) fn of_whole(
+        stamp: Stamp,
         scopes: &[ScopeId],
         whole: &[u8],
         lines_len: u32,
         status_len: u32,
     ) -> Option<Self> {
+        // as many as the front has bits for
+        u32::try_from(scopes.len() << 8).ok()?;
         let (serialised, rest) = whole.split_at_checked(lines_len as usize)?;
         let (status, inline) = rest.split_at_checked(status_len as usize)?;
         if !status.starts_with(CACHE_STATUS) {
@@ -86,12 +97,20 @@ impl Record {
             let lines = serialised.split_inclusive(|&b| b == b'\n');
             lines.map(|text| (is_shared(text), [text, b"", b"", b""]))
         };
-        Some(Self::of_lines(scopes, &[], lines, &[status], &[inline]))
+        Some(Self::of_lines(
+            stamp,
+            scopes,
+            &[],
+            lines,
+            &[status],
+            &[inline],
+        ))
     }
 
     /// `first`, then `lines`, each told whether it is one that other heads have the same of: all of one name are, or none,
     /// so that their order stays.
     fn of_lines<'l, L: Iterator<Item = (bool, Line<'l>)>>(
+        stamp: Stamp,
         scopes: &[ScopeId],
         first: &[&[u8]],
         lines: impl Fn() -> L,
@@ -115,49 +134,89 @@ impl Record {
         let (lines_len, status_len) = (shared.len() + own_len, bytes_of(status));
         let bytes = lines_len + status_len + bytes_of(inline);
         // it lives long: less than a word is left over
-        let words = scopes.len() + bytes.div_ceil(size_of::<ScopeId>());
-        let mut own = Vec::with_capacity(words);
-        own.extend_from_slice(scopes);
-        own.resize(words, ScopeId(0));
-        let mut room = own[scopes.len()..].as_mut_bytes();
-        let spare = room.len() - bytes;
+        let words = bytes.div_ceil(size_of::<ScopeId>());
+        let spare = words * size_of::<ScopeId>() - bytes;
+        let mut own = Vec::with_capacity(FRONT + words + scopes.len());
+        let Generation { boot, counter } = stamp.generation;
+        let PurgeSeq { epoch, n } = stamp.label.0;
+        let ids = (scopes.len() as u64) << 8 | spare as u64;
+        own.extend([
+            ScopeId((lines_len as u64) << 32 | status_len as u64),
+            ScopeId(u64::from(boot.0) << 32 | ids),
+            ScopeId(counter),
+            ScopeId(epoch.0),
+            ScopeId(n),
+        ]);
+        own.resize(FRONT + words, ScopeId(0));
+        let mut room = own[FRONT..].as_mut_bytes();
         put(&mut room, &[&shared]);
         for (_, line) in lines().filter(|(is_alike, _)| !is_alike) {
             put(&mut room, &line);
         }
         put(&mut room, status);
         put(&mut room, inline);
+        own.extend_from_slice(scopes);
         Self {
             alike,
-            scopes_len: scopes.len() as u32,
-            lines_len: lines_len as u32,
-            status_len: status_len as u32,
-            spare: spare as u8,
             own: own.into_boxed_slice(),
         }
     }
 
-    /// What the copy can be purged by.
-    pub(crate) fn scopes(&self) -> &[ScopeId] {
-        self.own.get(..self.scopes_len as usize).unwrap_or_default()
+    #[inline]
+    fn front(&self, word: usize) -> u64 {
+        self.own.get(word).map_or(0, |word| word.0)
     }
 
-    /// What is not shared, but for the ids.
+    fn lines_len(&self) -> usize {
+        (self.front(0) >> 32) as usize
+    }
+
+    fn status_len(&self) -> usize {
+        self.front(0) as u32 as usize
+    }
+
+    fn scopes_len(&self) -> usize {
+        (self.front(1) as u32 >> 8) as usize
+    }
+
+    fn spare(&self) -> usize {
+        usize::from(self.front(1) as u8)
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        Generation {
+            boot: BootId((self.front(1) >> 32) as u32),
+            counter: self.front(2),
+        }
+    }
+
+    pub(crate) fn label(&self) -> Label {
+        Label(PurgeSeq::new(Epoch(self.front(3)), self.front(4)))
+    }
+
+    /// What the copy can be purged by.
+    pub(crate) fn scopes(&self) -> &[ScopeId] {
+        let start = self.own.len().saturating_sub(self.scopes_len());
+        self.own.get(start..).unwrap_or_default()
+    }
+
+    /// Lines that are not shared, the beginning of `Cache-Status`, and the body.
     fn bytes(&self) -> &[u8] {
-        let words = self.own.get(self.scopes_len as usize..).unwrap_or_default();
+        let end = self.own.len().saturating_sub(self.scopes_len());
+        let words = self.own.get(FRONT..end).unwrap_or_default();
         let bytes = words.as_bytes();
-        &bytes[..bytes.len().saturating_sub(usize::from(self.spare))]
+        &bytes[..bytes.len().saturating_sub(self.spare())]
     }
 
     /// Status line and fields, each line ended, without the empty one: in two pieces.
     pub(crate) fn lines(&self) -> [&[u8]; 2] {
-        let own = self.bytes().get(..self.lines_len as usize);
+        let own = self.bytes().get(..self.lines_len());
         [self.alike(), own.unwrap_or_default()]
     }
 
     /// `cache-status: ` and the members of the tiers behind.
     pub(crate) fn cache_status_prefix(&self) -> &[u8] {
-        let (start, len) = (self.lines_len as usize, self.status_len as usize);
+        let (start, len) = (self.lines_len(), self.status_len());
         self.bytes().get(start..start + len).unwrap_or_default()
     }
 
@@ -170,7 +229,7 @@ impl Record {
 
     /// What of the body lies here.
     pub(crate) fn inline(&self) -> &[u8] {
-        let start = self.lines_len as usize + self.status_len as usize;
+        let start = self.lines_len() + self.status_len();
         self.bytes().get(start..).unwrap_or_default()
     }
 
@@ -178,8 +237,8 @@ impl Record {
     pub(crate) fn pieces(&self) -> ([&[u8]; 2], u32, u32) {
         let alike = self.alike();
         // a block is no longer than a record may be
-        let lines_len = alike.len() as u32 + self.lines_len;
-        ([alike, self.bytes()], lines_len, self.status_len)
+        let lines_len = (alike.len() + self.lines_len()) as u32;
+        ([alike, self.bytes()], lines_len, self.status_len() as u32)
     }
 
     /// How long it is, all of it.
@@ -215,6 +274,14 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
+    const STAMP: Stamp = Stamp {
+        generation: Generation {
+            boot: BootId(u32::MAX),
+            counter: u64::MAX - 1,
+        },
+        label: Label(PurgeSeq::new(Epoch(u64::MAX - 2), 3)),
+    };
+
     fn fields() -> HeaderMap {
         let mut fields = HeaderMap::new();
         for (name, value) in [
@@ -234,7 +301,14 @@ mod tests {
     fn its_pieces_are_what_it_was_made_of_and_it_is_made_of_its_pieces_again() {
         let scopes = [ScopeId(u64::MAX), ScopeId(7)];
         let cached = b"shield; hit";
-        let record = Record::new(&scopes, StatusCode::OK, &fields(), cached, &[b"he", b"llo"]);
+        let record = Record::new(
+            STAMP,
+            &scopes,
+            StatusCode::OK,
+            &fields(),
+            cached,
+            &[b"he", b"llo"],
+        );
         let lines = record.lines().concat();
         assert_eq!(
             lines,
@@ -248,10 +322,14 @@ mod tests {
         let (pieces, lines_len, status_len) = record.pieces();
         let whole = pieces.concat();
         assert_eq!(whole.len(), record.len());
-        let again = Record::of_whole(&scopes, &whole, lines_len, status_len).unwrap();
+        let again = Record::of_whole(STAMP, &scopes, &whole, lines_len, status_len).unwrap();
         assert_eq!(again.scopes(), scopes);
         assert_eq!(again.pieces(), record.pieces());
         assert_eq!(again.lines(), record.lines());
+        for record in [record, again] {
+            let (generation, label) = (record.generation(), record.label());
+            assert_eq!(Stamp { generation, label }, STAMP);
+        }
     }
 
     #[test]
@@ -259,9 +337,12 @@ mod tests {
         for len in 0..20 {
             let body = vec![b'b'; len];
             for scopes in [&[][..], &[ScopeId(1)], &[ScopeId(1), ScopeId(2)]] {
-                let record = Record::new(scopes, StatusCode::OK, &fields(), b"", &[&body]);
+                let record = Record::new(STAMP, scopes, StatusCode::OK, &fields(), b"", &[&body]);
                 assert_eq!((record.inline(), record.scopes()), (&body[..], scopes));
-                assert!(size_of_val(&*record.own) < record.bytes().len() + 8 * (scopes.len() + 1));
+                assert!(
+                    size_of_val(&*record.own)
+                        < record.bytes().len() + 8 * (FRONT + scopes.len() + 1)
+                );
             }
         }
     }
@@ -269,7 +350,7 @@ mod tests {
     #[test]
     fn what_two_have_alike_is_held_once_and_weighs_half() {
         let [one, two] = [b"1", b"2"]
-            .map(|body| Record::new(&[], StatusCode::ACCEPTED, &fields(), b"", &[body]));
+            .map(|body| Record::new(STAMP, &[], StatusCode::ACCEPTED, &fields(), b"", &[body]));
         assert_eq!(one.lines()[0].as_ptr(), two.lines()[0].as_ptr());
         assert_eq!(one.weight(), size_of_val(&*one.own) + one.alike().len() / 2);
         assert_eq!(one.upstream_cache_status(), b"");
@@ -278,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_record_that_does_not_say_how_long_its_parts_are_is_none() {
-        let record = Record::new(&[], StatusCode::OK, &fields(), b"", &[]);
+        let record = Record::new(STAMP, &[], StatusCode::OK, &fields(), b"", &[]);
         let (pieces, lines_len, status_len) = record.pieces();
         let whole = pieces.concat();
         for (lines_len, status_len) in [
@@ -288,7 +369,7 @@ mod tests {
             (u32::MAX, status_len),
             (lines_len, 3),
         ] {
-            assert!(Record::of_whole(&[], &whole, lines_len, status_len).is_none());
+            assert!(Record::of_whole(STAMP, &[], &whole, lines_len, status_len).is_none());
         }
     }
 }

@@ -375,7 +375,7 @@ impl CacheStore {
         recoding: Recoding,
     ) -> Option<Arc<Head>> {
         let recoded = self.exact(key, recoded_variant(variant, recoding))?;
-        let current = Coding::Recoded(recoding, head.generation, head.revision);
+        let current = Coding::Recoded(recoding, head.generation(), head.revision);
         (recoded.coding() == current).then_some(recoded)
     }
 
@@ -390,7 +390,7 @@ impl CacheStore {
         let recoded = self.exact(key, recoded_variant(variant, recoding))?;
         match recoded.coding() {
             Coding::Recoded(of, generation, _)
-                if of == recoding && generation == head.generation =>
+                if of == recoding && generation == head.generation() =>
             {
                 Some(recoded)
             }
@@ -468,7 +468,7 @@ impl CacheStore {
 
 fn version_of(head: &Head) -> Version {
     Version {
-        generation: head.generation,
+        generation: head.generation(),
         revision: head.revision,
     }
 }

@@ -122,7 +122,7 @@ impl CacheStore {
                 continue;
             };
             if matches!(head.coding(), Coding::Recoded(of, generation, _)
-                if of == recoding && generation == kept.head.generation)
+                if of == recoding && generation == kept.head.generation())
             {
                 beside.push(Recoded {
                     recoding,

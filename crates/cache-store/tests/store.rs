@@ -80,7 +80,7 @@ fn head_of(
 
 fn found(store: &CacheStore, key: u128, request: &HeaderMap) -> Option<Generation> {
     match store.lookup(key, request) {
-        Found::Copy { head, .. } => Some(head.generation),
+        Found::Copy { head, .. } => Some(head.generation()),
         _ => None,
     }
 }
@@ -404,7 +404,7 @@ fn a_view_tells_all_variants_and_puts_first_what_a_lookup_finds() {
         let told = view(&ask(language));
         assert!(told.selected && told.varies && told.unread == 0);
         assert_eq!(told.copies.len(), 3);
-        let first = told.copies[0].head.generation;
+        let first = told.copies[0].head.generation();
         assert_eq!(found(&store, 1, &ask(language)), Some(first));
     }
     let told = view(&ask("es"));
@@ -496,7 +496,7 @@ fn of_two_refreshments_of_one_head_the_first_stays() {
     assert!(store.refresh(1, variant, revised(1, 5)));
     // made from the one before, with less than the first has learned
     assert!(!store.refresh(1, variant, revised(1, 6)));
-    assert_eq!(store.exact(1, variant).unwrap().label.0.n, 5);
+    assert_eq!(store.exact(1, variant).unwrap().label().0.n, 5);
     assert!(store.refresh(1, variant, revised(2, 7)));
     assert!(!store.refresh(1, variant, revised(4, 8)));
 }

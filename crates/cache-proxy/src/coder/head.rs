@@ -27,16 +27,16 @@ pub(super) fn recoded_head(of: &Head, recoding: Recoding, made: Made<'_>) -> Hea
         HeadParts {
             generation: made.generation,
             revision: 0,
-            label: of.label,
+            label: of.label(),
             status: of.status,
             fields: &fields,
             // nothing is judged or asked by it
             hidden: Hidden::default(),
             upstream_cache_status: &parts.upstream_cache_status,
-            freshness: of.freshness.clone(),
+            freshness: of.freshness(),
             length: made.length,
             scopes: of.scopes(),
-            coding: Coding::Recoded(recoding, of.generation, of.revision),
+            coding: Coding::Recoded(recoding, of.generation(), of.revision),
             object: made.object,
             sums: made.sums,
         },
@@ -60,7 +60,7 @@ pub(crate) fn refresh(
         Body::Chunks(chunks) => (chunks.object, chunks.sums.clone(), None),
     };
     let made = Made {
-        generation: recoded.generation,
+        generation: recoded.generation(),
         length: recoded.length,
         object,
         sums,

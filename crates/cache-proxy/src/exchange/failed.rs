@@ -20,7 +20,7 @@ pub(super) fn serves_on_error_now(proxy: &CacheProxy, asked: &Asked, stored: &St
     }
     let standing = proxy.standing_now(asked, &stored.head, now);
     match &standing {
-        Standing::Usable(freshness) => {
+        Standing::Live(freshness) | Standing::Stale(freshness) => {
             let directives = asked.directives_for(&stored.head, &standing, now);
             serves_on_error(freshness, &directives, now)
         }
@@ -38,7 +38,9 @@ pub(super) async fn on_error<W: Wire>(
 ) -> Option<Delivered> {
     let stored = stored.filter(|stored| serves_on_error_now(proxy, asked, stored))?;
     let now = seawall_client_conn::now();
-    let Standing::Usable(freshness) = proxy.standing_now(asked, &stored.head, now) else {
+    let (Standing::Live(freshness) | Standing::Stale(freshness)) =
+        proxy.standing_now(asked, &stored.head, now)
+    else {
         return None;
     };
     let copy = Usable::kept(&stored.head, stored.variant, &freshness);

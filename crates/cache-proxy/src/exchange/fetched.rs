@@ -20,7 +20,6 @@ use seawall_http_cache::{
     serves_on_error,
 };
 use seawall_purge::{Generation, ScopeId};
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -91,7 +90,7 @@ impl Waiting<'_> {
         if !led && !answer.share.admits(&self.fill.request, &asked.fields) {
             return None;
         }
-        if !led && !self.survives(head.scopes(), head.generation) {
+        if !led && !self.survives(head.scopes(), head.generation()) {
             return None;
         }
         if !led && !asked.is_answered_by(head) {
@@ -108,9 +107,9 @@ impl Waiting<'_> {
             return None;
         }
         let freshness = match standing {
-            Standing::Usable(freshness) => freshness,
+            Standing::Live(freshness) | Standing::Stale(freshness) => freshness,
             // this one asked before the purge
-            Standing::Gone => Cow::Borrowed(&head.freshness),
+            Standing::Gone => head.freshness(),
         };
         let copy = Usable {
             head,
@@ -127,16 +126,16 @@ impl Waiting<'_> {
         let story = self.story(outcome, answer.status);
         let delivered = stored_story(proxy, x, &lies, copy, story).await;
         if delivered.is_none() {
-            looks.lost = Some(head.generation);
+            looks.lost = Some(head.generation());
         }
         delivered.map(Way::Delivered)
     }
 
     /// Whether a copy that answers somebody else may answer this request.
-    fn shares(&self, answer: &StoredAnswer, standing: &Standing<'_>, now: Timestamp) -> bool {
+    fn shares(&self, answer: &StoredAnswer, standing: &Standing, now: Timestamp) -> bool {
         let (asked, head) = (self.asked, &answer.head);
         let accepts = || match standing {
-            Standing::Usable(freshness) => {
+            Standing::Live(freshness) | Standing::Stale(freshness) => {
                 let directives = asked.directives_for(head, standing, now);
                 accepts(freshness, &directives, now)
             }
@@ -147,7 +146,8 @@ impl Waiting<'_> {
             // is as old for each of them as its label says
             return accepts();
         }
-        asked.may_share(head.label, Some(head.scopes()), |_| false) && (!answer.stale || accepts())
+        asked.may_share(head.label(), Some(head.scopes()), |_| false)
+            && (!answer.stale || accepts())
     }
 
     async fn by_own<W: Wire>(

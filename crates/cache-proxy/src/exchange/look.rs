@@ -112,7 +112,7 @@ async fn look<W: Wire>(
             if let Some(delivered) = stored_copy(proxy, x, asked, usable, *outcome).await {
                 return Some(Way::Delivered(delivered));
             }
-            looks.lost = Some(copy.head.generation);
+            looks.lost = Some(copy.head.generation());
             Miss::of(Lack::Lost)
         }
         Judged::Validates(copy, forward) => Miss {

@@ -63,13 +63,13 @@ impl Place {
         {
             return true;
         }
-        let seen = stored.map(|s| (s.head.generation, s.head.revision));
+        let seen = stored.map(|s| (s.head.generation(), s.head.revision));
         match proxy.store().lookup(asked.key.0, &*asked.fields) {
             Found::Copy { head, .. } => {
-                Some((head.generation, head.revision)) != seen
-                    && Some(head.generation) != lost
+                Some((head.generation(), head.revision)) != seen
+                    && Some(head.generation()) != lost
                     && asked.is_answered_by(&head)
-                    && matches!(proxy.standing(asked, &head, now), Standing::Usable(_))
+                    && !matches!(proxy.standing(asked, &head, now), Standing::Gone)
             }
             Found::OtherVariants | Found::Nothing => false,
         }

@@ -84,7 +84,7 @@ pub(super) async fn stored_story<W: Wire>(
     let mut as_is = CopyHead::of_stored(head, copy.freshness);
     as_is.stored = copy.kept;
     as_is.fetched = copy.fetched;
-    match wanted(proxy, asked, head.coding(), head.generation).filter(|_| copy.kept) {
+    match wanted(proxy, asked, head.coding(), head.generation()).filter(|_| copy.kept) {
         Some(recoding) => {
             let recoded = recoded_story(proxy, x, asked, copy, (as_is, source), recoding, story);
             Box::pin(recoded).await
@@ -114,7 +114,7 @@ async fn recoded_story<W: Wire>(
     let (store, key) = (proxy.store(), asked.key.0);
     let coded = store.recoded_of_generation(key, variant, head, recoding);
     let coded = coded.map(|coded| {
-        let current = Coding::Recoded(recoding, head.generation, head.revision);
+        let current = Coding::Recoded(recoding, head.generation(), head.revision);
         if coded.coding() == current {
             coded
         } else {

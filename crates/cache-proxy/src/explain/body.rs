@@ -34,7 +34,7 @@ impl CacheProxy {
         let (store, may_ask) = (self.store(), may_ask(asked));
         let held = |head, ranges: &[Range<u64>]| held(store, head, ranges, asked, may_ask);
         let as_is = CopyHead::of_stored(copy.head, &copy.freshness);
-        let Some(recoding) = wanted(self, asked, copy.head.coding(), copy.head.generation) else {
+        let Some(recoding) = wanted(self, asked, copy.head.coding(), copy.head.generation()) else {
             let (status, ranges) = would_send(asked, &as_is, true);
             return Body {
                 status,

@@ -12,7 +12,6 @@ use seawall_control_protocol::explain::{
 };
 use seawall_http_cache::{Freshness, Timestamp};
 use seawall_purge::Verdict;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// The fields that decide how long a copy is fresh, which requests it is for, and how it is validated.
@@ -47,9 +46,9 @@ impl CacheProxy {
         let head = &kept.head;
         let standing = match self.standing(asked, head, now) {
             Standing::Gone => Stands::Gone,
-            Standing::Usable(Cow::Borrowed(_)) => Stands::Live,
-            Standing::Usable(Cow::Owned(_)) => Stands::Stale {
-                since_ms: match asked.snapshot.purges.judge(head.label, head.scopes()) {
+            Standing::Live(_) => Stands::Live,
+            Standing::Stale(_) => Stands::Stale {
+                since_ms: match asked.snapshot.purges.judge(head.label(), head.scopes()) {
                     Verdict::Stale { since_ms } => head.memo.stale_since(since_ms),
                     Verdict::Live | Verdict::Gone => 0,
                 },
@@ -78,7 +77,7 @@ impl CacheProxy {
             stale_if_error,
             no_cache,
             must_revalidate,
-        } = head.freshness;
+        } = head.freshness();
         StoredCopy {
             variant: kept.variant,
             selected,
@@ -88,15 +87,15 @@ impl CacheProxy {
             negotiable: head.coding() == Coding::Negotiable,
             received: received.0,
             initial_age,
-            age: head.freshness.age(now),
+            age: head.freshness().age(now),
             lifetime,
             lifetime_source: source.as_str().to_owned(),
             stale_while_revalidate,
             stale_if_error,
             no_cache,
             must_revalidate,
-            label: head.label,
-            generation: head.generation,
+            label: head.label(),
+            generation: head.generation(),
             revision: head.revision,
             standing,
             decodable: match head.coding() {

@@ -4,7 +4,6 @@ use crate::CacheProxy;
 use crate::judged::{Judged, Lack};
 use seawall_cache_store::Found;
 use seawall_http_cache::{Freshness, Timestamp, Why, serves_on_error};
-use std::borrow::Cow;
 
 impl CacheProxy {
     /// Why it is judged so.
@@ -14,7 +13,7 @@ impl CacheProxy {
             Judged::Lacks(lack) => return self.lack_in_words(found, *lack).to_owned(),
         };
         let mut reason = in_words(&copy.freshness, copy.why, now);
-        if matches!(copy.freshness, Cow::Owned(_)) {
+        if copy.softly_purged {
             reason = format!("a soft purge made the copy stale: {reason}");
         }
         let validates = matches!(judged, Judged::Validates(..));
@@ -26,7 +25,7 @@ impl CacheProxy {
 
     fn lack_in_words(&self, found: &Found, lack: Lack) -> &'static str {
         let before = match found {
-            Found::Copy { head, .. } => head.generation.boot != self.store().boot(),
+            Found::Copy { head, .. } => head.generation().boot != self.store().boot(),
             Found::OtherVariants | Found::Nothing => false,
         };
         match lack {

@@ -81,7 +81,7 @@ impl PartSink {
             );
             return Err(NoPart::Lost);
         }
-        if is_older(self.asking.learned().label(), self.head.label) {
+        if is_older(self.asking.learned().label(), self.head.label()) {
             // it may be from before a purge that the copy is from after
             return Err(NoPart::Lost);
         }
@@ -96,7 +96,8 @@ impl PartSink {
         }
         // as it is by now: other parts and validations may have come since this one was asked for
         let current = self.proxy.store().exact(self.slot.0, self.slot.1);
-        let same = |now: &Arc<Head>| now.generation == self.head.generation && now.is_incomplete();
+        let same =
+            |now: &Arc<Head>| now.generation() == self.head.generation() && now.is_incomplete();
         if let Some(current) = current.filter(same) {
             self.head = current;
         }

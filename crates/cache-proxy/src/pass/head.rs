@@ -47,7 +47,7 @@ pub(super) fn freshen_by_head(
             let label = match update {
                 HeadUpdate::Freshen => learned.label(),
                 // what was purged meanwhile stays so: nothing says that it is what the origin has
-                _ => head.label,
+                _ => head.label(),
             };
             let stored = Stored { head, variant };
             let refreshed = refresh(proxy, asked, &learned, label, &stored, response, now);
@@ -66,7 +66,7 @@ pub(super) fn freshen_by_head(
                 now,
             );
             if !matches!(judged, Storable::No(why) if Unstorable::is_of_the_request(why)) {
-                store.retire(key, variant, head.generation);
+                store.retire(key, variant, head.generation());
             }
         }
         HeadUpdate::Nothing => {}

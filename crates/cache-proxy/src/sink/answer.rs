@@ -206,7 +206,7 @@ impl FillSink {
             && !failed
             && supersedes(response.status, why)
         {
-            store.retire(self.asked.key.0, *variant, head.generation);
+            store.retire(self.asked.key.0, *variant, head.generation());
         }
         let keeping = match (keep, freshness, scopes) {
             (true, Some(freshness), Some(scopes)) => Some(Box::new(Keeping {

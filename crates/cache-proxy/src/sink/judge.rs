@@ -100,7 +100,7 @@ impl FillSink {
         }
         let standing = self.proxy.standing_now(&self.asked, head, now);
         match &standing {
-            Standing::Usable(freshness) => {
+            Standing::Live(freshness) | Standing::Stale(freshness) => {
                 let directives = self.asked.directives_for(head, &standing, now);
                 serves_on_error(freshness, &directives, now)
             }
@@ -161,7 +161,7 @@ impl FillSink {
         if !update_applies(&stored.head.original_fields().fields, &repeated) {
             // it speaks of another version than the one we asked about: ours is retired
             self.proxy.fills().leave(&self.fill);
-            let generation = stored.head.generation;
+            let generation = stored.head.generation();
             let store = self.proxy.store();
             store.retire(self.asked.key.0, stored.variant, generation);
             return self.in_vain();
@@ -177,7 +177,7 @@ impl FillSink {
             now,
         );
         let Refreshed { head, .. } = &refreshed;
-        if !self.may_use(Some(head.scopes()), Some(&head.freshness), now) {
+        if !self.may_use(Some(head.scopes()), Some(&head.freshness()), now) {
             return self.covered();
         }
         learned.confirm(head);

@@ -105,7 +105,7 @@ impl FillSink {
     fn unusable(&mut self, anew: Anew, now: Timestamp) {
         if let Some(Stored { head, variant }) = &self.before.replaced {
             let (store, key) = (self.proxy.store(), self.asked.key.0);
-            store.retire(key, *variant, head.generation);
+            store.retire(key, *variant, head.generation());
         }
         if anew == Anew::Alone {
             let key = in_parts(self.asked.own_key.0);
@@ -145,7 +145,7 @@ impl FillSink {
         let head = Arc::new(Head::new(parts, None));
         let key = PartKey {
             object: self.asked.own_key.0,
-            generation: head.generation,
+            generation: head.generation(),
             index: run.start,
         };
         // before anybody can find the head

@@ -19,12 +19,13 @@
 //! foyer adds the checksum over key and value, and compares it before anything is decoded here.
 
 use crate::CHUNK_BYTES;
+use crate::fresh::Fresh;
 use crate::head::{Body, Chunks, Coding, Head, Recoding};
 use crate::hidden::Hidden;
 use crate::key::{Chunk, ChunkKey, Entry, HeadKey};
 use crate::memo::Memo;
 use crate::rare::Rare;
-use crate::record::Record;
+use crate::record::{Record, Stamp};
 use crate::variants::Variants;
 use bytes::{Buf, BufMut};
 use foyer::{Code, Error, ErrorKind, Result};
@@ -235,12 +236,12 @@ fn index_of(head: &Head) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.put_u8(VERSION);
     out.put_u8(KIND_HEAD);
-    put_generation(&mut out, head.generation);
+    put_generation(&mut out, head.generation());
     out.put_u32_le(head.revision);
-    out.put_u64_le(head.label.0.epoch.0);
-    out.put_u64_le(head.label.0.n);
+    out.put_u64_le(head.label().0.epoch.0);
+    out.put_u64_le(head.label().0.n);
     out.put_u16_le(head.status.as_u16());
-    let freshness = &head.freshness;
+    let freshness = head.freshness();
     out.put_u64_le(freshness.lifetime);
     out.put_u8(source_code(freshness.source));
     out.put_u64_le(freshness.initial_age);
@@ -374,7 +375,8 @@ fn decode_head(mut rest: &[u8]) -> Option<Head> {
     let hidden = Hidden::from_bytes(rest.split_off(..hidden)?);
     let lines_len = rest.try_get_u32_le().ok()?;
     let status_len = rest.try_get_u32_le().ok()?;
-    let record = Record::of_whole(&scopes, rest, lines_len, status_len)?;
+    let stamp = Stamp { generation, label };
+    let record = Record::of_whole(stamp, &scopes, rest, lines_len, status_len)?;
     let inline_wanted = match &body {
         Body::Inline => length,
         Body::Part(held) => held.end - held.start,
@@ -385,11 +387,9 @@ fn decode_head(mut rest: &[u8]) -> Option<Head> {
     }
     let (coding, rare) = Rare::of(body, coding, hidden);
     Some(Head {
-        generation,
         revision,
-        label,
         status,
-        freshness,
+        fresh: Fresh::from(&freshness),
         length,
         memo: Memo::default(),
         coding,

@@ -51,7 +51,7 @@ impl CacheStore {
                     .map(|index| {
                         let key = ChunkKey {
                             object: chunks.object,
-                            generation: head.generation,
+                            generation: head.generation(),
                             index: index as u32,
                         };
                         let chunk = self.chunks.get(&key)?.value().0.clone();
@@ -85,7 +85,7 @@ impl CacheStore {
         };
         let key = ChunkKey {
             object: chunks.object,
-            generation: head.generation,
+            generation: head.generation(),
             index,
         };
         let on_disk = || self.disk.as_ref().is_some_and(|d| d.may_load_chunk(&key));
@@ -102,7 +102,7 @@ impl CacheStore {
         let whole = CHUNK_BYTES.min(head.length.saturating_sub(base));
         let same = chunk.len() as u64 == whole && chunks.sums.admit(index as usize, sum_of(&chunk));
         if same {
-            self.put_chunk(chunks.object, head.generation, index, chunk);
+            self.put_chunk(chunks.object, head.generation(), index, chunk);
         }
         same
     }
@@ -115,7 +115,7 @@ impl CacheStore {
         };
         let key = ChunkKey {
             object: chunks.object,
-            generation: head.generation,
+            generation: head.generation(),
             index,
         };
         let base = u64::from(index) * CHUNK_BYTES;

@@ -78,7 +78,7 @@ impl CacheStore {
             self.supersede(disk, slot, next.into());
         }
         if let Some(Entry::Head(head)) = self.entry(key, variant)
-            && head.generation <= generation
+            && head.generation() <= generation
         {
             self.heads.remove(&slot);
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Whether `refreshed` was made from `current`.
 fn is_next(current: &Head, refreshed: &Head) -> bool {
-    current.generation == refreshed.generation
+    current.generation() == refreshed.generation()
         && current.revision.wrapping_add(1) == refreshed.revision
 }
 
@@ -46,7 +46,7 @@ impl CacheStore {
         let _one = self.lock(key).lock();
         match self.entry(key, variant) {
             Some(Entry::Head(current)) => {
-                let later = current.generation > head.generation;
+                let later = current.generation() > head.generation();
                 if later && self.minima.alive(key, &current) {
                     return;
                 }
@@ -86,7 +86,7 @@ impl CacheStore {
                 return None;
             }
         }
-        self.retire(key, old, head.generation);
+        self.retire(key, old, head.generation());
         Some(self.insert(key, names, request, head))
     }
 
@@ -111,7 +111,8 @@ impl CacheStore {
         // The same generation refreshed, after it expired: should the older one come back it is as expired as it was.
         let refreshed = match self.heads.get(&slot).as_deref() {
             Some(Entry::Head(old)) => {
-                old.generation == head.generation && old.freshness.ttl(head.freshness.received) <= 0
+                old.generation() == head.generation()
+                    && old.freshness().ttl(head.freshness().received) <= 0
             }
             _ => false,
         };
@@ -168,7 +169,7 @@ impl CacheStore {
         };
         let _one = self.lock(key).lock();
         if let Some(entry) = self.heads.get(&slot)
-            && matches!(entry.value(), Entry::Head(now) if now.generation == head.generation)
+            && matches!(entry.value(), Entry::Head(now) if now.generation() == head.generation())
         {
             // the same again: which of both comes back from the disk makes no difference but in what is held
             disk.offer_head(entry);
