@@ -43,6 +43,15 @@ const PIECES_MAX: usize = 32;
 /// A connection, and what its tasks share with it.
 type Frames = Arc<Mutex<Connection>>;
 
+/// When it is dropped, however the connection came to its end, every task hears of that.
+struct Cut(Frames);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.lock().cut_all(Reason::CANCEL);
+    }
+}
+
 /// How a connection ends.
 enum End {
     /// What is ready is written; the client is given the time to read it.
@@ -120,8 +129,9 @@ pub(crate) async fn serve<H: Handler>(
         unflushed: false,
     };
     run.idle.begin();
+    let cut = Cut(run.frames.clone());
     let end = poll_fn(|cx| run.poll(cx)).await;
-    run.frames.lock().cut_all(Reason::CANCEL);
+    drop(cut);
     match end {
         End::Whole => {
             run.conn.output.clear();
@@ -137,7 +147,9 @@ impl<H: Handler> Run<H> {
         let shared = self.frames.clone();
         let frames = &mut *shared.lock();
         let mut turn = 0;
-        self.conn.take_output();
+        if self.conn.output.capacity() == 0 {
+            self.conn.take_output();
+        }
         loop {
             let has_more = self.take_requests(frames, &mut turn);
             match self.poll_write(frames, cx) {
@@ -160,6 +172,8 @@ impl<H: Handler> Run<H> {
             if has_more {
                 continue;
             }
+            // a read counts too: who sends frames that are no requests keeps nobody waiting
+            turn += 1;
             self.make_room();
             match self.conn.poll_fill(cx) {
                 Poll::Ready(Ok(n)) if n > 0 => {}
@@ -196,6 +210,9 @@ impl<H: Handler> Run<H> {
                 Ok(Some(asked)) => {
                     *turn += 1;
                     self.idle.begin();
+                    if self.late.is_some_and(|(late, _)| late == Late::Head) {
+                        self.late = None;
+                    }
                     self.request(frames, asked);
                 }
                 Ok(None) => return false,
@@ -235,12 +252,14 @@ impl<H: Handler> Run<H> {
             Step::Refused(status, reason) => {
                 handler.rejected(&self.info, status, reason);
                 let (head, body) = error_head(status, reason);
+                let has_body = frames.head.method() != "HEAD";
+                let body = if has_body { &body[..] } else { &[] };
                 with_date(|_, date| {
                     let fields = head.headers.iter();
                     let fields =
                         fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
                     let fields = fields.chain([(&b"date"[..], date.as_bytes())]);
-                    frames.answer(asked, status, fields, Body::Copied(&body), uptime());
+                    frames.answer(asked, status, fields, Body::Copied(body), uptime());
                 });
             }
             Step::Malformed(reason) => {

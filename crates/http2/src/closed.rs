@@ -35,7 +35,11 @@ impl Closed {
             End::ByClient => BY_CLIENT,
             End::Here => END,
         };
-        self.0[place(stream)] = stream & !END | code;
+        let place = &mut self.0[place(stream)];
+        // a later stream is asked about rather than one that took its time
+        if *place & !END <= stream & !END {
+            *place = stream & !END | code;
+        }
     }
 
     /// `None`: it is too long ago.
@@ -73,6 +77,9 @@ mod tests {
         assert_eq!(closed.end(0x7fff_ffff), Some(End::Here));
         assert_eq!(closed.end(5), None);
         closed.note(1 + 2 * PLACES as u32, End::Here);
+        assert_eq!(closed.end(1), None);
+        // it took its time
+        closed.note(1, End::Whole);
         assert_eq!(closed.end(1), None);
     }
 }

@@ -85,6 +85,8 @@ pub struct Connection {
     /// The highest stream that was opened.
     pub(crate) last: u32,
     pub(crate) window: i64,
+    /// When something of a body was sent last.
+    pub(crate) moved: Duration,
     /// Streams that have something to send and a window for it.
     pub(crate) row: VecDeque<u32>,
     pub(crate) going: Going,
@@ -116,6 +118,7 @@ impl Connection {
             closed: Closed::default(),
             last: 0,
             window: i64::from(WINDOW),
+            moved: Duration::ZERO,
             row: VecDeque::new(),
             going: Going::On,
             driver: None,
@@ -204,9 +207,14 @@ impl Connection {
 
     /// Ends the connection at once.
     pub fn fail(&mut self, fatal: Fatal) {
+        // RFC 9113 §6.8: never more than it said before
+        let last = match self.going {
+            Going::Until(last) => last,
+            _ => self.last,
+        };
         if self.going != Going::Failed {
             self.going = Going::Failed;
-            put_goaway(&mut self.out.tail, self.last, fatal.reason, fatal.text);
+            put_goaway(&mut self.out.tail, last, fatal.reason, fatal.text);
         }
         self.cut_all(fatal.reason);
     }
@@ -223,11 +231,21 @@ impl Connection {
 
     /// Since when the first of those answers waits that wait for their client.
     pub fn waits_since(&self) -> Option<Duration> {
-        let waiting = self
+        let since = self
             .streams
             .values()
-            .filter(|stream| stream.send.queued > 0);
-        waiting.map(|stream| stream.send.moved).min()
+            .map(|stream| self.stream_waits(stream));
+        since.flatten().min()
+    }
+
+    /// Since when a stream waits for its own window, or for the connection's and its turn while nothing goes out at all.
+    fn stream_waits(&self, stream: &Stream) -> Option<Duration> {
+        let since = if stream.send.window <= 0 {
+            stream.send.moved
+        } else {
+            stream.send.moved.max(self.moved)
+        };
+        (stream.send.queued > 0).then_some(since)
     }
 
     /// Resets streams whose answer has waited since `since` for the client to open its windows; says how many.
@@ -235,7 +253,7 @@ impl Connection {
         let stalled: Vec<u32> = self
             .streams
             .iter()
-            .filter(|(_, stream)| stream.send.queued > 0 && stream.send.moved <= since)
+            .filter(|(_, stream)| self.stream_waits(stream).is_some_and(|at| at <= since))
             .map(|(id, _)| *id)
             .collect();
         for &stream in &stalled {
@@ -256,6 +274,9 @@ impl Connection {
         let was_closed = found.is_closed();
         let untaken = found.cut(reason);
         let held = found.held;
+        if std::mem::take(&mut found.send.in_row) {
+            self.row.retain(|waits| *waits != stream);
+        }
         self.take(untaken);
         if !was_closed {
             self.open -= 1;

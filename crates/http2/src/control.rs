@@ -9,6 +9,9 @@ use crate::reason::{Fatal, Reason};
 use crate::receive::Result;
 use crate::stream::Stream;
 
+/// Who opens a window by less brings nothing.
+const MORE_MIN: i64 = 1024;
+
 impl Connection {
     pub(crate) fn priority(&mut self, head: FrameHead, payload: &[u8]) -> Result<()> {
         if head.stream == 0 {
@@ -52,10 +55,18 @@ impl Connection {
         let (settings, []) = payload.as_chunks::<6>() else {
             return Err(Fatal::size("settings are cut short"));
         };
+        let mut initial_window = None;
         for setting in settings {
             let id = u16::from_be_bytes([setting[0], setting[1]]);
             let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);
-            self.set(id, value)?;
+            match id {
+                0x4 => initial_window = Some(window_of(value)?),
+                _ => self.set(id, value)?,
+            }
+        }
+        // the last one counts: to go through all streams for each would be work for little
+        if let Some(value) = initial_window {
+            self.set_initial_window(value)?;
         }
         self.receiving.settings = true;
         put_settings_ack(&mut self.out.tail);
@@ -66,22 +77,6 @@ impl Connection {
         match id {
             0x1 => self.encoder.resize(value as usize),
             0x2 if value > 1 => return Err(Fatal::protocol("ENABLE_PUSH is neither 0 nor 1")),
-            0x4 => {
-                let value = i64::from(value);
-                if value > WINDOW_MAX {
-                    return Err(window_overflow());
-                }
-                let more = value - self.peer.initial_window;
-                self.peer.initial_window = value;
-                // RFC 9113 §6.9.2: windows may become negative
-                for stream in self.streams.values_mut() {
-                    stream.send.window += more;
-                    if stream.send.window > WINDOW_MAX {
-                        return Err(window_overflow());
-                    }
-                }
-                self.line_up_all();
-            }
             0x5 => {
                 if !(PAYLOAD_BYTES_MAX as u32..1 << 24).contains(&value) {
                     return Err(Fatal::protocol("MAX_FRAME_SIZE is out of bounds"));
@@ -90,6 +85,19 @@ impl Connection {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// RFC 9113 §6.9.2: windows may become negative.
+    fn set_initial_window(&mut self, value: i64) -> Result<()> {
+        let more = value - std::mem::replace(&mut self.peer.initial_window, value);
+        for stream in self.streams.values_mut() {
+            stream.send.window += more;
+            if stream.send.window > WINDOW_MAX {
+                return Err(window_overflow());
+            }
+        }
+        self.line_up_all();
         Ok(())
     }
 
@@ -113,6 +121,10 @@ impl Connection {
             return Err(Fatal::size("a window update has another length"));
         }
         let more = i64::from(number(payload));
+        // clients that read by small pieces open their windows so
+        if more < MORE_MIN {
+            self.nuisance()?;
+        }
         if head.stream == 0 {
             self.window += more;
             return match more {
@@ -149,6 +161,14 @@ impl Connection {
         self.end();
         Ok(())
     }
+}
+
+fn window_of(value: u32) -> Result<i64> {
+    let value = i64::from(value);
+    if value > WINDOW_MAX {
+        return Err(window_overflow());
+    }
+    Ok(value)
 }
 
 fn window_overflow() -> Fatal {

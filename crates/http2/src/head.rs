@@ -78,7 +78,10 @@ impl Head {
 
     fn take(&mut self, name: &[u8], value: &[u8], limits: HeadLimits) {
         self.size += name.len() + value.len() + FIELD_BYTES;
-        if self.size > limits.bytes_max || self.fields.len() == limits.fields_max {
+        // crumbs are one field again later
+        let fields = self.fields.len() - (self.cookies as usize).saturating_sub(1);
+        let is_crumb = name == b"cookie" && self.cookies > 0;
+        if self.size > limits.bytes_max || fields == limits.fields_max && !is_crumb {
             self.fault.get_or_insert(Fault::TooLarge);
             return;
         }

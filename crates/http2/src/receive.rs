@@ -7,13 +7,18 @@ use crate::frame::{
     FrameHead, HEAD_BYTES, PAYLOAD_BYTES_MAX, flag, kind, number, put_window_update,
 };
 use crate::hpack::Undecodable;
+use crate::out::Out;
 use crate::reason::{Fatal, Reason};
-use crate::stream::wake;
+use crate::stream::{Recv, wake};
 use bytes::{Buf as _, Bytes, BytesMut};
+use std::time::Duration;
 
-/// Frames that ask for work and bring nothing, in a row: more are an attack. A client that is answered, or that sends or takes
-/// a body, begins anew.
+/// Frames that ask for work and bring nothing, in a row and within [`NUISANCES_TIME`]: more are an attack. A client that is
+/// answered, or that sends or takes a body, begins anew.
 const NUISANCES_MAX: u32 = 1000;
+const NUISANCES_TIME: Duration = Duration::from_mins(1);
+/// A shorter piece of a body is copied to others: for each there would be a place in a queue, and what it was read with.
+const COPIED_BYTES_MAX: usize = 1024;
 /// Frames of one head behind its first.
 const CONTINUATIONS_MAX: u32 = 64;
 
@@ -28,6 +33,8 @@ pub(crate) struct Receiving {
     /// What was taken, and has not been announced to the client.
     taken: u32,
     pub(crate) nuisances: u32,
+    /// When they began to be counted.
+    nuisances_since: Duration,
 }
 
 #[derive(Debug)]
@@ -48,6 +55,14 @@ impl Receiving {
             window: i64::from(window),
             taken: 0,
             nuisances: 0,
+            nuisances_since: Duration::ZERO,
+        }
+    }
+
+    /// Time goes by.
+    pub(crate) fn is(&mut self, now: Duration) {
+        if now.saturating_sub(self.nuisances_since) >= NUISANCES_TIME {
+            (self.nuisances, self.nuisances_since) = (0, now);
         }
     }
 }
@@ -132,7 +147,7 @@ impl Connection {
             kind::PUSH_PROMISE => return Err(Fatal::protocol("a client promises nothing")),
             kind::PING => self.ping(head, payload)?,
             kind::GOAWAY => self.goaway(head, payload)?,
-            kind::WINDOW_UPDATE => self.window_update(head, payload)?,
+            kind::WINDOW_UPDATE => return self.window_update(head, payload).map(|()| None),
             // RFC 9113 §5.5
             _ => {}
         }
@@ -141,7 +156,7 @@ impl Connection {
     }
 
     /// Something came that brings nothing.
-    fn nuisance(&mut self) -> Result<()> {
+    pub(crate) fn nuisance(&mut self) -> Result<()> {
         self.receiving.nuisances += 1;
         if self.receiving.nuisances > NUISANCES_MAX {
             return Err(Fatal::new(
@@ -312,8 +327,6 @@ impl Connection {
         let ended = head.has(flag::END_STREAM);
         if data.is_empty() && !ended {
             self.nuisance()?;
-        } else {
-            self.receiving.nuisances = 0;
         }
         let Some(found) = self
             .streams
@@ -332,7 +345,6 @@ impl Connection {
         let recv = &mut found.recv;
         recv.window -= length as i64;
         let padding = length - data.len();
-        recv.taken += padding as u32;
         let left = recv.left.map(|left| left.checked_sub(data.len() as u64));
         let wrong = match () {
             () if recv.ended => Some(Reason::STREAM_CLOSED),
@@ -348,9 +360,16 @@ impl Connection {
         }
         recv.left = left.flatten();
         if !data.is_empty() {
-            recv.queue.push_back(data);
+            recv.push(data);
             wake(&mut recv.reader);
+            self.receiving.nuisances = 0;
         }
+        recv.take(
+            padding,
+            head.stream,
+            self.limits.stream_window,
+            &mut self.out,
+        );
         self.take(padding);
         if ended {
             self.body_ended(head.stream);
@@ -395,4 +414,33 @@ fn unpadded(head: FrameHead, payload: &[u8]) -> Result<&[u8]> {
         .checked_sub(usize::from(*padding))
         .map(|len| &rest[..len])
         .ok_or(Fatal::protocol("more padding than the frame has room for"))
+}
+
+impl Recv {
+    /// More of the body has come.
+    fn push(&mut self, data: Bytes) {
+        if data.len() < COPIED_BYTES_MAX && self.few.len() < PAYLOAD_BYTES_MAX {
+            self.few.extend_from_slice(&data);
+            return;
+        }
+        if !self.few.is_empty() {
+            self.queue.push_back(self.few.split().freeze());
+        }
+        if data.len() < COPIED_BYTES_MAX {
+            self.few.extend_from_slice(&data);
+        } else {
+            self.queue.push_back(data);
+        }
+    }
+
+    /// So many bytes are no longer here. The client hears of that by halves of the window: a frame for each piece would be
+    /// as many.
+    pub(crate) fn take(&mut self, bytes: usize, stream: u32, window: u32, out: &mut Out) {
+        self.taken += bytes as u32;
+        if !self.ended && self.taken >= window / 2 {
+            put_window_update(&mut out.tail, stream, self.taken);
+            self.window += i64::from(self.taken);
+            self.taken = 0;
+        }
+    }
 }

@@ -10,6 +10,9 @@ use crate::stream::{Ends, Gone, Stream, Trailers, wake};
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 
+/// One stream's frame is no longer than this, whatever the client allows: the others have their turn.
+const DATA_BYTES_MAX: usize = 64 * 1024;
+
 impl Connection {
     /// Answers a request at once, with a whole body in pieces. A request's own body is not waited for.
     pub fn answer<'f>(
@@ -176,7 +179,11 @@ impl Connection {
 
     /// Makes frames of what waits in streams, one of each in turn, as far as windows and room allow.
     pub fn pump(&mut self, now: Duration) {
+        self.receiving.is(now);
+        // those in a row that wait for the connection's window
+        let mut waiting = 0;
         while self.has_room()
+            && waiting < self.row.len()
             && let Some(&stream) = self.row.front()
         {
             let Some(found) = self.streams.get_mut(&stream).filter(|s| s.reset.is_none()) else {
@@ -187,12 +194,15 @@ impl Connection {
             if let Some(first) = send.queue.front_mut() {
                 let window = send.window.min(self.window);
                 if send.window > 0 && window <= 0 {
-                    // the connection's: all of them wait
-                    return;
+                    // the connection's: who has nothing but an end to send needs none
+                    self.row.rotate_left(1);
+                    waiting += 1;
+                    continue;
                 }
                 if window > 0 {
                     let len = first.len().min(window as usize);
-                    let piece = first.split_to(len.min(self.peer.payload_bytes_max));
+                    let most = self.peer.payload_bytes_max.min(DATA_BYTES_MAX);
+                    let piece = first.split_to(len.min(most));
                     if first.is_empty() {
                         send.queue.pop_front();
                     }
@@ -201,6 +211,7 @@ impl Connection {
                     send.window -= len as i64;
                     send.moved = now;
                     self.window -= len as i64;
+                    self.moved = now;
                     self.receiving.nuisances = 0;
                     send.ended = send.queue.is_empty() && matches!(send.ends, Some(Ends::Plain));
                     put_data_head(&mut self.out.tail, stream, len, send.ended);
@@ -232,6 +243,7 @@ impl Connection {
                     None => {}
                 }
             }
+            waiting = 0;
             self.row.pop_front();
             let send = &mut found.send;
             if send.is_able() {

@@ -2,9 +2,8 @@
 
 use crate::closed::End;
 use crate::connection::Connection;
-use crate::frame::put_window_update;
 use crate::reason::Reason;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -29,6 +28,8 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Recv {
     pub(crate) queue: VecDeque<Bytes>,
+    /// Short pieces behind those of `queue`.
+    pub(crate) few: BytesMut,
     pub(crate) ended: bool,
     /// What the client may still send.
     pub(crate) window: i64,
@@ -72,6 +73,7 @@ impl Stream {
         Self {
             recv: Recv {
                 queue: VecDeque::new(),
+                few: BytesMut::new(),
                 ended,
                 window: i64::from(recv_window),
                 taken: 0,
@@ -105,7 +107,8 @@ impl Stream {
         self.reset.get_or_insert(reason);
         self.send.queue.clear();
         self.send.queued = 0;
-        let untaken = self.recv.queue.drain(..).map(|data| data.len()).sum();
+        let untaken: usize = self.recv.queue.drain(..).map(|data| data.len()).sum();
+        let few = std::mem::take(&mut self.recv.few).len();
         for waker in [
             &mut self.recv.reader,
             &mut self.send.writer,
@@ -113,7 +116,16 @@ impl Stream {
         ] {
             wake(waker);
         }
-        untaken
+        untaken + few
+    }
+}
+
+impl Recv {
+    fn pop(&mut self) -> Option<Bytes> {
+        let few = &mut self.few;
+        self.queue
+            .pop_front()
+            .or_else(|| (!few.is_empty()).then(|| few.split().freeze()))
     }
 }
 
@@ -142,16 +154,12 @@ impl Connection {
             return Poll::Ready(Err(Gone(Reason::CANCEL)));
         };
         let recv = &mut found.recv;
-        if let Some(data) = recv.queue.pop_front() {
-            recv.taken += data.len() as u32;
-            // announced by halves: a frame for each piece would be as many
-            if !recv.ended && recv.taken >= self.limits.stream_window / 2 {
-                put_window_update(&mut self.out.tail, stream, recv.taken);
-                recv.window += i64::from(recv.taken);
-                recv.taken = 0;
-            }
+        if let Some(data) = recv.pop() {
+            recv.take(data.len(), stream, self.limits.stream_window, &mut self.out);
             self.take(data.len());
-            self.stir();
+            if !self.out.is_empty() {
+                self.stir();
+            }
             return Poll::Ready(Ok(Some(data)));
         }
         match found.reset {
@@ -167,7 +175,7 @@ impl Connection {
     /// Whether all of the request's body has been read.
     pub fn is_read(&self, stream: u32) -> bool {
         let recv = self.streams.get(&stream).map(|found| &found.recv);
-        recv.is_none_or(|recv| recv.ended && recv.queue.is_empty())
+        recv.is_none_or(|recv| recv.ended && recv.queue.is_empty() && recv.few.is_empty())
     }
 
     /// Ready when the stream has been reset, or its connection is at its end. Cancel-safe.

@@ -610,6 +610,137 @@ fn a_head_that_is_too_large_is_a_request_with_a_fault() {
     }
 }
 
+#[test]
+fn windows_that_open_by_much_are_no_nuisance() {
+    let mut talk = Talk::new();
+    for _ in 0..3000 {
+        talk.say(kind::WINDOW_UPDATE, 0, 0, &4096u32.to_be_bytes());
+    }
+    talk.hear();
+    assert_eq!(talk.farewell(), None);
+}
+
+#[test]
+fn nuisances_are_forgotten_after_a_while() {
+    let mut talk = Talk::new();
+    for minute in 1..10 {
+        for _ in 0..900 {
+            talk.say(kind::PING, 0, 0, b"12345678");
+        }
+        talk.hear();
+        talk.connection.pump(Duration::from_mins(minute));
+    }
+    assert_eq!(talk.farewell(), None);
+}
+
+/// RFC 9113 §8.2.3.
+#[test]
+fn however_many_crumbs_a_cookie_comes_in_it_is_one_field() {
+    for (crumbs, others, fault) in [
+        (20, 19, None),
+        (20, 20, Some(Fault::TooLarge)),
+        (1, 19, None),
+        (0, 21, Some(Fault::TooLarge)),
+    ] {
+        let mut talk = Talk::new();
+        // by the static table: cookie, and accept
+        let cookie = [0x0f, 32 - 15, 1, b'c'];
+        let accept = [0x0f, 19 - 15, 1, b'a'];
+        let head = [GET, &cookie.repeat(crumbs), &accept.repeat(others)].concat();
+        let flags = flag::END_HEADERS | flag::END_STREAM;
+        talk.say(kind::HEADERS, flags, 1, &head);
+        let asked = talk.asked();
+        assert_eq!(talk.connection.head.fault(), fault, "{crumbs} {others}");
+        talk.answer(asked, b"");
+    }
+}
+
+#[test]
+fn a_body_in_many_small_pieces_is_kept_in_few() {
+    let mut talk = Talk::new();
+    talk.say(kind::HEADERS, flag::END_HEADERS, 1, GET);
+    let asked = talk.asked();
+    let stream = talk.connection.hold(asked);
+    let mut expected = Vec::new();
+    for n in 0..60_000u32 {
+        let piece = match n {
+            30_000 => vec![b'y'; 3000],
+            _ => vec![n as u8],
+        };
+        expected.extend_from_slice(&piece);
+        talk.say(kind::DATA, 0, 1, &piece);
+    }
+    talk.hear();
+    assert!(talk.connection.streams[&1].recv.queue.len() < 10);
+    let mut read = Vec::new();
+    while let Poll::Ready(Ok(Some(data))) = talk.connection.poll_read(stream, &waker()) {
+        read.extend_from_slice(&data);
+    }
+    assert!(read == expected);
+}
+
+#[test]
+fn an_end_needs_no_window() {
+    let mut talk = Talk::new();
+    talk.get(1);
+    let asked = talk.asked();
+    talk.answer(asked, &vec![b'x'; 70_000]);
+    // more for the stream, and none for the connection
+    talk.say(kind::WINDOW_UPDATE, 0, 1, &70_000u32.to_be_bytes());
+    talk.hear();
+    assert_eq!(data_of(&talk.frames(), 1), 65_535);
+    talk.get(3);
+    let asked = talk.asked();
+    let stream = talk.connection.hold(asked);
+    let none = std::iter::empty();
+    talk.connection.respond(stream, 200, none, false).unwrap();
+    talk.connection
+        .send_trailers(stream, vec![(b"sum".to_vec(), b"1".to_vec())])
+        .unwrap();
+    talk.connection.release(stream);
+    let frames = talk.frames();
+    let end = frames.last().unwrap();
+    assert!(end.ends() && end.stream == 3);
+}
+
+/// RFC 9113 §6.8.
+#[test]
+fn a_later_farewell_names_no_later_stream() {
+    let mut talk = Talk::new();
+    talk.get(1);
+    let asked = talk.asked();
+    talk.connection.hold(asked);
+    talk.connection.shut_down();
+    talk.connection.end_is_known();
+    talk.get(3);
+    assert!(talk.hear().is_none());
+    talk.say(kind::PUSH_PROMISE, 0, 1, &[0; 4]);
+    talk.hear();
+    let frames = talk.frames();
+    let lasts = frames.iter().filter(|frame| frame.kind == kind::GOAWAY);
+    let lasts: Vec<u32> = lasts.map(|frame| number(&frame.payload)).collect();
+    assert_eq!(lasts, [u32::MAX >> 1, 1, 1]);
+}
+
+#[test]
+fn streams_that_are_reset_leave_no_place_in_the_row() {
+    let mut talk = Talk::new();
+    talk.get(1);
+    let asked = talk.asked();
+    talk.answer(asked, &vec![b'x'; 70_000]);
+    talk.say(kind::WINDOW_UPDATE, 0, 1, &70_000u32.to_be_bytes());
+    talk.hear();
+    talk.frames();
+    for stream in (3..500).step_by(2) {
+        talk.get(stream);
+        let asked = talk.asked();
+        talk.answer(asked, &[b'x'; 100]);
+        talk.say(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes());
+        talk.hear();
+    }
+    assert_eq!(talk.connection.row.len(), 1);
+}
+
 /// What a client may say next, well-formed or not.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let frame = (

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_core::protocols::l4::socket::SocketAddr;
+use seawall_http_cache::is_hop_by_hop;
 use seawall_http2::{Gone, Reason};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -163,6 +164,7 @@ impl Wire for H2Wire {
         let ended = match trailers {
             Some(trailers) => {
                 let fields = trailers.iter();
+                let fields = fields.filter(|(name, _)| !is_hop_by_hop(name.as_str()));
                 let fields =
                     fields.map(|(name, value)| (name.as_str().into(), value.as_bytes().into()));
                 frames.send_trailers(self.stream, fields.collect())

@@ -126,3 +126,32 @@ fn an_answer_that_nobody_makes_room_for_is_given_up_and_the_others_are_not() {
         assert_eq!(conn.answer(3).body, b"x", "{path}");
     }
 }
+
+#[test]
+fn who_sends_head_after_head_over_a_slow_link_is_not_too_slow() {
+    let (_origin, cluster) = start(&Short::Head);
+    let mut conn = Conn::open(cluster.edge(0));
+    let heads: Vec<u8> = (0..40).flat_map(|n| get_path(2 * n + 1, "/")).collect();
+    let len = get_path(1, "/").len();
+    // each piece ends in the midst of a head
+    conn.send(&heads[..len / 2]);
+    let began = Instant::now();
+    for piece in heads[len / 2..].chunks(len) {
+        std::thread::sleep(SHORT / 15);
+        conn.send(piece);
+    }
+    assert!(began.elapsed() > SHORT * 2);
+    for n in 0..40 {
+        assert_eq!(conn.answer(2 * n + 1).body, b"x");
+    }
+}
+
+#[test]
+fn a_head_that_is_refused_to_head_has_no_body() {
+    let (_origin, cluster) = start(&Short::Head);
+    let mut conn = Conn::open(cluster.edge(0));
+    let head = request("HEAD", "/", &[("expect", "x")]);
+    conn.send(&frame(kind::HEADERS, flag::ALL, 1, &head));
+    let answer = conn.answer(1);
+    assert_eq!((answer.status, answer.body.len()), (417, 0));
+}
