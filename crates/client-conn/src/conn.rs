@@ -163,7 +163,14 @@ impl Conn {
             }
             self.output.advance(n);
         }
-        self.io.flush().await
+        self.flush_io(timeout).await
+    }
+
+    /// Sends what the stream below still holds, in this time.
+    async fn flush_io(&mut self, timeout: Duration) -> io::Result<()> {
+        let flush = pingora_timeout::timeout(timeout, self.io.flush()).await;
+        self.judge_write(flush.map(|flushed| flushed.map(|()| 0)))
+            .map(|_| ())
     }
 
     /// What a write came to, which had its time.
@@ -225,8 +232,7 @@ impl Conn {
             IoSlice::advance_slices(&mut rest, n);
         }
         if let Io::Tls(_) = self.io {
-            self.io
-                .flush()
+            self.flush_io(idle)
                 .await
                 .or_err(ErrorType::WriteError, "client")?;
         }
@@ -273,7 +279,12 @@ impl Conn {
 
     /// Ends the connection so that the last answer is not lost to a reset: what the client still sends is read for a while.
     pub(crate) async fn close(mut self: Box<Self>) {
-        if self.flush_output().await.is_err() || self.io.shutdown().await.is_err() {
+        if self.flush_output().await.is_err() {
+            return;
+        }
+        let idle = self.limits.write_idle_timeout;
+        let shut_down = pingora_timeout::timeout(idle, self.io.shutdown()).await;
+        if !matches!(shut_down, Ok(Ok(()))) {
             return;
         }
         self.conduct.ends();
