@@ -25,18 +25,28 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
+/// A node that was not taken waits so long before it comes again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// The name that the control plane's certificate is for.
 const NAME: &str = "control-plane.fleet";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Purges that are appended at a time where they are only to be there.
 const APPENDS: u64 = 256;
+
+/// How far simulated nodes are with joining.
+#[derive(Default)]
+struct Joining {
+    over: AtomicBool,
+    again: AtomicU32,
+}
 
 /// Simulated nodes on one control plane.
 #[derive(Args)]
@@ -90,23 +100,26 @@ pub(crate) fn run(args: &FleetArgs) -> Result<()> {
         .enable_all()
         .build()?;
     let mut nodes = JoinSet::new();
+    let joining = Arc::new(Joining::default());
     let begun = Instant::now();
     for index in 0..args.nodes {
         let node = Node::new(&pki, plane.sync_address(), index, dir.path(), args.durable)?;
-        nodes.spawn_on(node.follow(Held::default(), None), runtime.handle());
+        nodes.spawn_on(node.join(joining.clone()), runtime.handle());
     }
     let wanted = args.nodes as usize;
     until("nodes are connected", || {
         plane.plane().members.count().0 == wanted
     })?;
+    joining.over.store(true, Ordering::Relaxed);
     let how = match args.durable {
         Durable::None => "acknowledge at once",
         Durable::Append => "acknowledge after an append to a file",
         Durable::Sync => "acknowledge after an append that was synced",
     };
     println!(
-        "{wanted} nodes, mutual TLS, which {how}; connected in {:.1} s",
-        begun.elapsed().as_secs_f64()
+        "{wanted} nodes, mutual TLS, which {how}; connected in {:.1} s, {} tries again",
+        begun.elapsed().as_secs_f64(),
+        joining.again.load(Ordering::Relaxed)
     );
     one_by_one(plane.admin_address(), token, args.purges)?;
     if args.rate > 0 {
@@ -295,6 +308,19 @@ impl Node {
             log,
             durable,
         })
+    }
+
+    /// Follows from the beginning; again as long as not all nodes are there: of a thousand that come at once one may have to
+    /// wait for too long. What it ended with then.
+    async fn join(self, joining: Arc<Joining>) -> Result<()> {
+        loop {
+            let ended = self.clone().follow(Held::default(), None).await;
+            if joining.over.load(Ordering::Relaxed) {
+                return ended;
+            }
+            joining.again.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Follows from what it holds; until it has acknowledged `until`, where that is given. Ends with the stream.

@@ -37,6 +37,8 @@ pub(crate) fn run(program: &Path, dir: &Path, quick: bool) -> Result<Vec<String>
 fn said(program: &Path, arguments: &[&str], dir: &Path) -> Result<Vec<String>> {
     let mut command = Command::new(program);
     command.args(arguments).env("TMPDIR", dir);
+    // its last words are the reason
+    command.env("RUST_BACKTRACE", "0");
     let said = dir.join(format!("purges{}", arguments.join("")));
     let (mut process, began) = (Process::spawn(command, &[], &said)?, Instant::now());
     let status = loop {
