@@ -5,11 +5,12 @@
 
 use crate::buffers::{self, BUFFER_BYTES};
 use crate::exchange::{Handler, QuickBody};
-use crate::h1::{Begun, H2_PREFACE, end_head};
+use crate::h1::{Begun, end_head};
 use crate::head::{Parsed, with_head};
 use crate::info::ConnInfo;
 use crate::limits::ConnLimits;
 use bytes::{Buf, BytesMut};
+use seawall_http2::PREFACE;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
@@ -47,7 +48,7 @@ pub(crate) fn look<H: Handler>(
             rest,
         })
     };
-    if H2_PREFACE.starts_with(&input[..input.len().min(H2_PREFACE.len())]) {
+    if PREFACE.starts_with(&input[..input.len().min(PREFACE.len())]) {
         return goes(0, BytesMut::new(), None);
     }
     let mut output = buffers::take();

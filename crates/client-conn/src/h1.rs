@@ -15,6 +15,7 @@ use crate::io::Io;
 use crate::session::Slot;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::request::Parts;
+use seawall_http2::PREFACE;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -29,9 +30,6 @@ enum Step {
 /// Requests of one pipeline that are answered before the other connections of this thread have their turn: whoever sends
 /// without end keeps nobody waiting longer than others do.
 const TURN_MAX: u32 = 16;
-
-/// The first line of HTTP/2 with prior knowledge (RFC 9113 §3.4); no HTTP/1 request begins like this.
-pub(crate) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What was done on a connection before its loop began: see [`crate::first`].
 #[derive(Default)]
@@ -71,9 +69,9 @@ pub(crate) async fn serve<H: Handler>(
     loop {
         if first
             && !conn.input.is_empty()
-            && H2_PREFACE.starts_with(&conn.input[..conn.input.len().min(H2_PREFACE.len())])
+            && PREFACE.starts_with(&conn.input[..conn.input.len().min(PREFACE.len())])
         {
-            if conn.input.len() >= H2_PREFACE.len() {
+            if conn.input.len() >= PREFACE.len() {
                 return Box::pin(crate::h2::serve(conn, handler, info, stop)).await;
             }
             // a beginning of it: wait for the rest

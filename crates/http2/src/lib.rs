@@ -30,7 +30,7 @@ pub use reason::{Fatal, Reason};
 pub use send::Body;
 pub use stream::{Gone, Trailers};
 
-/// What a client begins a connection with (RFC 9113 §3.4).
+/// What a client begins a connection with (RFC 9113 §3.4); no HTTP/1 request begins so.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
