@@ -7,9 +7,8 @@ use crate::frame::{
     FrameHead, HEAD_BYTES, PAYLOAD_BYTES_MAX, flag, kind, number, put_window_update,
 };
 use crate::hpack::Undecodable;
-use crate::out::Out;
 use crate::reason::{Fatal, Reason};
-use crate::stream::{Recv, wake};
+use crate::stream::wake;
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::time::Duration;
 
@@ -17,8 +16,6 @@ use std::time::Duration;
 /// answered, or that sends or takes a body, begins anew.
 const NUISANCES_MAX: u32 = 1000;
 const NUISANCES_TIME: Duration = Duration::from_mins(1);
-/// A shorter piece of a body is copied to others: for each there would be a place in a queue, and what it was read with.
-const COPIED_BYTES_MAX: usize = 1024;
 /// Frames of one head behind its first.
 const CONTINUATIONS_MAX: u32 = 64;
 
@@ -414,33 +411,4 @@ fn unpadded(head: FrameHead, payload: &[u8]) -> Result<&[u8]> {
         .checked_sub(usize::from(*padding))
         .map(|len| &rest[..len])
         .ok_or(Fatal::protocol("more padding than the frame has room for"))
-}
-
-impl Recv {
-    /// More of the body has come.
-    fn push(&mut self, data: Bytes) {
-        if data.len() < COPIED_BYTES_MAX && self.few.len() < PAYLOAD_BYTES_MAX {
-            self.few.extend_from_slice(&data);
-            return;
-        }
-        if !self.few.is_empty() {
-            self.queue.push_back(self.few.split().freeze());
-        }
-        if data.len() < COPIED_BYTES_MAX {
-            self.few.extend_from_slice(&data);
-        } else {
-            self.queue.push_back(data);
-        }
-    }
-
-    /// So many bytes are no longer here. The client hears of that by halves of the window: a frame for each piece would be
-    /// as many.
-    pub(crate) fn take(&mut self, bytes: usize, stream: u32, window: u32, out: &mut Out) {
-        self.taken += bytes as u32;
-        if !self.ended && self.taken >= window / 2 {
-            put_window_update(&mut out.tail, stream, self.taken);
-            self.window += i64::from(self.taken);
-            self.taken = 0;
-        }
-    }
 }

@@ -2,11 +2,16 @@
 
 use crate::closed::End;
 use crate::connection::Connection;
+use crate::frame::{PAYLOAD_BYTES_MAX, put_window_update};
+use crate::out::Out;
 use crate::reason::Reason;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+/// A shorter piece of a body is copied to others: for each there would be a place in a queue, and what it was read with.
+const COPIED_BYTES_MAX: usize = 1024;
 
 /// The stream or its connection is no more: nobody waits for what would be sent on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +126,34 @@ impl Stream {
 }
 
 impl Recv {
+    /// More of the body has come.
+    pub(crate) fn push(&mut self, data: Bytes) {
+        if data.len() < COPIED_BYTES_MAX && self.few.len() < PAYLOAD_BYTES_MAX {
+            self.few.extend_from_slice(&data);
+            return;
+        }
+        if !self.few.is_empty() {
+            self.queue.push_back(self.few.split().freeze());
+        }
+        if data.len() < COPIED_BYTES_MAX {
+            self.few.extend_from_slice(&data);
+        } else {
+            self.queue.push_back(data);
+        }
+    }
+
+    /// So many bytes are no longer here. The client hears of that by halves of the window: a frame for each piece would be
+    /// as many.
+    pub(crate) fn take(&mut self, bytes: usize, stream: u32, window: u32, out: &mut Out) {
+        self.taken += bytes as u32;
+        if !self.ended && self.taken >= window / 2 {
+            put_window_update(&mut out.tail, stream, self.taken);
+            self.window += i64::from(self.taken);
+            self.taken = 0;
+        }
+    }
+
+    /// The next of what has come.
     fn pop(&mut self) -> Option<Bytes> {
         let few = &mut self.few;
         self.queue

@@ -137,6 +137,7 @@ fn who_sends_head_after_head_over_a_slow_link_is_not_too_slow() {
     conn.send(&heads[..len / 2]);
     let began = Instant::now();
     for piece in heads[len / 2..].chunks(len) {
+        // the link is as slow as this
         std::thread::sleep(SHORT / 15);
         conn.send(piece);
     }
