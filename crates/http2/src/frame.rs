@@ -73,7 +73,8 @@ pub(crate) fn number(bytes: &[u8]) -> u32 {
         .map_or(0, |bytes| u32::from_be_bytes(*bytes) & STREAM_MAX)
 }
 
-fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+/// A frame with the length that `payload` has.
+pub(crate) fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let len = payload.len();
     let head = FrameHead {
         len,
